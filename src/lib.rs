@@ -1,0 +1,9 @@
+//! Sluice: the PostgreSQL wire protocol over a transactional key-value store, with columnar views.
+
+pub mod clock;
+pub mod encoding;
+pub mod error;
+pub mod functions;
+pub mod kv;
+pub mod sql;
+pub mod types;
