@@ -1,5 +1,6 @@
 //! Sluice: the PostgreSQL wire protocol over a transactional key-value store, with columnar views.
 
+pub mod catalog;
 pub mod clock;
 pub mod encoding;
 pub mod error;

@@ -1,0 +1,147 @@
+//! Descriptors of what the catalog holds beside tables: the database, schemas, roles, comments.
+//!
+//! Plain data, stored as JSON (schemas/catalog.md). Tables are
+//! [`crate::types::descriptor::TableDescriptor`].
+
+use serde::{Deserialize, Serialize};
+
+/// OIDs that PostgreSQL's own initialization gives out.
+pub mod oids {
+    /// Schema `pg_catalog`.
+    pub const PG_CATALOG: u32 = 11;
+    /// Schema `public`.
+    pub const PUBLIC: u32 = 2200;
+    /// Schema `information_schema` (PostgreSQL 15's initdb).
+    pub const INFORMATION_SCHEMA: u32 = 13207;
+    /// The superuser made at initialization.
+    pub const BOOTSTRAP_ROLE: u32 = 10;
+    /// The database made at initialization.
+    pub const DATABASE: u32 = 5;
+    /// The first OID of an object made by a user.
+    pub const FIRST_USER: u32 = 16384;
+    /// `pg_class`, as `classoid` of comments and dependencies.
+    pub const CLASS_RELATION: u32 = 1259;
+    /// `pg_namespace`
+    pub const CLASS_SCHEMA: u32 = 2615;
+    /// `pg_constraint`
+    pub const CLASS_CONSTRAINT: u32 = 2606;
+    /// `pg_authid`
+    pub const CLASS_ROLE: u32 = 1260;
+    /// `pg_database`
+    pub const CLASS_DATABASE: u32 = 1262;
+}
+
+/// The schema of the system's own relations and functions.
+pub const PG_CATALOG: &str = "pg_catalog";
+/// The schema of the SQL standard's catalog views.
+pub const INFORMATION_SCHEMA: &str = "information_schema";
+/// The schema every database starts with.
+pub const PUBLIC: &str = "public";
+
+/// The database: one for each store.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DatabaseDescriptor {
+    /// OID in `pg_database`.
+    pub oid: u32,
+    /// Its name.
+    pub name: String,
+    /// Owner's role name.
+    pub owner: String,
+}
+
+/// A schema.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SchemaDescriptor {
+    /// OID in `pg_namespace`.
+    pub oid: u32,
+    /// Its name.
+    pub name: String,
+    /// Owner's role name.
+    pub owner: String,
+}
+
+impl SchemaDescriptor {
+    /// Whether it holds the system's relations, which nobody changes.
+    pub fn is_system(&self) -> bool {
+        is_system_schema(&self.name)
+    }
+}
+
+/// Whether a schema holds the system's relations.
+pub fn is_system_schema(name: &str) -> bool {
+    name == PG_CATALOG || name == INFORMATION_SCHEMA
+}
+
+/// A role; a user is one that may log in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoleDescriptor {
+    /// OID in `pg_authid`.
+    pub oid: u32,
+    /// Its name.
+    pub name: String,
+    /// Bypasses every permission check.
+    pub superuser: bool,
+    /// Whether it has the rights of the roles it is a member of.
+    pub inherit: bool,
+    /// CREATEROLE
+    pub create_role: bool,
+    /// CREATEDB
+    pub create_db: bool,
+    /// LOGIN
+    pub login: bool,
+    /// REPLICATION
+    pub replication: bool,
+    /// BYPASSRLS
+    pub bypass_rls: bool,
+    /// Connections at once; -1 is no limit.
+    pub connection_limit: i32,
+    /// SCRAM verifier, in PostgreSQL's form; none: password logins fail.
+    pub password: Option<String>,
+    /// VALID UNTIL: microseconds since 2000-01-01 UTC.
+    pub valid_until: Option<i64>,
+}
+
+impl RoleDescriptor {
+    /// A role with CREATE ROLE's defaults.
+    pub fn new(oid: u32, name: &str) -> RoleDescriptor {
+        RoleDescriptor {
+            oid,
+            name: name.to_owned(),
+            superuser: false,
+            inherit: true,
+            create_role: false,
+            create_db: false,
+            login: false,
+            replication: false,
+            bypass_rls: false,
+            connection_limit: -1,
+            password: None,
+            valid_until: None,
+        }
+    }
+
+    /// The superuser that initialization makes.
+    pub fn bootstrap(name: &str, password: Option<String>) -> RoleDescriptor {
+        RoleDescriptor {
+            superuser: true,
+            create_role: true,
+            create_db: true,
+            login: true,
+            replication: true,
+            bypass_rls: true,
+            password,
+            ..RoleDescriptor::new(oids::BOOTSTRAP_ROLE, name)
+        }
+    }
+}
+
+/// What a comment is about: the catalog its object is in, the object, its column (0: all of it).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CommentTarget {
+    /// OID of the catalog.
+    pub class: u32,
+    /// OID of the object.
+    pub oid: u32,
+    /// `attnum`, or 0.
+    pub sub_id: i32,
+}

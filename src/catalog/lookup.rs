@@ -1,0 +1,118 @@
+//! What functions ask of a snapshot, and definitions printed as PostgreSQL prints them.
+
+use super::descriptor::{CommentTarget, oids};
+use super::quote::quote_ident;
+use super::snapshot::{CatalogSnapshot, Relation, visible_indexes};
+use crate::functions::CatalogLookup;
+use crate::types::descriptor::{IndexColumn, IndexDescriptor, TableDescriptor};
+
+impl CatalogLookup for CatalogSnapshot {
+    fn relation_name(&self, oid: u32) -> Option<(String, String)> {
+        match self.relation_by_oid(oid)? {
+            Relation::Table(table) => Some((table.schema.clone(), table.name.clone())),
+            Relation::Index(table, at) => Some((table.schema.clone(), at.of(&table)?.name.clone())),
+        }
+    }
+
+    fn relation_oid(&self, schema: Option<&str>, name: &str, path: &[String]) -> Option<u32> {
+        match self.relation(schema, name, path)? {
+            Relation::Table(table) => Some(table.id.0),
+            Relation::Index(table, at) => Some(at.of(&table)?.oid),
+        }
+    }
+
+    fn schema_oid(&self, name: &str) -> Option<u32> {
+        self.schema(name).map(|s| s.oid)
+    }
+
+    fn schema_name(&self, oid: u32) -> Option<String> {
+        self.schemas().find(|s| s.oid == oid).map(|s| s.name.clone())
+    }
+
+    fn role_oid(&self, name: &str) -> Option<u32> {
+        self.role(name).map(|r| r.oid)
+    }
+
+    fn role_name(&self, oid: u32) -> Option<String> {
+        self.role_by_oid(oid).map(|r| r.name.clone())
+    }
+
+    fn index_definition(&self, oid: u32, column: i32) -> Option<String> {
+        let Relation::Index(table, at) = self.relation_by_oid(oid)? else { return None };
+        let index = at.of(&table)?;
+        match usize::try_from(column).ok()? {
+            0 => Some(index_definition(&table, index)),
+            // One column alone is printed without its order.
+            n => {
+                let column = index.columns.get(n - 1)?;
+                let name = &table.column_by_id(column.column)?.name;
+                Some(quote_ident(name).into_owned())
+            }
+        }
+    }
+
+    fn constraint_definition(&self, oid: u32) -> Option<String> {
+        self.tables().find_map(|table| {
+            if let Some(check) = table.checks.iter().find(|c| c.oid == oid) {
+                return Some(check_definition(&check.expr));
+            }
+            let mut indexes = visible_indexes(table).map(|(_, index)| index);
+            let index = indexes.find(|index| index.constraint_oid == Some(oid))?;
+            Some(key_definition(table, index))
+        })
+    }
+
+    fn relation_size(&self, oid: u32) -> Option<i64> {
+        self.relation_by_oid(oid)?;
+        Some(self.sizes().read().get(&oid).copied().unwrap_or(0))
+    }
+
+    fn comment(&self, oid: u32, class: &str, sub_id: i32) -> Option<String> {
+        let class = match class {
+            "pg_class" => oids::CLASS_RELATION,
+            "pg_namespace" => oids::CLASS_SCHEMA,
+            "pg_constraint" => oids::CLASS_CONSTRAINT,
+            "pg_authid" | "pg_roles" => oids::CLASS_ROLE,
+            "pg_database" => oids::CLASS_DATABASE,
+            _ => return None,
+        };
+        self.comment_on(CommentTarget { class, oid, sub_id }).map(str::to_owned)
+    }
+}
+
+/// `CREATE INDEX …`, as `pg_get_indexdef` prints it.
+pub fn index_definition(table: &TableDescriptor, index: &IndexDescriptor) -> String {
+    let unique = if index.unique { "UNIQUE " } else { "" };
+    let columns: Vec<String> = index.columns.iter().map(|c| index_column(table, c)).collect();
+    format!(
+        "CREATE {unique}INDEX {} ON {}.{} USING btree ({})",
+        quote_ident(&index.name),
+        quote_ident(&table.schema),
+        quote_ident(&table.name),
+        columns.join(", ")
+    )
+}
+
+fn index_column(table: &TableDescriptor, column: &IndexColumn) -> String {
+    let name = table.column_by_id(column.column).map_or("?", |c| &c.name);
+    let order = match (column.desc, column.nulls_first) {
+        (false, false) => "",
+        (false, true) => " NULLS FIRST",
+        (true, true) => " DESC",
+        (true, false) => " DESC NULLS LAST",
+    };
+    format!("{}{order}", quote_ident(name))
+}
+
+/// `PRIMARY KEY (…)` or `UNIQUE (…)`, as `pg_get_constraintdef` prints it.
+pub fn key_definition(table: &TableDescriptor, index: &IndexDescriptor) -> String {
+    let kind = if index.oid == table.primary.oid { "PRIMARY KEY" } else { "UNIQUE" };
+    let name = |c: &IndexColumn| table.column_by_id(c.column).map(|c| quote_ident(&c.name));
+    let columns: Vec<_> = index.columns.iter().filter_map(name).collect();
+    format!("{kind} ({})", columns.join(", "))
+}
+
+/// `CHECK (…)`, as `pg_get_constraintdef` prints it; a stored operator brings its own parentheses.
+pub fn check_definition(expr: &str) -> String {
+    format!("CHECK ({expr})")
+}

@@ -1,0 +1,261 @@
+//! The catalog: one versioned schema snapshot, kept in the store.
+//!
+//! ```text
+//! store (objects, names, counters) ──load──▶ Catalog ──snapshot()──▶ sessions, binder, planner
+//!        ▲                                      ▲
+//!        └── change::* through the DDL's Txn ──▶ overlay ── publish() after its commit
+//! ```
+//!
+//! Descriptors are written in the transaction that runs the DDL, so DDL is as atomic and as
+//! isolated as any other write; the session keeps the overlay it gets back for the rest of that
+//! transaction. [`Catalog::publish`] orders overlays by commit timestamp, object by object.
+//!
+//! It does not parse SQL: defaults and CHECK conditions are stored as text that `sql` binds. It
+//! checks no permissions.
+
+mod counter;
+pub mod descriptor;
+mod lookup;
+pub mod object;
+mod quote;
+mod snapshot;
+pub mod system;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+
+pub use lookup::{check_definition, index_definition, key_definition};
+pub use quote::{quote_ident, quote_literal};
+pub use snapshot::{CatalogSnapshot, Change, IndexRef, Relation, visible_indexes};
+
+use crate::clock::{Clock, Timestamp};
+use crate::error::{Error, Result, SqlState};
+use crate::kv::{Commit, CommitOutcome, Expect, KeyRange, PageLimit, SharedStore, SpaceId, Write};
+use counter::{Counter, autonomous_txn};
+use descriptor::{RoleDescriptor, oids};
+use object::{FORMAT, Header, Kind, OBJECT_SPACE, Object, ObjectId};
+
+/// Spaces below this one are the catalog's.
+pub const FIRST_USER_SPACE: u32 = 100;
+/// How much of the catalog is read at once when it is loaded.
+const LOAD_PAGE: PageLimit = PageLimit { rows_max: 1000, bytes_max: 1 << 20 };
+/// Dropped objects whose time of death is remembered, to order late publications.
+const TOMBSTONES_MAX: usize = 4096;
+
+/// Who and what a new store starts with.
+#[derive(Clone, Debug)]
+pub struct Initial {
+    /// Name of the database.
+    pub database: String,
+    /// Name of the superuser.
+    pub role: String,
+    /// The superuser's SCRAM verifier; none: only `trust` lets it in.
+    pub password: Option<String>,
+}
+
+/// The shared catalog of a process.
+pub struct Catalog {
+    store: SharedStore,
+    clock: Arc<dyn Clock>,
+    oids: Counter,
+    spaces: Counter,
+    current: RwLock<Arc<CatalogSnapshot>>,
+    /// When each object changed by this process was last changed.
+    changed: Mutex<HashMap<ObjectId, Timestamp>>,
+}
+
+impl Catalog {
+    /// Loads the catalog of a store; a store without one is initialized first.
+    pub async fn open(
+        store: SharedStore,
+        clock: Arc<dyn Clock>,
+        initial: &Initial,
+    ) -> Result<Arc<Catalog>> {
+        if read_header(&store).await?.is_none() {
+            initialize(&store, clock.as_ref(), initial).await?;
+        }
+        Catalog::load(store, clock).await
+    }
+
+    /// Loads the catalog of an initialized store.
+    pub async fn load(store: SharedStore, clock: Arc<dyn Clock>) -> Result<Arc<Catalog>> {
+        match read_header(&store).await? {
+            None => {
+                return Err(Error::new(
+                    SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    "the store has no catalog",
+                ));
+            }
+            Some(header) if header.format > FORMAT => {
+                return Err(Error::new(
+                    SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    format!(
+                        "the catalog has format {}, which is newer than format {FORMAT} of this \
+                         version",
+                        header.format
+                    ),
+                )
+                .with_hint("Start a newer version of sluice on this data."));
+            }
+            Some(_) => {}
+        }
+        let snapshot = Arc::new(read_objects(&store).await?);
+        let counter = |name, first| Counter::new(name, first, store.clone(), clock.clone());
+        Ok(Arc::new(Catalog {
+            oids: counter("oid", oids::FIRST_USER),
+            spaces: counter("space", FIRST_USER_SPACE),
+            current: RwLock::new(snapshot),
+            changed: Mutex::default(),
+            store,
+            clock,
+        }))
+    }
+
+    /// The schema as of the last publication.
+    pub fn snapshot(&self) -> Arc<CatalogSnapshot> {
+        Arc::clone(&self.current.read())
+    }
+
+    /// Makes a committed transaction's changes everybody's. `ts` is its commit timestamp: of two
+    /// changes of one object the later commit stays, in whatever order they are published.
+    pub fn publish(&self, overlay: &CatalogSnapshot, ts: Timestamp) {
+        if overlay.changes().is_empty() {
+            return;
+        }
+        let mut changed = self.changed.lock();
+        let mut current = self.current.write();
+        let mut next = CatalogSnapshot::clone(&current);
+        for change in overlay.changes() {
+            if changed.get(&change.id).is_some_and(|seen| *seen > ts) {
+                continue;
+            }
+            changed.insert(change.id, ts);
+            next.change(change.id, change.object.clone());
+        }
+        *current = Arc::new(next.settled());
+        if changed.len() > TOMBSTONES_MAX {
+            let mut times: Vec<Timestamp> = changed.values().copied().collect();
+            let middle = times.len() / 2;
+            let cut = *times.select_nth_unstable(middle).1;
+            changed.retain(|_, seen| *seen >= cut);
+        }
+    }
+
+    /// Drops the spaces that committed DROPs and TRUNCATEs left behind. Call it after publishing
+    /// and once at start; a crash in between only leaves work for the next call.
+    pub async fn collect_garbage(&self) -> Result<()> {
+        for space in self.snapshot().garbage().collect::<Vec<_>>() {
+            self.store.drop_space(space).await?;
+            let id = ObjectId::Plain(Kind::Garbage, space.0);
+            let write = Write { key: id.key(), value: None, expect: Expect::Any, tracked: false };
+            let at = self.store.snapshot().await?.at;
+            let commit = Commit {
+                txn: autonomous_txn(self.clock.as_ref()),
+                snapshot: at,
+                reads: Vec::new(),
+                ranges: Vec::new(),
+                writes: vec![write],
+            };
+            if let CommitOutcome::Committed(ts) = self.store.commit(commit).await? {
+                let mut overlay = CatalogSnapshot::clone(&self.snapshot());
+                overlay.change(id, None);
+                self.publish(&overlay, ts);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the store how large every table and index is, for `pg_table_size` and `reltuples`.
+    pub async fn refresh_sizes(&self) -> Result<()> {
+        let snapshot = self.snapshot();
+        let mut sizes = HashMap::new();
+        for table in snapshot.tables() {
+            let rows = self.store.estimate(&KeyRange::all(table.space())).await?;
+            sizes.insert(table.id.0, rows.bytes as i64);
+            for index in &table.indexes {
+                let entries = self.store.estimate(&KeyRange::all(index.space)).await?;
+                sizes.insert(index.oid, entries.bytes as i64);
+            }
+        }
+        *snapshot.sizes().write() = sizes;
+        Ok(())
+    }
+
+    /// An OID that nothing ever had.
+    pub async fn next_oid(&self) -> Result<u32> {
+        self.oids.next().await
+    }
+
+    /// A space that nothing ever had.
+    pub async fn next_space(&self) -> Result<SpaceId> {
+        self.spaces.next().await.map(SpaceId)
+    }
+
+    /// The clock that the catalog was opened with.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+}
+
+async fn read_header(store: &SharedStore) -> Result<Option<Header>> {
+    let id = ObjectId::Plain(Kind::Header, 0);
+    let hold = store.snapshot().await?;
+    let version = store.get(&id.key(), hold.at).await?;
+    let Some(value) = version.and_then(|v| v.value) else { return Ok(None) };
+    match Object::decode(id, &value)? {
+        Object::Header(header) => Ok(Some(header)),
+        other => Err(Error::internal(format!("catalog header reads as {:?}", other.id()))),
+    }
+}
+
+async fn initialize(store: &SharedStore, clock: &dyn Clock, initial: &Initial) -> Result<()> {
+    let role = RoleDescriptor::bootstrap(&initial.role, initial.password.clone());
+    let mut objects = vec![Object::Header(Header { format: FORMAT })];
+    objects.extend(snapshot::initial_objects(&initial.database, role));
+    let mut writes = Vec::new();
+    for object in &objects {
+        writes.push(Write {
+            key: object.id().key(),
+            value: Some(object.encode()?),
+            expect: Expect::Absent,
+            tracked: false,
+        });
+        let name = match object {
+            Object::Schema(s) => object::Name::Schema(&s.name).key(),
+            Object::Role(r) => object::Name::Role(&r.name).key(),
+            _ => continue,
+        };
+        let ObjectId::Plain(_, oid) = object.id() else { continue };
+        writes.push(Write {
+            key: name,
+            value: Some(object::Name::value(oid)),
+            expect: Expect::Absent,
+            tracked: false,
+        });
+    }
+    let snapshot = store.snapshot().await?.at;
+    let txn = autonomous_txn(clock);
+    let commit = Commit { txn, snapshot, reads: Vec::new(), ranges: Vec::new(), writes };
+    // A conflict means that another gateway was first: its catalog is as good.
+    store.commit(commit).await.map(|_| ())
+}
+
+async fn read_objects(store: &SharedStore) -> Result<CatalogSnapshot> {
+    let mut snapshot = CatalogSnapshot::empty("", "");
+    let hold = store.snapshot().await?;
+    let range = KeyRange::all(OBJECT_SPACE);
+    let mut from = None;
+    loop {
+        let page = store.scan(&range, hold.at, false, LOAD_PAGE, from).await?;
+        for entry in &page.entries {
+            let id = ObjectId::from_key(&entry.key)?;
+            snapshot.put(Object::decode(id, &entry.value)?);
+        }
+        from = page.next;
+        if from.is_none() {
+            return Ok(snapshot.owned_by_bootstrap());
+        }
+    }
+}

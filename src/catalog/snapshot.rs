@@ -1,0 +1,397 @@
+//! The schema at one point: plain data with indexes by name and by OID.
+//!
+//! A snapshot never changes. DDL makes an *overlay*, a copy on write that also remembers which
+//! objects it changed ([`CatalogSnapshot::changes`]); publishing applies these to whatever the
+//! shared snapshot is by then, so that two transactions that changed different tables do not undo
+//! each other. Every overlay has a version of its own, never used again in this process: what was
+//! bound against one version is valid exactly as long as the version stands.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+
+use super::descriptor::{
+    CommentTarget, DatabaseDescriptor, PG_CATALOG, PUBLIC, RoleDescriptor, SchemaDescriptor, oids,
+};
+use super::object::{Kind, Object, ObjectId};
+use super::system;
+use crate::types::descriptor::{IndexDescriptor, SpaceId, TableDescriptor, TableId};
+
+/// A relation found by name.
+#[derive(Clone, Debug)]
+pub enum Relation {
+    /// A table, virtual ones included.
+    Table(Arc<TableDescriptor>),
+    /// An index: its table and its place there.
+    Index(Arc<TableDescriptor>, IndexRef),
+}
+
+/// Which index of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IndexRef {
+    /// The primary key.
+    Primary,
+    /// A secondary one, by its place.
+    Secondary(usize),
+}
+
+impl IndexRef {
+    /// The index in its table.
+    pub fn of(self, table: &TableDescriptor) -> Option<&IndexDescriptor> {
+        match self {
+            IndexRef::Primary => Some(&table.primary),
+            IndexRef::Secondary(at) => table.indexes.get(at),
+        }
+    }
+}
+
+/// The indexes of a table that are relations: all but a hidden row id.
+pub fn visible_indexes(
+    table: &TableDescriptor,
+) -> impl Iterator<Item = (IndexRef, &IndexDescriptor)> {
+    let primary = (!table.hidden_key
+        && table.kind == crate::types::descriptor::RelationKind::Table)
+        .then_some((IndexRef::Primary, &table.primary));
+    let others = table.indexes.iter().enumerate().map(|(at, i)| (IndexRef::Secondary(at), i));
+    primary.into_iter().chain(others)
+}
+
+type Names = HashMap<String, HashMap<String, u32>>;
+
+/// The schema at one point. Cheap to clone; usually held in an `Arc`.
+#[derive(Clone)]
+pub struct CatalogSnapshot {
+    version: u64,
+    versions: Arc<AtomicU64>,
+    database: Arc<DatabaseDescriptor>,
+    schemas: Arc<BTreeMap<String, Arc<SchemaDescriptor>>>,
+    tables: Arc<BTreeMap<u32, Arc<TableDescriptor>>>,
+    /// Index OID → table OID.
+    indexes: Arc<HashMap<u32, u32>>,
+    /// Schema → relation name → OID.
+    names: Arc<Names>,
+    roles: Arc<BTreeMap<String, Arc<RoleDescriptor>>>,
+    comments: Arc<BTreeMap<CommentTarget, Arc<str>>>,
+    garbage: Arc<BTreeMap<u32, SpaceId>>,
+    /// Estimated bytes of tables and indexes, shared by all snapshots: no part of the schema.
+    sizes: Arc<RwLock<HashMap<u32, i64>>>,
+    changes: Vec<Change>,
+}
+
+/// One change of an overlay: the object's new state, or none where it was dropped.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Which object.
+    pub id: ObjectId,
+    /// Its new state.
+    pub object: Option<Object>,
+}
+
+impl CatalogSnapshot {
+    /// What a store holds right after its initialization.
+    pub fn initial(database: &str, role: RoleDescriptor) -> CatalogSnapshot {
+        let mut snapshot = CatalogSnapshot::empty(database, &role.name);
+        for object in initial_objects(database, role) {
+            snapshot.put(object);
+        }
+        snapshot
+    }
+
+    /// The same, with the system's schemas owned by the superuser made at initialization.
+    pub(super) fn owned_by_bootstrap(mut self) -> CatalogSnapshot {
+        let owner = self.role_by_oid(oids::BOOTSTRAP_ROLE).map(|r| r.name.clone());
+        let owner = owner.unwrap_or_default();
+        for schema in Arc::make_mut(&mut self.schemas).values_mut() {
+            if schema.is_system() {
+                Arc::make_mut(schema).owner.clone_from(&owner);
+            }
+        }
+        self
+    }
+
+    /// Nothing but the system's own schemas.
+    pub(super) fn empty(database: &str, owner: &str) -> CatalogSnapshot {
+        let mut schemas = BTreeMap::new();
+        for (oid, name) in [
+            (oids::PG_CATALOG, PG_CATALOG),
+            (oids::INFORMATION_SCHEMA, super::descriptor::INFORMATION_SCHEMA),
+        ] {
+            let (name, owner) = (name.to_owned(), owner.to_owned());
+            schemas.insert(name.clone(), Arc::new(SchemaDescriptor { oid, name, owner }));
+        }
+        CatalogSnapshot {
+            version: 1,
+            versions: Arc::new(AtomicU64::new(1)),
+            database: Arc::new(DatabaseDescriptor {
+                oid: oids::DATABASE,
+                name: database.to_owned(),
+                owner: owner.to_owned(),
+            }),
+            schemas: Arc::new(schemas),
+            tables: Arc::default(),
+            indexes: Arc::default(),
+            names: Arc::default(),
+            roles: Arc::default(),
+            comments: Arc::default(),
+            garbage: Arc::default(),
+            sizes: Arc::default(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// Which state this is: another version, another state.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The database.
+    pub fn database(&self) -> &DatabaseDescriptor {
+        &self.database
+    }
+
+    /// A schema by name.
+    pub fn schema(&self, name: &str) -> Option<&Arc<SchemaDescriptor>> {
+        self.schemas.get(name)
+    }
+
+    /// All schemas by name, the system's included.
+    pub fn schemas(&self) -> impl Iterator<Item = &Arc<SchemaDescriptor>> {
+        self.schemas.values()
+    }
+
+    /// The table of that name. `schema: None` searches `path`, `pg_catalog` first unless the path
+    /// says where else it stands. The system's relations are found too.
+    pub fn table(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+        path: &[String],
+    ) -> Option<Arc<TableDescriptor>> {
+        match self.relation(schema, name, path)? {
+            Relation::Table(table) => Some(table),
+            Relation::Index(..) => None,
+        }
+    }
+
+    /// The relation of that name, searched for as [`CatalogSnapshot::table`] does.
+    pub fn relation(&self, schema: Option<&str>, name: &str, path: &[String]) -> Option<Relation> {
+        if let Some(schema) = schema {
+            return self.relation_in(schema, name);
+        }
+        let implicit = !path.iter().any(|s| s == PG_CATALOG);
+        let first = implicit.then_some(PG_CATALOG);
+        first
+            .into_iter()
+            .chain(path.iter().map(String::as_str))
+            .find_map(|schema| self.relation_in(schema, name))
+    }
+
+    fn relation_in(&self, schema: &str, name: &str) -> Option<Relation> {
+        if super::descriptor::is_system_schema(schema) {
+            return system::table(schema, name).map(Relation::Table);
+        }
+        let oid = *self.names.get(schema)?.get(name)?;
+        self.relation_by_oid(oid)
+    }
+
+    /// The relation of that OID.
+    pub fn relation_by_oid(&self, oid: u32) -> Option<Relation> {
+        if let Some(table) = self.table_by_id(TableId(oid)) {
+            return Some(Relation::Table(table));
+        }
+        let table = self.tables.get(self.indexes.get(&oid)?)?;
+        let (at, _) = visible_indexes(table).find(|(_, index)| index.oid == oid)?;
+        Some(Relation::Index(Arc::clone(table), at))
+    }
+
+    /// The table of that id, virtual ones included.
+    pub fn table_by_id(&self, id: TableId) -> Option<Arc<TableDescriptor>> {
+        match self.tables.get(&id.0) {
+            Some(table) => Some(Arc::clone(table)),
+            None if id.0 < oids::FIRST_USER => system::table_by_oid(id.0),
+            None => None,
+        }
+    }
+
+    /// All tables made by users, by OID.
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<TableDescriptor>> {
+        self.tables.values()
+    }
+
+    /// Whether a schema holds any relation.
+    pub fn schema_tables(&self, schema: &str) -> impl Iterator<Item = &Arc<TableDescriptor>> {
+        let schema = schema.to_owned();
+        self.tables.values().filter(move |t| t.schema == schema)
+    }
+
+    /// Whether a relation name is taken in a schema.
+    pub fn name_taken(&self, schema: &str, name: &str) -> bool {
+        self.names.get(schema).is_some_and(|names| names.contains_key(name))
+    }
+
+    /// A role by name.
+    pub fn role(&self, name: &str) -> Option<&Arc<RoleDescriptor>> {
+        self.roles.get(name)
+    }
+
+    /// A role by OID.
+    pub fn role_by_oid(&self, oid: u32) -> Option<&Arc<RoleDescriptor>> {
+        self.roles.values().find(|r| r.oid == oid)
+    }
+
+    /// All roles by name.
+    pub fn roles(&self) -> impl Iterator<Item = &Arc<RoleDescriptor>> {
+        self.roles.values()
+    }
+
+    /// An object's comment.
+    pub fn comment_on(&self, target: CommentTarget) -> Option<&str> {
+        self.comments.get(&target).map(AsRef::as_ref)
+    }
+
+    /// All comments.
+    pub fn comments(&self) -> impl Iterator<Item = (&CommentTarget, &Arc<str>)> {
+        self.comments.iter()
+    }
+
+    /// Spaces that committed DROPs and TRUNCATEs left behind.
+    pub fn garbage(&self) -> impl Iterator<Item = SpaceId> {
+        self.garbage.values().copied()
+    }
+
+    /// Estimated bytes of relations, by OID, as last refreshed.
+    pub(super) fn sizes(&self) -> &RwLock<HashMap<u32, i64>> {
+        &self.sizes
+    }
+
+    /// What this overlay changed since the snapshot that was published.
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// The schema that `CREATE` without a schema makes objects in: the first of the path that
+    /// exists and is not the system's.
+    pub fn creation_schema<'a>(&self, path: &'a [String]) -> Option<&'a str> {
+        path.iter()
+            .map(String::as_str)
+            .find(|name| *name != PG_CATALOG && self.schemas.contains_key(*name))
+    }
+
+    /// Makes this an overlay with one more change.
+    pub fn change(&mut self, id: ObjectId, object: Option<Object>) {
+        match object.clone() {
+            Some(object) => self.put(object),
+            None => self.remove(id),
+        }
+        self.changes.retain(|c| c.id != id);
+        self.changes.push(Change { id, object });
+        self.version = self.versions.fetch_add(1, Ordering::Relaxed) + 1;
+    }
+
+    /// The same state, as published: nothing is left to publish.
+    pub(super) fn settled(mut self) -> CatalogSnapshot {
+        self.changes.clear();
+        self
+    }
+
+    pub(super) fn put(&mut self, object: Object) {
+        match object {
+            Object::Header(_) => {}
+            Object::Database(d) => self.database = Arc::new(d),
+            Object::Schema(s) => {
+                self.remove(ObjectId::Plain(Kind::Schema, s.oid));
+                Arc::make_mut(&mut self.schemas).insert(s.name.clone(), Arc::new(s));
+            }
+            Object::Table(t) => self.put_table(t),
+            Object::Role(r) => {
+                self.remove(ObjectId::Plain(Kind::Role, r.oid));
+                Arc::make_mut(&mut self.roles).insert(r.name.clone(), Arc::new(r));
+            }
+            Object::Comment(target, text) => {
+                Arc::make_mut(&mut self.comments).insert(target, text.into());
+            }
+            Object::Garbage(space) => {
+                Arc::make_mut(&mut self.garbage).insert(space.0, space);
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: ObjectId) {
+        match id {
+            ObjectId::Plain(Kind::Schema, oid) => {
+                if self.schemas.values().any(|s| s.oid == oid) {
+                    Arc::make_mut(&mut self.schemas).retain(|_, s| s.oid != oid);
+                }
+            }
+            ObjectId::Plain(Kind::Role, oid) => {
+                if self.roles.values().any(|r| r.oid == oid) {
+                    Arc::make_mut(&mut self.roles).retain(|_, r| r.oid != oid);
+                }
+            }
+            ObjectId::Plain(Kind::Table, oid) => self.remove_table(oid),
+            ObjectId::Plain(Kind::Garbage, space) => {
+                Arc::make_mut(&mut self.garbage).remove(&space);
+            }
+            ObjectId::Comment(target) => {
+                Arc::make_mut(&mut self.comments).remove(&target);
+            }
+            ObjectId::Plain(Kind::Header | Kind::Database | Kind::Comment, _) => {}
+        }
+    }
+
+    fn put_table(&mut self, table: Arc<TableDescriptor>) {
+        self.remove_table(table.id.0);
+        let names = Arc::make_mut(&mut self.names).entry(table.schema.clone()).or_default();
+        names.insert(table.name.clone(), table.id.0);
+        let indexes = Arc::make_mut(&mut self.indexes);
+        for (_, index) in visible_indexes(&table) {
+            names.insert(index.name.clone(), index.oid);
+            indexes.insert(index.oid, table.id.0);
+        }
+        Arc::make_mut(&mut self.tables).insert(table.id.0, table);
+    }
+
+    fn remove_table(&mut self, oid: u32) {
+        if !self.tables.contains_key(&oid) {
+            return;
+        }
+        let Some(table) = Arc::make_mut(&mut self.tables).remove(&oid) else { return };
+        let names = Arc::make_mut(&mut self.names).entry(table.schema.clone()).or_default();
+        let indexes = Arc::make_mut(&mut self.indexes);
+        // A name may stand for another object by now: only the table's own entries go.
+        if names.get(&table.name) == Some(&oid) {
+            names.remove(&table.name);
+        }
+        for (_, index) in visible_indexes(&table) {
+            if names.get(&index.name) == Some(&index.oid) {
+                names.remove(&index.name);
+            }
+            indexes.remove(&index.oid);
+        }
+    }
+}
+
+/// What initialization writes, the header aside.
+pub(super) fn initial_objects(database: &str, role: RoleDescriptor) -> Vec<Object> {
+    let owner = role.name.clone();
+    vec![
+        Object::Database(DatabaseDescriptor {
+            oid: oids::DATABASE,
+            name: database.to_owned(),
+            owner: owner.clone(),
+        }),
+        Object::Schema(SchemaDescriptor { oid: oids::PUBLIC, name: PUBLIC.to_owned(), owner }),
+        Object::Role(role),
+    ]
+}
+
+impl std::fmt::Debug for CatalogSnapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CatalogSnapshot")
+            .field("version", &self.version)
+            .field("tables", &self.tables.len())
+            .finish_non_exhaustive()
+    }
+}
