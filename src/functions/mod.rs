@@ -4,7 +4,31 @@
 //! that the catalog and the binder never disagree. Signatures and OIDs follow PostgreSQL's
 //! pg_proc.dat, pg_operator.dat and pg_cast.dat.
 
+mod aggregates;
+#[allow(dead_code)]
+mod call;
+mod casts;
+mod comparison;
+mod datum_order;
+mod numbers;
+mod operators;
+mod registry;
+mod sets;
+#[allow(dead_code)]
+mod signature;
+mod strings;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
+
+pub use call::{eval_call, eval_typed};
+pub use casts::{apply_cast, coerce_typmod};
+pub use datum_order::{compare, hash_datum};
+pub use registry::{
+    all_casts, all_functions, all_operators, equality, find_cast, function_by_oid, functions_named,
+    less_than, operators_named,
+};
 
 use crate::error::Result;
 use crate::types::{BaseType, Datum, Row, SqlType};
@@ -82,6 +106,11 @@ pub trait CatalogLookup: Send + Sync {
 /// The code of a scalar function. NULL handling of strict functions is the caller's.
 pub type ScalarFn = fn(&EvalContext, &[Datum]) -> Result<Datum>;
 
+/// The code of a scalar function whose result depends on its arguments' types beyond what their
+/// datums tell (`to_json`, `format`, `pg_typeof`, …). The types are the arguments' own, one for
+/// each datum.
+pub type TypedFn = fn(&EvalContext, &[SqlType], &[Datum]) -> Result<Datum>;
+
 /// The code of a set-returning function: its rows, one datum for each output column.
 pub type SetFn = fn(&EvalContext, &[Datum]) -> Result<Box<dyn Iterator<Item = Result<Row>> + Send>>;
 
@@ -118,6 +147,8 @@ pub enum WindowFn {
 pub enum FunctionKind {
     /// One value from one row.
     Scalar(ScalarFn),
+    /// One value from one row, by the arguments' types too. Call it through [`eval_typed`].
+    Typed(TypedFn),
     /// Rows from one row. The second part names the output columns; empty: the function's name.
     Set(SetFn, &'static [(&'static str, SqlType)]),
     /// One value from many rows.
@@ -209,20 +240,6 @@ pub struct Cast {
     /// How.
     pub method: CastMethod,
 }
-
-// The lookups that the binder, the executor, the lowering and the catalog use:
-//
-//   pub fn functions_named(name: &str) -> &'static [&'static Function]
-//   pub fn operators_named(name: &str) -> &'static [&'static Operator]
-//   pub fn find_cast(source: SqlType, target: SqlType) -> Option<&'static Cast>
-//   pub fn all_functions / all_operators / all_casts() -> &'static [&'static …]
-//   pub fn apply_cast(context, datum, source, target, explicit) -> Result<Datum>
-//       the whole cast, text methods, array element-wise casts and the target's typmod included
-//   pub fn coerce_typmod(datum, target: SqlType, explicit: bool) -> Result<Datum>
-//   pub fn compare(a: &Datum, b: &Datum) -> Ordering
-//       the default btree order of two non-NULL datums of one type
-//   pub fn hash_datum(d: &Datum, state: &mut impl Hasher)
-//       equal (by `compare`) datums hash alike: 1.0 and 1.00, -0.0 and 0.0
 
 /// Never called: keeps the polymorphic pseudo-types documented in one place.
 ///

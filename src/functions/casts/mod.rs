@@ -1,0 +1,98 @@
+//! Casting: one value from one type to another, and to its target's length and precision.
+//!
+//! [`apply_cast`] is the one place: by function, by relabelling, through the text form, and
+//! element by element for arrays. What a cast is comes from [`find_cast`](super::find_cast).
+
+pub(super) mod table;
+mod typmod;
+
+use std::sync::Arc;
+
+pub use typmod::coerce_typmod;
+
+use super::{Cast, CastMethod, EvalContext, eval_call, find_cast};
+use crate::error::{Error, Result};
+use crate::types::{Array, Datum, SqlType};
+
+/// Casts a value, the target's typmod included. `explicit` says that the user wrote the cast: too
+/// long strings are cut then, instead of refused.
+///
+/// # Errors
+/// What the conversion raises (22P02, 22003, 22001, …); 42846 if there is no such cast.
+pub fn apply_cast(
+    context: &EvalContext,
+    datum: Datum,
+    source: SqlType,
+    target: SqlType,
+    explicit: bool,
+) -> Result<Datum> {
+    if datum.is_null() {
+        return Ok(Datum::Null);
+    }
+    let cast = match source.same(target) {
+        true if source.typmod == target.typmod => return Ok(datum),
+        true => datum,
+        false => {
+            let cast = find_cast(source, target).ok_or_else(|| no_cast(source, target))?;
+            convert(context, datum, cast, source, target)?
+        }
+    };
+    match target.typmod {
+        -1 => Ok(cast),
+        _ => coerce_typmod(cast, target, explicit),
+    }
+}
+
+#[cold]
+fn no_cast(source: SqlType, target: SqlType) -> Error {
+    Error::new(
+        crate::error::SqlState::CANNOT_COERCE,
+        format!("cannot cast type {source:?} to {target:?}"),
+    )
+}
+
+fn convert(
+    context: &EvalContext,
+    datum: Datum,
+    cast: &Cast,
+    source: SqlType,
+    target: SqlType,
+) -> Result<Datum> {
+    if let (Datum::Array(array), true, true) = (&datum, source.is_array, target.is_array) {
+        return convert_elements(context, array, cast, source, target);
+    }
+    match cast.method {
+        CastMethod::Binary => Ok(relabel(datum, target)),
+        CastMethod::Function(function) => eval_call(function, context, &[datum]),
+        CastMethod::Text => Err(Error::unsupported("a cast through text")),
+    }
+}
+
+/// The same value as the target's datum: only integers and OIDs differ.
+fn relabel(datum: Datum, target: SqlType) -> Datum {
+    use crate::types::BaseType::Int4;
+    match (datum, target.base) {
+        (Datum::Int4(v), base) if base != Int4 => Datum::Oid(v as u32),
+        (Datum::Oid(v), Int4) => Datum::Int4(v as i32),
+        (datum, _) => datum,
+    }
+}
+
+fn convert_elements(
+    context: &EvalContext,
+    array: &Array,
+    cast: &Cast,
+    source: SqlType,
+    target: SqlType,
+) -> Result<Datum> {
+    let (from, to) = (source.element(), target.element().plain());
+    let values = array.values.iter().map(|value| match value {
+        Datum::Null => Ok(Datum::Null),
+        value => convert(context, value.clone(), cast, from, to),
+    });
+    Ok(Datum::Array(Arc::new(Array {
+        element: target.base,
+        lower_bound: array.lower_bound,
+        values: values.collect::<Result<_>>()?,
+    })))
+}

@@ -1,0 +1,102 @@
+//! Comparison operators: `=`, `<>`, `<`, `<=`, `>`, `>=` of each type and of the mixed pairs that
+//! PostgreSQL has, and the functions behind `btree` order (`btint4cmp`).
+
+pub(super) mod table;
+
+use std::cmp::Ordering;
+
+use super::EvalContext;
+use super::call::arg;
+use super::datum_order::{compare, compare_floats};
+use super::numbers::floats::Float;
+use super::numbers::ints::Int;
+use crate::error::Result;
+use crate::types::Datum;
+
+/// How two arguments compare: one for each pair of types that differ in more than name.
+pub(super) trait Pair {
+    fn order(context: &EvalContext, a: &[Datum]) -> Result<Ordering>;
+}
+
+/// Two of one type.
+pub(super) struct Same;
+/// Two integers.
+pub(super) struct Ints<A, B>(std::marker::PhantomData<(A, B)>);
+/// Two floats.
+pub(super) struct Floats<A, B>(std::marker::PhantomData<(A, B)>);
+/// Two `char(n)`: trailing blanks do not count.
+pub(super) struct Blanks;
+
+/// An xid and an int4.
+pub(super) struct XidInt;
+
+impl Pair for Same {
+    #[inline]
+    fn order(_: &EvalContext, a: &[Datum]) -> Result<Ordering> {
+        Ok(compare(&a[0], &a[1]))
+    }
+}
+
+impl<A: Int, B: Int> Pair for Ints<A, B> {
+    #[inline]
+    fn order(_: &EvalContext, a: &[Datum]) -> Result<Ordering> {
+        Ok(arg::<A>(a, 0)?.wide().cmp(&arg::<B>(a, 1)?.wide()))
+    }
+}
+
+impl<A: Float, B: Float> Pair for Floats<A, B> {
+    #[inline]
+    fn order(_: &EvalContext, a: &[Datum]) -> Result<Ordering> {
+        Ok(compare_floats(arg::<A>(a, 0)?.wide(), arg::<B>(a, 1)?.wide()))
+    }
+}
+
+impl Pair for XidInt {
+    fn order(_: &EvalContext, a: &[Datum]) -> Result<Ordering> {
+        Ok(arg::<u32>(a, 0)?.cmp(&(arg::<i32>(a, 1)? as u32)))
+    }
+}
+
+impl Pair for Blanks {
+    fn order(_: &EvalContext, a: &[Datum]) -> Result<Ordering> {
+        let (x, y): (&str, &str) = (arg(a, 0)?, arg(a, 1)?);
+        Ok(x.trim_end_matches(' ').as_bytes().cmp(y.trim_end_matches(' ').as_bytes()))
+    }
+}
+
+pub(super) fn eq<P: Pair>(context: &EvalContext, a: &[Datum]) -> Result<Datum> {
+    Ok(Datum::Bool(P::order(context, a)?.is_eq()))
+}
+
+pub(super) fn ne<P: Pair>(context: &EvalContext, a: &[Datum]) -> Result<Datum> {
+    Ok(Datum::Bool(P::order(context, a)?.is_ne()))
+}
+
+pub(super) fn lt<P: Pair>(context: &EvalContext, a: &[Datum]) -> Result<Datum> {
+    Ok(Datum::Bool(P::order(context, a)?.is_lt()))
+}
+
+pub(super) fn le<P: Pair>(context: &EvalContext, a: &[Datum]) -> Result<Datum> {
+    Ok(Datum::Bool(P::order(context, a)?.is_le()))
+}
+
+pub(super) fn gt<P: Pair>(context: &EvalContext, a: &[Datum]) -> Result<Datum> {
+    Ok(Datum::Bool(P::order(context, a)?.is_gt()))
+}
+
+pub(super) fn ge<P: Pair>(context: &EvalContext, a: &[Datum]) -> Result<Datum> {
+    Ok(Datum::Bool(P::order(context, a)?.is_ge()))
+}
+
+/// -1, 0 or 1.
+pub(super) fn order<P: Pair>(context: &EvalContext, a: &[Datum]) -> Result<Datum> {
+    Ok(Datum::Int4(P::order(context, a)? as i32))
+}
+
+pub(super) fn larger<P: Pair>(context: &EvalContext, a: &[Datum]) -> Result<Datum> {
+    Ok(a[usize::from(P::order(context, a)?.is_lt())].clone())
+}
+
+pub(super) fn smaller<P: Pair>(context: &EvalContext, a: &[Datum]) -> Result<Datum> {
+    Ok(a[usize::from(P::order(context, a)?.is_gt())].clone())
+}

@@ -1,0 +1,10 @@
+//! Set-returning functions and window functions.
+
+mod series;
+pub(super) mod table;
+
+use crate::error::Result;
+use crate::types::Row;
+
+/// The rows of a set-returning function.
+type Rows = Box<dyn Iterator<Item = Result<Row>> + Send>;

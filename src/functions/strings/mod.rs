@@ -1,0 +1,4 @@
+//! Strings: text, varchar, char(n), name.
+
+mod basic;
+pub(super) mod table;

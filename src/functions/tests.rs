@@ -1,0 +1,4 @@
+//! Tests of the registry as a whole.
+
+mod context;
+mod registry;
