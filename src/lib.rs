@@ -7,4 +7,5 @@ pub mod error;
 pub mod functions;
 pub mod kv;
 pub mod sql;
+pub mod txn;
 pub mod types;

@@ -15,6 +15,14 @@
 //! - [`Store::changes`] may over-report and never under-reports;
 //! - dropping the future of [`Store::lock`] cancels the wait and leaves no lock behind.
 
+#[cfg(test)]
+pub(crate) mod conformance;
+pub mod holds;
+pub mod locks;
+pub mod memory;
+
+use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -27,11 +35,37 @@ pub use crate::types::descriptor::SpaceId;
 
 /// A whole key: 4 bytes of space (big endian), the partition part, the clustering part.
 ///
-/// Ordered by its bytes.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Its bytes are its identity and its order; where the partition part ends is a note beside them.
+#[derive(Clone)]
 pub struct Key {
     bytes: Bytes,
     partition_end: u16,
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Key) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Key {}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Key) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Key) -> Ordering {
+        self.bytes.cmp(&other.bytes)
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bytes.hash(state);
+    }
 }
 
 impl Key {
@@ -74,6 +108,11 @@ impl Key {
     /// The clustering part.
     pub fn clustering(&self) -> &[u8] {
         &self.bytes[self.partition_end as usize..]
+    }
+
+    /// How many bytes of the tail are the partition part.
+    pub fn partition_len(&self) -> usize {
+        self.partition_end as usize - Self::SPACE_LEN
     }
 
     /// Partition and clustering parts, without the space.
@@ -122,6 +161,36 @@ impl KeyRange {
             None => Bound::Unbounded,
         };
         KeyRange { space, start: Bound::Included(prefix), end, partition_len }
+    }
+
+    /// The bounds as whole keys, space first.
+    pub fn key_bounds(&self) -> (Bound<Bytes>, Bound<Bytes>) {
+        let whole = |tail: &[u8]| Key::new(self.space, tail, 0).bytes;
+        let start = match &self.start {
+            Bound::Unbounded => Bound::Included(whole(&[])),
+            Bound::Included(tail) => Bound::Included(whole(tail)),
+            Bound::Excluded(tail) => Bound::Excluded(whole(tail)),
+        };
+        let end = match &self.end {
+            Bound::Unbounded => match self.space.0.checked_add(1) {
+                Some(next) => Bound::Excluded(Bytes::copy_from_slice(&next.to_be_bytes())),
+                None => Bound::Unbounded,
+            },
+            Bound::Included(tail) => Bound::Included(whole(tail)),
+            Bound::Excluded(tail) => Bound::Excluded(whole(tail)),
+        };
+        (start, end)
+    }
+
+    /// Whether no key can lie in the range.
+    pub fn is_empty(&self) -> bool {
+        use Bound::{Excluded, Included};
+        match (&self.start, &self.end) {
+            (Included(start), Included(end)) => start > end,
+            (Included(start) | Excluded(start), Excluded(end))
+            | (Excluded(start), Included(end)) => start >= end,
+            _ => false,
+        }
     }
 
     /// Whether `key` lies in the range.
@@ -217,6 +286,13 @@ pub struct Capabilities {
 )]
 pub struct TxnId(pub u128);
 
+impl TxnId {
+    /// The part of it that messages show: unique within one process.
+    pub fn short(self) -> u64 {
+        self.0 as u64
+    }
+}
+
 /// Row lock strengths, with PostgreSQL's conflict table (manual, 13.3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LockMode {
@@ -277,6 +353,8 @@ pub struct Locked {
     pub current: Option<Version>,
     /// Whether the request waited for another transaction first.
     pub waited: bool,
+    /// Whether the transaction held no lock on the key before.
+    pub fresh: bool,
 }
 
 /// What a write demands of the head it replaces.
@@ -421,13 +499,16 @@ pub trait Store: Send + Sync + 'static {
     /// Keeps the versions visible at `at`. 72000 if they may be gone already.
     fn hold(&self, at: Timestamp) -> Result<Hold>;
 
-    /// The version of `key` visible at `at`.
+    /// The version of `key` visible at `at`; a deletion may come as such or as none.
+    /// [`Timestamp::MAX`] asks for the newest that a snapshot taken now would see.
     async fn get(&self, key: &Key, at: Timestamp) -> Result<Option<Version>>;
 
     /// Several gets at once; the answer has the order of `keys`.
     async fn get_many(&self, keys: &[Key], at: Timestamp) -> Result<Vec<Option<Version>>>;
 
-    /// A page of the live entries of `range` at `at`.
+    /// A page of the live entries of `range` at `at`. `from` goes on where a page of the same
+    /// range, or of one with the same end in the scan's direction, stopped. A page may be empty
+    /// and still have a next one.
     async fn scan(
         &self,
         range: &KeyRange,
@@ -443,7 +524,12 @@ pub trait Store: Send + Sync + 'static {
     /// Gives up locks of `txn`: `keys`, or all.
     async fn unlock(&self, txn: TxnId, keys: Option<&[Key]>) -> Result<()>;
 
-    /// Commits. Releases the transaction's locks, whatever the outcome.
+    /// Gives up all locks of a transaction that ends without a commit, without waiting: now where
+    /// that is possible, else soon.
+    fn abandon(&self, txn: TxnId);
+
+    /// Commits. Releases the transaction's locks, whatever the outcome. Without writes it only
+    /// validates; the timestamp is then one at which all that was checked still held.
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome>;
 
     /// Keys of `space` that may have changed, in no particular order, after `cursor`, by commits
