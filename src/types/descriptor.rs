@@ -47,6 +47,9 @@ pub struct ColumnDescriptor {
     pub not_null: bool,
     /// DEFAULT, as SQL text that the binder can read.
     pub default: Option<String>,
+    /// What rows written before the column was added have: the type's text form.
+    #[serde(default)]
+    pub missing: Option<String>,
 }
 
 /// A CHECK constraint.
