@@ -1,1 +1,3 @@
-//! Integration tests.
+//! Integration tests: one crate, one binary.
+
+mod tidy;

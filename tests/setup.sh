@@ -1,0 +1,53 @@
+# Installs what the tests need beside a Rust compiler, from the ordinary registries. Sourced.
+#
+# Sets PG_BIN (PostgreSQL's programs) and PYTHON (a Python with the packages of requirements.txt).
+# Everything else goes below $SLUICE_CACHE, which may be kept between runs.
+
+SLUICE_CACHE="${SLUICE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sluice}"
+mkdir -p "$SLUICE_CACHE"
+export SLUICE_CACHE
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$SLUICE_CACHE/target}"
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+apt_install() {
+    [ -n "${apt_updated:-}" ] || as_root apt-get update -qq
+    apt_updated=1
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null
+}
+
+find_postgres() {
+    PG_BIN=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)
+    [ -n "$PG_BIN" ] && [ -x "$PG_BIN/postgres" ] && [ -x "$PG_BIN/initdb" ]
+}
+
+setup_postgres() {
+    if ! find_postgres; then
+        # Without this the package makes a cluster and starts a server of its own.
+        as_root mkdir -p /etc/postgresql-common
+        echo 'create_main_cluster = false' |
+            as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
+        apt_install postgresql postgresql-client
+        find_postgres || { echo "PostgreSQL could not be installed" >&2; return 1; }
+    fi
+    export PG_BIN
+}
+
+setup_python() {
+    venv="$SLUICE_CACHE/venv"
+    wanted="$1/requirements.txt"
+    if ! cmp -s "$wanted" "$venv/requirements.txt"; then
+        rm -rf "$venv"
+        python3 -m venv "$venv" 2>/dev/null || {
+            apt_install python3 python3-venv
+            rm -rf "$venv"
+            python3 -m venv "$venv"
+        }
+        "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$wanted"
+        cp "$wanted" "$venv/requirements.txt"
+    fi
+    PYTHON="$venv/bin/python"
+    export PYTHON
+}
