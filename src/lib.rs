@@ -2,6 +2,8 @@
 
 pub mod catalog;
 pub mod clock;
+#[cfg(feature = "columnar")]
+pub mod columnar;
 pub mod encoding;
 pub mod error;
 pub mod functions;

@@ -1,0 +1,274 @@
+//! `sum` and `avg` of integers and numerics, exact.
+//!
+//! A group's state is a 128-bit sum at the input's scale and a count; leaving 128 bits is
+//! [`TOO_WIDE`](super::udf::TOO_WIDE), never a wrapped result. `avg` divides at the end by
+//! numeric's own rules, so its scale is PostgreSQL's.
+
+use std::hash::Hash;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array as _, ArrayRef, AsArray as _, BinaryBuilder, BooleanArray, Decimal128Array, Int64Array,
+};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, Int64Type};
+use bytes::BytesMut;
+use datafusion::common::{Result as DfResult, ScalarValue};
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
+};
+
+use super::udf::{external, too_wide};
+use crate::types::Numeric;
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SumKind {
+    Sum,
+    Avg,
+}
+
+/// The aggregate function, over decimals of one scale (integers: scale 0).
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct ExactSum {
+    kind: SumKind,
+    scale: i8,
+    signature: Signature,
+}
+
+impl ExactSum {
+    /// `kind` over an input of this scale.
+    pub fn new(kind: SumKind, scale: i8) -> ExactSum {
+        ExactSum { kind, scale, signature: Signature::any(1, Volatility::Immutable) }
+    }
+
+    /// The Arrow type of the result.
+    pub fn result_type(&self) -> DataType {
+        match self.kind {
+            SumKind::Sum => state_type(self.scale),
+            SumKind::Avg => DataType::Binary,
+        }
+    }
+
+    fn state(&self) -> SumGroups {
+        SumGroups { kind: self.kind, scale: self.scale, sums: Vec::new(), counts: Vec::new() }
+    }
+}
+
+fn state_type(scale: i8) -> DataType {
+    DataType::Decimal128(crate::columnar::values::DECIMAL_PRECISION_MAX, scale)
+}
+
+impl AggregateUDFImpl for ExactSum {
+    fn name(&self) -> &str {
+        match self.kind {
+            SumKind::Sum => "exact_sum",
+            SumKind::Avg => "exact_avg",
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _args: &[DataType]) -> DfResult<DataType> {
+        Ok(self.result_type())
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> DfResult<Vec<FieldRef>> {
+        Ok(vec![
+            Arc::new(Field::new(format!("{}[sum]", args.name), state_type(self.scale), true)),
+            Arc::new(Field::new(format!("{}[count]", args.name), DataType::Int64, true)),
+        ])
+    }
+
+    fn accumulator(&self, _args: AccumulatorArgs) -> DfResult<Box<dyn Accumulator>> {
+        let mut groups = self.state();
+        groups.resize(1);
+        Ok(Box::new(SumOne(groups)))
+    }
+
+    fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
+        !args.is_distinct
+    }
+
+    fn create_groups_accumulator(
+        &self,
+        _args: AccumulatorArgs,
+    ) -> DfResult<Box<dyn GroupsAccumulator>> {
+        Ok(Box::new(self.state()))
+    }
+}
+
+/// Sums and counts by group.
+struct SumGroups {
+    kind: SumKind,
+    scale: i8,
+    sums: Vec<i128>,
+    counts: Vec<i64>,
+}
+
+impl SumGroups {
+    fn resize(&mut self, groups: usize) {
+        self.sums.resize(groups, 0);
+        self.counts.resize(groups, 0);
+    }
+
+    fn input(&self, values: &ArrayRef) -> DfResult<ArrayRef> {
+        match values.data_type() {
+            DataType::Decimal128(_, s) if *s == self.scale => Ok(Arc::clone(values)),
+            _ => Ok(cast(values, &state_type(self.scale))?),
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, group: usize, value: i128, count: i64) -> DfResult<()> {
+        self.sums[group] = self.sums[group].checked_add(value).ok_or_else(too_wide)?;
+        self.counts[group] += count;
+        Ok(())
+    }
+
+    fn take(&mut self, emit: EmitTo) -> (Vec<i128>, Vec<i64>) {
+        (emit.take_needed(&mut self.sums), emit.take_needed(&mut self.counts))
+    }
+
+    fn state_arrays(&self, sums: Vec<i128>, counts: Vec<i64>) -> Vec<ArrayRef> {
+        let sums = Decimal128Array::from(sums).with_data_type(state_type(self.scale));
+        vec![Arc::new(sums), Arc::new(Int64Array::from(counts))]
+    }
+
+    fn results(&self, sums: Vec<i128>, counts: &[i64]) -> DfResult<ArrayRef> {
+        if self.kind == SumKind::Sum {
+            let values = sums.into_iter().zip(counts).map(|(s, n)| (*n > 0).then_some(s));
+            let array: Decimal128Array = values.collect();
+            return Ok(Arc::new(array.with_data_type(state_type(self.scale))));
+        }
+        let mut builder = BinaryBuilder::with_capacity(sums.len(), sums.len() * 16);
+        let mut bytes = BytesMut::new();
+        for (sum, count) in sums.into_iter().zip(counts) {
+            if *count == 0 {
+                builder.append_null();
+                continue;
+            }
+            let sum = Numeric::from_i128(sum, self.scale.max(0) as u32);
+            let average = sum.div(&Numeric::from_i128(i128::from(*count), 0)).map_err(external)?;
+            bytes.clear();
+            average.to_binary(&mut bytes);
+            builder.append_value(&bytes);
+        }
+        Ok(Arc::new(builder.finish()))
+    }
+}
+
+impl GroupsAccumulator for SumGroups {
+    fn update_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        opt_filter: Option<&BooleanArray>,
+        total_num_groups: usize,
+    ) -> DfResult<()> {
+        self.resize(total_num_groups);
+        let input = self.input(&values[0])?;
+        let array = input.as_primitive::<Decimal128Type>();
+        if array.null_count() == 0 && opt_filter.is_none() {
+            for (group, value) in group_indices.iter().zip(array.values()) {
+                self.add(*group, *value, 1)?;
+            }
+            return Ok(());
+        }
+        for (row, group) in group_indices.iter().enumerate() {
+            let wanted = opt_filter.is_none_or(|f| f.is_valid(row) && f.value(row));
+            if wanted && array.is_valid(row) {
+                self.add(*group, array.value(row), 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self, emit_to: EmitTo) -> DfResult<ArrayRef> {
+        let (sums, counts) = self.take(emit_to);
+        self.results(sums, &counts)
+    }
+
+    fn state(&mut self, emit_to: EmitTo) -> DfResult<Vec<ArrayRef>> {
+        let (sums, counts) = self.take(emit_to);
+        Ok(self.state_arrays(sums, counts))
+    }
+
+    fn merge_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        total_num_groups: usize,
+    ) -> DfResult<()> {
+        self.resize(total_num_groups);
+        let sums = values[0].as_primitive::<Decimal128Type>();
+        let counts = values[1].as_primitive::<Int64Type>();
+        for (row, group) in group_indices.iter().enumerate() {
+            if sums.is_valid(row) {
+                self.add(*group, sums.value(row), counts.value(row))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn convert_to_state(
+        &self,
+        values: &[ArrayRef],
+        opt_filter: Option<&BooleanArray>,
+    ) -> DfResult<Vec<ArrayRef>> {
+        let input = self.input(&values[0])?;
+        let array = input.as_primitive::<Decimal128Type>();
+        let wanted = |row: usize| {
+            array.is_valid(row) && opt_filter.is_none_or(|f| f.is_valid(row) && f.value(row))
+        };
+        let rows = 0..array.len();
+        let sums = rows.clone().map(|r| if wanted(r) { array.value(r) } else { 0 }).collect();
+        let counts = rows.map(|r| i64::from(wanted(r))).collect();
+        Ok(self.state_arrays(sums, counts))
+    }
+
+    fn size(&self) -> usize {
+        self.sums.capacity() * size_of::<i128>() + self.counts.capacity() * size_of::<i64>()
+    }
+}
+
+/// The ungrouped form: one group.
+struct SumOne(SumGroups);
+
+impl std::fmt::Debug for SumOne {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} at scale {}", self.0.kind, self.0.scale)
+    }
+}
+
+impl Accumulator for SumOne {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> DfResult<()> {
+        let input = self.0.input(&values[0])?;
+        for value in input.as_primitive::<Decimal128Type>().iter().flatten() {
+            self.0.add(0, value, 1)?;
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self) -> DfResult<ScalarValue> {
+        let array = self.0.results(self.0.sums.clone(), &self.0.counts)?;
+        ScalarValue::try_from_array(&array, 0)
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>() + GroupsAccumulator::size(&self.0)
+    }
+
+    fn state(&mut self) -> DfResult<Vec<ScalarValue>> {
+        let arrays = self.0.state_arrays(self.0.sums.clone(), self.0.counts.clone());
+        arrays.iter().map(|a| ScalarValue::try_from_array(a, 0)).collect()
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> DfResult<()> {
+        let groups = vec![0; states[0].len()];
+        GroupsAccumulator::merge_batch(&mut self.0, states, &groups, 1)
+    }
+}

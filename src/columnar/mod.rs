@@ -1,0 +1,4 @@
+//! The column path.
+
+pub mod lower;
+pub mod values;
