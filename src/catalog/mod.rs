@@ -13,9 +13,11 @@
 //! It does not parse SQL: defaults and CHECK conditions are stored as text that `sql` binds. It
 //! checks no permissions.
 
+pub mod change;
 mod counter;
 pub mod descriptor;
 mod lookup;
+pub mod names;
 pub mod object;
 mod quote;
 mod snapshot;
@@ -25,6 +27,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
 
 pub use lookup::{check_definition, index_definition, key_definition};
 pub use quote::{quote_ident, quote_literal};
@@ -64,6 +67,26 @@ pub struct Catalog {
     current: RwLock<Arc<CatalogSnapshot>>,
     /// When each object changed by this process was last changed.
     changed: Mutex<HashMap<ObjectId, Timestamp>>,
+    /// Commits of DDL that are not yet published.
+    pending: watch::Sender<usize>,
+}
+
+/// A commit of DDL on its way to publication.
+pub struct Publication<'a> {
+    catalog: &'a Catalog,
+}
+
+impl Publication<'_> {
+    /// The commit succeeded at `ts`.
+    pub fn publish(self, overlay: &CatalogSnapshot, ts: Timestamp) {
+        self.catalog.publish(overlay, ts);
+    }
+}
+
+impl Drop for Publication<'_> {
+    fn drop(&mut self) {
+        self.catalog.pending.send_modify(|pending| *pending -= 1);
+    }
 }
 
 impl Catalog {
@@ -108,6 +131,7 @@ impl Catalog {
             spaces: counter("space", FIRST_USER_SPACE),
             current: RwLock::new(snapshot),
             changed: Mutex::default(),
+            pending: watch::Sender::new(0),
             store,
             clock,
         }))
@@ -116,6 +140,61 @@ impl Catalog {
     /// The schema as of the last publication.
     pub fn snapshot(&self) -> Arc<CatalogSnapshot> {
         Arc::clone(&self.current.read())
+    }
+
+    /// What a transaction with uncommitted DDL sees now: the newest published schema with its
+    /// own changes on top. Gives `overlay` itself back where nothing was published since.
+    ///
+    /// `read_at` is the snapshot that the transaction reads rows at: an index that is newer has no
+    /// entries there for rows that are older, so it is shown as not yet readable.
+    pub fn rebase(
+        &self,
+        overlay: &Arc<CatalogSnapshot>,
+        read_at: Option<Timestamp>,
+    ) -> Arc<CatalogSnapshot> {
+        let current = self.snapshot();
+        let rebased = match overlay.changes() {
+            [] => current,
+            _ if overlay.base() == current.base() => Arc::clone(overlay),
+            changes => {
+                let mut next = CatalogSnapshot::clone(&current);
+                for change in changes {
+                    next.change(change.id, change.object.clone());
+                }
+                Arc::new(next)
+            }
+        };
+        match read_at {
+            Some(at) => rebased.without_newer_indexes(at),
+            None => rebased,
+        }
+    }
+
+    /// Announces that a transaction with DDL is about to commit: until the guard is gone,
+    /// [`Catalog::settled`] waits.
+    pub fn publication(&self) -> Publication<'_> {
+        self.pending.send_modify(|pending| *pending += 1);
+        Publication { catalog: self }
+    }
+
+    /// The schema once no commit of DDL is on its way to publication. A statement that holds its
+    /// tables' locks compares their versions in it with those it was bound against: DDL gives its
+    /// locks up at its commit, a moment before it is published.
+    pub async fn settled(&self) -> Arc<CatalogSnapshot> {
+        if *self.pending.borrow() > 0 {
+            let mut pending = self.pending.subscribe();
+            // The sender lives as long as the catalog.
+            let _ = pending.wait_for(|pending| *pending == 0).await;
+        }
+        self.snapshot()
+    }
+
+    /// Reads the whole catalog again: after a commit whose outcome is not known.
+    pub async fn reload(&self) -> Result<()> {
+        let loaded = read_objects(&self.store).await?;
+        let mut current = self.current.write();
+        *current = Arc::new(loaded.succeeding(&current));
+        Ok(())
     }
 
     /// Makes a committed transaction's changes everybody's. `ts` is its commit timestamp: of two
@@ -132,9 +211,10 @@ impl Catalog {
                 continue;
             }
             changed.insert(change.id, ts);
+            next.note_new_indexes(change, ts);
             next.change(change.id, change.object.clone());
         }
-        *current = Arc::new(next.settled());
+        *current = Arc::new(next.published());
         if changed.len() > TOMBSTONES_MAX {
             let mut times: Vec<Timestamp> = changed.values().copied().collect();
             let middle = times.len() / 2;
@@ -191,6 +271,12 @@ impl Catalog {
     /// A space that nothing ever had.
     pub async fn next_space(&self) -> Result<SpaceId> {
         self.spaces.next().await.map(SpaceId)
+    }
+
+    /// Says where the rows of a system relation about the running process come from; without it
+    /// the relation is empty.
+    pub fn provide(&self, relation: &'static str, provider: system::Provider) {
+        self.snapshot().providers().write().insert(relation, provider);
     }
 
     /// The clock that the catalog was opened with.

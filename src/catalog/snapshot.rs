@@ -17,7 +17,12 @@ use super::descriptor::{
 };
 use super::object::{Kind, Object, ObjectId};
 use super::system;
-use crate::types::descriptor::{IndexDescriptor, SpaceId, TableDescriptor, TableId};
+use crate::clock::Timestamp;
+use crate::types::descriptor::{IndexDescriptor, IndexState, SpaceId, TableDescriptor, TableId};
+
+/// How long a transaction may go on with a snapshot of rows older than an index that was made
+/// meanwhile and still be kept from reading that index.
+const BORN_KEPT_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// A relation found by name.
 #[derive(Clone, Debug)]
@@ -64,6 +69,8 @@ type Names = HashMap<String, HashMap<String, u32>>;
 #[derive(Clone)]
 pub struct CatalogSnapshot {
     version: u64,
+    /// Version of the published snapshot that this is an overlay of, or is.
+    base: u64,
     versions: Arc<AtomicU64>,
     database: Arc<DatabaseDescriptor>,
     schemas: Arc<BTreeMap<String, Arc<SchemaDescriptor>>>,
@@ -77,6 +84,10 @@ pub struct CatalogSnapshot {
     garbage: Arc<BTreeMap<u32, SpaceId>>,
     /// Estimated bytes of tables and indexes, shared by all snapshots: no part of the schema.
     sizes: Arc<RwLock<HashMap<u32, i64>>>,
+    /// When indexes were made on tables that were there, as far as transactions may be older.
+    born: Arc<HashMap<u32, Timestamp>>,
+    /// Where rows of system relations about the running process come from.
+    providers: Arc<RwLock<HashMap<&'static str, system::Provider>>>,
     changes: Vec<Change>,
 }
 
@@ -123,6 +134,7 @@ impl CatalogSnapshot {
         }
         CatalogSnapshot {
             version: 1,
+            base: 1,
             versions: Arc::new(AtomicU64::new(1)),
             database: Arc::new(DatabaseDescriptor {
                 oid: oids::DATABASE,
@@ -137,6 +149,8 @@ impl CatalogSnapshot {
             comments: Arc::default(),
             garbage: Arc::default(),
             sizes: Arc::default(),
+            born: Arc::default(),
+            providers: Arc::default(),
             changes: Vec::new(),
         }
     }
@@ -266,6 +280,11 @@ impl CatalogSnapshot {
         &self.sizes
     }
 
+    /// Where rows of system relations about the running process come from, by relation.
+    pub(super) fn providers(&self) -> &RwLock<HashMap<&'static str, system::Provider>> {
+        &self.providers
+    }
+
     /// What this overlay changed since the snapshot that was published.
     pub fn changes(&self) -> &[Change] {
         &self.changes
@@ -291,9 +310,62 @@ impl CatalogSnapshot {
     }
 
     /// The same state, as published: nothing is left to publish.
-    pub(super) fn settled(mut self) -> CatalogSnapshot {
+    pub(super) fn published(mut self) -> CatalogSnapshot {
         self.changes.clear();
+        self.base = self.version;
         self
+    }
+
+    pub(super) fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// A newly loaded state as the successor of a published one.
+    pub(super) fn succeeding(mut self, before: &CatalogSnapshot) -> CatalogSnapshot {
+        self.versions = Arc::clone(&before.versions);
+        self.sizes = Arc::clone(&before.sizes);
+        self.providers = Arc::clone(&before.providers);
+        self.version = self.versions.fetch_add(1, Ordering::Relaxed) + 1;
+        self.published()
+    }
+
+    /// Notes since when the indexes exist that a committed change brings.
+    pub(super) fn note_new_indexes(&mut self, change: &Change, ts: Timestamp) {
+        let Some(Object::Table(table)) = &change.object else { return };
+        let old = self.tables.get(&table.id.0).cloned();
+        let known = |space| {
+            let old = old.as_ref();
+            old.is_some_and(|t| t.space() == space || t.indexes.iter().any(|i| i.space == space))
+        };
+        let new: Vec<u32> =
+            table.indexes.iter().filter(|i| !known(i.space)).map(|i| i.oid).collect();
+        if old.is_some() && !new.is_empty() {
+            let born = Arc::make_mut(&mut self.born);
+            born.retain(|_, at| at.millis() + BORN_KEPT_MS > ts.millis());
+            born.extend(new.into_iter().map(|oid| (oid, ts)));
+        }
+    }
+
+    /// This, with indexes made after `at` not yet readable.
+    pub(super) fn without_newer_indexes(self: Arc<Self>, at: Timestamp) -> Arc<CatalogSnapshot> {
+        let newer: Vec<u32> =
+            self.born.iter().filter(|(_, born)| **born > at).map(|(oid, _)| *oid).collect();
+        if newer.is_empty() {
+            return self;
+        }
+        let mut next = CatalogSnapshot::clone(&self);
+        for oid in newer {
+            let Some(table) = next.indexes.get(&oid).and_then(|t| next.tables.get(t)) else {
+                continue;
+            };
+            let mut table = TableDescriptor::clone(table);
+            for index in table.indexes.iter_mut().filter(|i| i.oid == oid) {
+                index.state = IndexState::WriteOnly;
+            }
+            next.put_table(Arc::new(table));
+        }
+        next.version = next.versions.fetch_add(1, Ordering::Relaxed) + 1;
+        Arc::new(next)
     }
 
     pub(super) fn put(&mut self, object: Object) {

@@ -1,0 +1,215 @@
+//! Tables: create, drop, truncate, rename.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::super::descriptor::oids;
+use super::super::names;
+use super::super::object::{Kind, ObjectId};
+use super::super::visible_indexes;
+use super::key::NewKey;
+use super::{SchemaChange, undefined_table};
+use crate::error::{Error, Result, SqlState};
+use crate::kv::LockMode;
+use crate::types::descriptor::{
+    CheckDescriptor, ColumnDescriptor, IndexDescriptor, IndexState, RelationKind, TableDescriptor,
+    TableId,
+};
+
+/// A CHECK constraint to make.
+#[derive(Clone, Debug)]
+pub struct NewCheck {
+    /// Its name; none: PostgreSQL's own choice.
+    pub name: Option<String>,
+    /// The condition, as it is stored.
+    pub expr: String,
+    /// The column that its made-up name mentions: the only one it uses.
+    pub column: Option<String>,
+}
+
+/// A table to make.
+#[derive(Clone, Debug)]
+pub struct NewTable {
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// Its columns; their ids count up from 1.
+    pub columns: Vec<ColumnDescriptor>,
+    /// The primary key.
+    pub primary: Option<NewKey>,
+    /// UNIQUE constraints.
+    pub uniques: Vec<NewKey>,
+    /// CHECK constraints.
+    pub checks: Vec<NewCheck>,
+    /// How many of the primary key's columns make the partition part; none: the first.
+    pub partition_columns: Option<u16>,
+    /// `columnar = on`
+    pub columnar: bool,
+}
+
+impl SchemaChange<'_> {
+    /// CREATE TABLE. 42P07 if the name is taken.
+    pub async fn create_table(&mut self, new: NewTable) -> Result<Arc<TableDescriptor>> {
+        self.hold_schema(&new.schema).await?;
+        let id = self.catalog.next_oid().await?;
+        self.claim_relation(&new.schema, &new.name, id).await?;
+        let mut table = TableDescriptor {
+            id: TableId(id),
+            schema: new.schema,
+            name: new.name,
+            kind: RelationKind::Table,
+            next_column: new.columns.len() as u16 + 1,
+            columns: new.columns,
+            primary: self.hidden_key().await?,
+            hidden_key: true,
+            partition_columns: 1,
+            indexes: Vec::new(),
+            checks: Vec::new(),
+            columnar: new.columnar,
+            owner: self.owner.clone(),
+            version: 0,
+        };
+        for check in new.checks {
+            let check = self.new_check(&table, check).await?;
+            table.checks.push(check);
+        }
+        if let Some(key) = new.primary {
+            table.primary = self.new_key(&table, key, "pkey").await?;
+            table.hidden_key = false;
+            table.partition_columns = new.partition_columns.unwrap_or(1);
+            for column in &table.primary.columns {
+                if let Some(c) = table.columns.iter_mut().find(|c| c.id == column.column) {
+                    c.not_null = true;
+                }
+            }
+        }
+        for key in new.uniques {
+            let index = self.new_key(&table, key, "key").await?;
+            table.indexes.push(index);
+        }
+        self.write_table(table)
+    }
+
+    /// The key of a table without a primary key: a row id.
+    pub(super) async fn hidden_key(&self) -> Result<IndexDescriptor> {
+        Ok(IndexDescriptor {
+            oid: 0,
+            name: String::new(),
+            columns: Vec::new(),
+            unique: true,
+            constraint_oid: None,
+            space: self.catalog.next_space().await?,
+            state: IndexState::Public,
+        })
+    }
+
+    /// Makes the descriptor of a CHECK constraint. 42710 if its name is taken in the table.
+    pub async fn new_check(
+        &self,
+        table: &TableDescriptor,
+        check: NewCheck,
+    ) -> Result<CheckDescriptor> {
+        let taken = constraint_names(table);
+        let name = match check.name {
+            Some(name) if taken.contains(name.as_str()) => {
+                return Err(duplicate_constraint(&table.name, &name));
+            }
+            Some(name) => name,
+            None => {
+                let column = check.column.as_deref().unwrap_or_default();
+                names::choose(&table.name, column, "check", |name| taken.contains(name))
+            }
+        };
+        Ok(CheckDescriptor { oid: self.catalog.next_oid().await?, name, expr: check.expr })
+    }
+
+    /// DROP TABLE of a table locked by [`SchemaChange::lock_table`].
+    pub fn drop_table(&mut self, table: &TableDescriptor) -> Result<()> {
+        self.release_relation(&table.schema, &table.name)?;
+        self.discard_space(table.space())?;
+        for (_, index) in visible_indexes(table) {
+            self.release_relation(&table.schema, &index.name)?;
+            self.drop_comments(oids::CLASS_RELATION, index.oid)?;
+            if let Some(constraint) = index.constraint_oid {
+                self.drop_comments(oids::CLASS_CONSTRAINT, constraint)?;
+            }
+        }
+        for index in &table.indexes {
+            self.discard_space(index.space)?;
+        }
+        for check in &table.checks {
+            self.drop_comments(oids::CLASS_CONSTRAINT, check.oid)?;
+        }
+        self.remove(ObjectId::Plain(Kind::Table, table.id.0))?;
+        self.drop_comments(oids::CLASS_RELATION, table.id.0)
+    }
+
+    /// TRUNCATE of a locked table: it goes on in new spaces.
+    pub async fn truncate_table(&mut self, table: &TableDescriptor) -> Result<()> {
+        let mut new = table.clone();
+        self.discard_space(table.space())?;
+        new.primary.space = self.catalog.next_space().await?;
+        for index in &mut new.indexes {
+            self.discard_space(index.space)?;
+            index.space = self.catalog.next_space().await?;
+        }
+        self.write_table(new)?;
+        Ok(())
+    }
+
+    /// ALTER TABLE … RENAME TO, of a locked table.
+    pub async fn rename_table(&mut self, table: &TableDescriptor, name: &str) -> Result<()> {
+        self.hold_schema(&table.schema).await?;
+        self.claim_relation(&table.schema, name, table.id.0).await?;
+        self.release_relation(&table.schema, &table.name)?;
+        self.write_table(TableDescriptor { name: name.to_owned(), ..table.clone() })?;
+        Ok(())
+    }
+
+    /// ALTER TABLE … SET SCHEMA, of a locked table.
+    pub async fn move_table(&mut self, table: &TableDescriptor, schema: &str) -> Result<()> {
+        self.hold_schema(schema).await?;
+        let indexes: Vec<_> =
+            visible_indexes(table).map(|(_, i)| (i.name.clone(), i.oid)).collect();
+        let relations = std::iter::once((table.name.clone(), table.id.0)).chain(indexes);
+        for (name, oid) in relations {
+            self.claim_relation(schema, &name, oid).await.map_err(|e| match e.code() {
+                SqlState::DUPLICATE_TABLE => Error::new(
+                    SqlState::DUPLICATE_TABLE,
+                    format!("relation \"{name}\" already exists in schema \"{schema}\""),
+                ),
+                _ => e,
+            })?;
+            self.release_relation(&table.schema, &name)?;
+        }
+        self.write_table(TableDescriptor { schema: schema.to_owned(), ..table.clone() })?;
+        Ok(())
+    }
+
+    /// Locks the table of an OID; 42P01 under `name` if there is none.
+    pub async fn lock_table_by_id(
+        &mut self,
+        id: TableId,
+        name: &str,
+        mode: LockMode,
+    ) -> Result<Arc<TableDescriptor>> {
+        let table = self.snapshot.table_by_id(id).ok_or_else(|| undefined_table(name))?;
+        self.lock_table(&table, mode).await
+    }
+}
+
+/// Names of a table's constraints.
+pub(super) fn constraint_names(table: &TableDescriptor) -> HashSet<&str> {
+    let keys = visible_indexes(table).map(|(_, index)| index);
+    let keys = keys.filter(|i| i.constraint_oid.is_some()).map(|i| i.name.as_str());
+    table.checks.iter().map(|c| c.name.as_str()).chain(keys).collect()
+}
+
+/// 42710
+pub(super) fn duplicate_constraint(table: &str, name: &str) -> Error {
+    Error::new(
+        SqlState::DUPLICATE_OBJECT,
+        format!("constraint \"{name}\" for relation \"{table}\" already exists"),
+    )
+}
