@@ -58,6 +58,7 @@ fn new_table(name: &str) -> NewTable {
         ty: SqlType::INT4,
         not_null: false,
         default: None,
+        missing: None,
     };
     NewTable {
         schema: "public".into(),
