@@ -4,11 +4,19 @@
 //! calendar is the proleptic Gregorian; years are astronomical inside (0 is 1 BC). jiff is asked
 //! for the offsets of time zones and for nothing else.
 //!
-//! - `output`: text of values; `parse`: values of text; `zone`: time zones;
+//! - `output`: text of values; `parse`: values of text (by `field`, `word` and `decode`);
+//! - `zone`: time zones; `abbreviation`: their abbreviations;
 //! - `arith`: adding intervals, `age`, `date_trunc`, `extract`, `make_*`.
 
+pub mod abbreviation;
+mod decode;
+pub(in crate::types) mod field;
 mod output;
 mod parse;
+#[cfg(test)]
+mod tests;
+pub mod unit;
+mod word;
 mod zone;
 
 pub(in crate::types) use output::{push_fraction, push_padded};
@@ -34,11 +42,11 @@ pub const UNIX_EPOCH_JULIAN: i32 = 2_440_588;
 /// Seconds from 1970-01-01 to 2000-01-01.
 pub const EPOCH_UNIX_SECONDS: i64 = (EPOCH_JULIAN - UNIX_EPOCH_JULIAN) as i64 * 86_400;
 
-/// First date: 4713-11-24 BC, Julian day 0.
+/// First date: 4714-11-24 BC, Julian day 0.
 pub const DATE_MIN: i32 = -EPOCH_JULIAN;
 /// Day after the last date, 5874897-12-31.
 pub const DATE_END: i32 = 2_147_483_494 - EPOCH_JULIAN;
-/// First timestamp: 4713-11-24 00:00 BC.
+/// First timestamp: 4714-11-24 00:00 BC.
 pub const TIMESTAMP_MIN: i64 = -211_813_488_000_000_000;
 /// First microsecond after the last timestamp, 294276-12-31.
 pub const TIMESTAMP_END: i64 = 9_223_371_331_200_000_000;
@@ -224,6 +232,23 @@ pub fn clock_from_micros(micros: i64) -> Clock {
 /// Day number and microseconds since midnight of a timestamp.
 pub fn split_timestamp(t: i64) -> (i32, i64) {
     (t.div_euclid(DAY) as i32, t.rem_euclid(DAY))
+}
+
+/// Why a text is no date, time or interval.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::types) enum Fault {
+    /// It does not have the form.
+    Syntax,
+    /// A field is out of its range.
+    Range,
+    /// A day or a month is: perhaps they stand in another order.
+    DayOrMonth,
+    /// A field of an interval is.
+    Interval,
+    /// The offset of a zone is.
+    Offset,
+    /// There is no such zone.
+    Zone(String),
 }
 
 fn out_of_range(what: &str) -> Error {

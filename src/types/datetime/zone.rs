@@ -17,6 +17,9 @@ const FAR: i64 = 19 * CYCLE;
 /// Largest offset in hours that a zone written as a number may have.
 const HOURS_MAX: i32 = 167;
 
+/// Changes of a zone's offset looked through for an abbreviation, each way.
+const TRANSITIONS_MAX: usize = 400;
+
 /// A time zone and the name it was asked for by.
 #[derive(Clone)]
 pub struct TimeZone {
@@ -132,6 +135,32 @@ impl TimeZone {
             AmbiguousOffset::Gap { before, .. } => before.seconds(),
             AmbiguousOffset::Fold { after, .. } => after.seconds(),
         }
+    }
+
+    /// The offset, if it is the same at all times.
+    pub fn fixed_offset(&self) -> Option<i32> {
+        match &self.rules {
+            Rules::Fixed(offset, _) => Some(*offset),
+            Rules::Database(zone) => zone.to_fixed_offset().ok().map(Offset::seconds),
+        }
+    }
+
+    /// Offset, in seconds east of UTC, that this zone calls by an abbreviation (lower case) at a
+    /// local time: what it means then, or meant last before, or first after.
+    pub fn offset_of_abbreviation(&self, name: &str, local: i64) -> i32 {
+        let own = self.offset_of_local(local);
+        let Rules::Database(zone) = &self.rules else { return own };
+        let t = near(local - i64::from(own) * SECOND).0;
+        let called = |abbreviation: &str| abbreviation.eq_ignore_ascii_case(name);
+        if self.at(t, |_, abbreviation, _| called(abbreviation)) {
+            return own;
+        }
+        let seconds = t.div_euclid(SECOND) + EPOCH_UNIX_SECONDS;
+        let at = Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
+        let before = zone.preceding(at).take(TRANSITIONS_MAX);
+        let after = zone.following(at).take(TRANSITIONS_MAX);
+        let mut all = before.chain(after);
+        all.find(|t| called(t.abbreviation())).map_or(own, |t| t.offset().seconds())
     }
 
     /// The instant of a local time; none where that overflows.

@@ -73,7 +73,8 @@ pub(crate) fn invalid_syntax(type_name: &str, text: &str) -> Error {
 }
 
 /// Reads the text form of a value. `now_micros` (since 2000-01-01 UTC) is what `'now'` means. The
-/// type's modifier is not applied. 22021 for NUL bytes.
+/// type's modifier is not applied, but the fields of an interval's say what a bare number means.
+/// 22021 for NUL bytes.
 pub fn parse_text(
     text: &str,
     ty: SqlType,
@@ -88,20 +89,20 @@ pub fn parse_text(
     }
     if ty.is_array {
         let element = ty.element();
-        let parsed = array::parse(text, ty.base, |item| {
-            parse_scalar(item, element.base, settings, now_micros)
-        })?;
+        let parsed =
+            array::parse(text, ty.base, |item| parse_scalar(item, element, settings, now_micros))?;
         return Ok(Datum::Array(Arc::new(parsed)));
     }
-    parse_scalar(text, ty.base, settings, now_micros)
+    parse_scalar(text, ty, settings, now_micros)
 }
 
 fn parse_scalar(
     text: &str,
-    base: BaseType,
+    ty: SqlType,
     settings: &FormatSettings,
     now_micros: i64,
 ) -> Result<Datum> {
+    let base = ty.base;
     Ok(match base {
         BaseType::Bool => Datum::Bool(scalar::parse_bool(text)?),
         BaseType::Int2 => Datum::Int2(parse_i16(text)?),
@@ -128,7 +129,7 @@ fn parse_scalar(
             Datum::Timestamptz(datetime::parse_timestamptz(text, settings, now_micros)?)
         }
         BaseType::Interval => {
-            let interval = super::Interval::parse(text, settings.interval_style, -1)?;
+            let interval = super::Interval::parse(text, settings.interval_style, ty.typmod)?;
             Datum::Interval(Box::new(interval))
         }
         BaseType::Json => {
