@@ -8,6 +8,7 @@ pub mod encoding;
 pub mod error;
 pub mod functions;
 pub mod kv;
+pub mod plan;
 pub mod sql;
 pub mod txn;
 pub mod types;

@@ -1,0 +1,58 @@
+//! From the bound tree to a plan that the row executor runs.
+//!
+//! ```text
+//! bound::Statement ─ rewrite ─▶ bound::Statement ─ physical ─▶ Plan
+//!   fold constants                access paths (access)
+//!   inline CTEs                   join order and method
+//!   subqueries to joins           compiled expressions (scalar)
+//!   push conditions down          which path serves a table (route)
+//!   drop unused columns
+//! ```
+//!
+//! Planning does no input or output: sizes come in as [`Statistics`]. A [`Plan`] is immutable; a
+//! prepared statement keeps it and runs it again with other parameters, because every key bound
+//! and limit in it is an expression evaluated at the start. What cannot be turned into a join
+//! stays a subquery and is run by apply, so every bound statement has a plan.
+
+pub mod access;
+pub mod compare;
+pub mod explain;
+pub mod node;
+mod physical;
+mod rewrite;
+pub mod route;
+pub mod scalar;
+pub mod stats;
+pub mod tree;
+
+pub use node::{Plan, PlanNode, StatementKind};
+pub use route::{Path, ReadEngines, TableRoute};
+pub use stats::{NoStatistics, Statistics};
+
+use crate::error::Result;
+use crate::functions::EvalContext;
+use crate::sql::bound::Statement;
+
+/// What planning is told.
+pub struct PlanSettings<'a> {
+    /// For folding constants.
+    pub eval: &'a EvalContext,
+    /// Sizes of tables.
+    pub statistics: &'a dyn Statistics,
+    /// Whether scans over many partitions come in key order: `Capabilities::ordered`.
+    pub ordered: bool,
+    /// `sluice.read_engines`
+    pub engines: ReadEngines,
+    /// Whether to make EXPLAIN's lines.
+    pub labels: bool,
+}
+
+/// Plans a statement.
+///
+/// # Errors
+/// What folding constants raises (as PostgreSQL does when it plans), 55000 for an access that no
+/// allowed path can serve.
+pub fn plan(mut statement: Statement, settings: &PlanSettings<'_>) -> Result<Plan> {
+    let recheck = rewrite::rewrite(&mut statement, settings)?;
+    physical::plan(&statement, &recheck, settings)
+}

@@ -1,0 +1,98 @@
+//! Rewrites of the bound tree that keep its meaning and make it cheaper to run.
+//!
+//! In order: constants are folded; CTEs used once are put in their place; subqueries become
+//! joins; conditions move down; columns that nobody uses are dropped. Each is a function over the
+//! whole tree; none needs another to be right.
+
+mod cte;
+mod decorrelate;
+mod fold;
+mod prune;
+mod pushdown;
+mod qualification;
+
+use std::collections::HashSet;
+
+use super::{PlanSettings, tree};
+use crate::error::Result;
+use crate::sql::bound::{Delete, Expr, Insert, Rel, Statement, Update};
+
+/// Rewrites a statement. Gives the qualification of an UPDATE's or DELETE's target row, as it
+/// stood before: what must still hold for a newer version of the row.
+pub fn rewrite(statement: &mut Statement, settings: &PlanSettings<'_>) -> Result<Vec<Expr>> {
+    fold::statement(statement, settings.eval)?;
+    match statement {
+        Statement::Query(rel) => {
+            query(rel, settings);
+            prune::all(rel);
+            Ok(Vec::new())
+        }
+        Statement::Insert(insert) => {
+            rewrite_insert(insert, settings);
+            Ok(Vec::new())
+        }
+        Statement::Update(update) => Ok(rewrite_update(update, settings)),
+        Statement::Delete(delete) => Ok(rewrite_delete(delete, settings)),
+    }
+}
+
+/// Rewrites a relation, columns not yet dropped.
+fn query(rel: &mut Rel, settings: &PlanSettings<'_>) {
+    cte::inline(rel);
+    decorrelate::relation(rel, settings);
+    pushdown::relation(rel);
+}
+
+/// Rewrites the subqueries of an expression.
+fn expression(expr: &mut Expr, settings: &PlanSettings<'_>) {
+    tree::each_operand_mut(expr, &mut |e| expression(e, settings));
+    if let Expr::Subquery(sub) = expr {
+        query(&mut sub.rel, settings);
+        prune::subquery(sub);
+    }
+}
+
+fn rewrite_insert(insert: &mut Insert, settings: &PlanSettings<'_>) {
+    query(&mut insert.source, settings);
+    prune::all(&mut insert.source);
+    for (e, _) in &mut insert.returning.exprs {
+        expression(e, settings);
+    }
+    if let Some(update) = insert.on_conflict.as_mut().and_then(|c| c.update.as_mut()) {
+        update.assignments.iter_mut().for_each(|(_, e)| expression(e, settings));
+        update.filter.iter_mut().for_each(|e| expression(e, settings));
+    }
+}
+
+fn rewrite_update(update: &mut Update, settings: &PlanSettings<'_>) -> Vec<Expr> {
+    let target: HashSet<_> = update.target.iter().map(|c| c.id).collect();
+    let mut recheck = qualification::of(&update.source, update.row_key);
+    update.assignments.iter_mut().for_each(|(_, e)| expression(e, settings));
+    update.returning.exprs.iter_mut().for_each(|(e, _)| expression(e, settings));
+    let new_row: HashSet<_> = update.new_row.iter().map(|c| c.id).collect();
+    let mut used = HashSet::from([update.row_key]);
+    let exprs = update.assignments.iter().map(|(_, e)| e);
+    let exprs = exprs.chain(update.returning.exprs.iter().map(|(e, _)| e)).chain(&recheck);
+    exprs.for_each(|e| tree::add_expr_columns(e, &mut used));
+    used.retain(|c| !target.contains(c) && !new_row.contains(c));
+    qualification::expose(&mut update.source, &used);
+    query(&mut update.source, settings);
+    prune::relation(&mut update.source, &used);
+    recheck.iter_mut().for_each(|e| expression(e, settings));
+    recheck
+}
+
+fn rewrite_delete(delete: &mut Delete, settings: &PlanSettings<'_>) -> Vec<Expr> {
+    let target: HashSet<_> = delete.target.iter().map(|c| c.id).collect();
+    let mut recheck = qualification::of(&delete.source, delete.row_key);
+    delete.returning.exprs.iter_mut().for_each(|(e, _)| expression(e, settings));
+    let mut used = HashSet::from([delete.row_key]);
+    let exprs = delete.returning.exprs.iter().map(|(e, _)| e).chain(&recheck);
+    exprs.for_each(|e| tree::add_expr_columns(e, &mut used));
+    used.retain(|c| !target.contains(c));
+    qualification::expose(&mut delete.source, &used);
+    query(&mut delete.source, settings);
+    prune::relation(&mut delete.source, &used);
+    recheck.iter_mut().for_each(|e| expression(e, settings));
+    recheck
+}
