@@ -9,19 +9,33 @@
 //! - `arith`: adding intervals, `age`, `date_trunc`, `extract`, `make_*`.
 
 pub mod abbreviation;
+mod arith;
 mod decode;
+mod extract;
 pub(in crate::types) mod field;
+mod make;
 mod output;
 mod parse;
 #[cfg(test)]
 mod tests;
+mod truncate;
 pub mod unit;
 mod word;
 mod zone;
 
+pub use arith::*;
+pub use extract::{
+    Part, day_of_year, extract_date, extract_interval, extract_time, extract_timestamp,
+    extract_timestamptz, iso_week,
+};
+pub use make::{
+    IntervalParts, from_epoch, make_date, make_interval, make_time, make_timestamp,
+    make_timestamptz, make_timestamptz_at,
+};
 pub(in crate::types) use output::{push_fraction, push_padded};
 pub use output::{write_date, write_time, write_timestamp, write_timestamptz};
 pub use parse::{parse_date, parse_time, parse_timestamp, parse_timestamptz};
+pub use truncate::{trunc_interval, trunc_timestamp, trunc_timestamptz};
 pub use zone::TimeZone;
 
 use crate::error::{Error, Result, SqlState};

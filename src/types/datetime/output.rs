@@ -151,7 +151,7 @@ fn write_any(t: i64, style: DateStyle, zone: Option<ZoneText<'_>>, out: &mut Str
     }
     if let Some(zone) = zone {
         match zone.abbreviation {
-            Some(name) if style.format != DateFormat::Iso => {
+            Some(name) if style.format != DateFormat::Iso && !name.is_empty() => {
                 out.push(' ');
                 out.push_str(name);
             }

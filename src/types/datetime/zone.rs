@@ -74,6 +74,9 @@ impl TimeZone {
             let canonical = zone.iana_name().unwrap_or(name).to_owned();
             return Some(TimeZone { name: canonical.into(), rules: Rules::Database(zone) });
         }
+        if let Some(west) = posix_number(name) {
+            return Some(TimeZone { name: name.into(), rules: Rules::Fixed(-west, "".into()) });
+        }
         let is_rule = name.contains(|c: char| c.is_ascii_digit())
             && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '<');
         let zone = is_rule.then(|| jiff::tz::TimeZone::posix(name).ok()).flatten()?;
@@ -172,6 +175,26 @@ impl TimeZone {
     pub fn to_local(&self, t: i64) -> Option<i64> {
         t.checked_add(i64::from(self.offset_at(t)) * SECOND)
     }
+}
+
+/// A zone written as a number alone is a POSIX rule too: hours, minutes and seconds *west*.
+fn posix_number(name: &str) -> Option<i32> {
+    let digits = name.strip_prefix(['+', '-']).unwrap_or(name);
+    let mut parts = digits.split(':').map(|part| {
+        let valid = !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        valid.then(|| part.parse::<i32>().ok()).flatten()
+    });
+    let mut seconds = 0;
+    for (unit, most) in [(3600, HOURS_MAX), (60, 59), (1, 59)] {
+        match parts.next() {
+            Some(part) => seconds += part.filter(|n| *n <= most)? * unit,
+            None => break,
+        }
+    }
+    if parts.next().is_some() {
+        return None;
+    }
+    Some(if name.starts_with('-') { -seconds } else { seconds })
 }
 
 /// The time moved by whole cycles to where jiff reaches, and the microseconds it was moved by.

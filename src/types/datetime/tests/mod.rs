@@ -1,5 +1,7 @@
 //! Expected values are PostgreSQL 15's.
 
+mod arith;
+
 use super::*;
 use crate::types::io::{FormatSettings, parse_text, to_text};
 use crate::types::pg_type;
