@@ -2,10 +2,10 @@
 //!
 //! [`parse`] turns a text into [`ParsedStatement`]s: [`lexer`] → [`parser`] → [`ast`]. [`bind`]
 //! resolves names, types and overloads by PostgreSQL's rules and gives [`bound`] trees.
-//! sqlparser parses DDL only and is seen by nobody outside this module.
 
 pub mod ast;
 pub mod bound;
+pub mod ddl;
 pub mod keywords;
 pub mod lexer;
 pub mod parser;

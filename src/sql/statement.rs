@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::ast::{Delete, Expr, Insert, QualifiedName, Query, TypeName, Update};
-use super::parser::ddl::DdlStatement;
+use super::ddl::Ddl;
 
 /// A statement and where it stands in the text it came in.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ pub enum StatementKind {
     /// DELETE
     Delete(Box<Delete>),
     /// CREATE, ALTER, DROP, TRUNCATE, COMMENT, GRANT, …
-    Ddl(Box<DdlStatement>),
+    Ddl(Box<Ddl>),
     /// EXPLAIN
     Explain(ExplainOptions, Box<StatementKind>),
     /// PREPARE name (types) AS statement

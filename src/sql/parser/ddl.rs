@@ -1,384 +1,397 @@
-//! DDL, through sqlparser.
-//!
-//! sqlparser is given tokens of our lexer and a dialect whose expression hook is our own expression
-//! parser: in its syntax tree every expression is an [`Expr::Identifier`] that holds the source
-//! text ([`expression_text`]), which is what descriptors keep. Locations carry byte offsets in
-//! `line` (from 1) and character positions in `column`, so errors point where PostgreSQL does.
+//! DDL: PostgreSQL's grammar of what Sluice has, and the names of what it has not.
 
-use std::cell::Cell;
 use std::sync::Arc;
 
-use sqlparser::ast::{self, Expr, Ident};
-use sqlparser::dialect::{Dialect, PostgreSqlDialect};
-use sqlparser::parser::ParserError;
-use sqlparser::tokenizer::{Location, Span, Token as Sql, TokenWithSpan, Word};
-
-use super::super::ast::TypeName;
+use super::super::ast::{Expr, Offset};
+use super::super::ddl::{
+    CommentOn, Ddl, ObjectKind, ObjectName, OptionValue, SourceExpr, StorageOption,
+};
 use super::super::keywords::Keyword as K;
-use super::super::lexer::{self, Kind, Token, Tokens};
+use super::super::lexer::Kind;
+use super::super::position_at;
 use super::super::statement::StatementKind;
-use super::{Parser, too_deep};
-use crate::error::{Error, Result};
+use super::Parser;
+use crate::error::{Error, Result, SqlState};
 
-/// How deep sqlparser may recurse.
-const DDL_NESTING_MAX: usize = 200;
-
-/// A DDL statement; what it says is for this module's binders alone.
-#[derive(Clone, Debug)]
-pub struct DdlStatement {
-    /// sqlparser's tree.
-    #[allow(dead_code, reason = "for the binders of DDL")]
-    pub(in crate::sql) ast: ast::Statement,
-}
-
-/// The source text of an expression in sqlparser's tree.
-#[allow(dead_code, reason = "for the binders of DDL")]
-pub(in crate::sql) fn expression_text(expr: &Expr) -> Option<&str> {
-    match expr {
-        Expr::Identifier(ident) => Some(&ident.value),
-        _ => None,
-    }
-}
-
-/// The column that an expression in sqlparser's tree names, if it is only a name.
-#[allow(dead_code, reason = "for the binders of DDL")]
-pub(in crate::sql) fn column_of(expr: &Expr) -> Option<Arc<str>> {
-    let text = expression_text(expr)?;
-    let mut scanned = lexer::scan(text);
-    let mut parser = Parser::new(text, &mut scanned);
-    let name = parser.column_name().ok()?;
-    parser.expect_end().ok()?;
-    Some(name.name)
-}
-
-/// A type of sqlparser's tree as ours.
-#[allow(dead_code, reason = "for the binders of DDL")]
-pub(in crate::sql) fn type_name(ty: &ast::DataType) -> Result<TypeName> {
-    let text = ty.to_string();
-    let mut scanned = lexer::scan(&text);
-    let mut parser = Parser::new(&text, &mut scanned);
-    let ty = parser.type_name()?;
-    parser.expect_end()?;
-    Ok(ty)
-}
-
-/// The character position of a location in sqlparser's tree, 0 if it has none.
-#[allow(dead_code, reason = "for the binders of DDL")]
-pub(in crate::sql) fn position_of(span: Span) -> u32 {
-    span.start.column as u32
-}
+/// Words before an object's kind that do not name it.
+const IGNORED_WORDS: &[K] =
+    &[K::Or, K::Replace, K::Global, K::Local, K::Unlogged, K::Constraint, K::Trusted];
+/// Words that name an object's kind together with those after them.
+const LEADING_WORDS: &[K] = &[
+    K::Access,
+    K::Data,
+    K::Default,
+    K::Event,
+    K::Foreign,
+    K::Large,
+    K::Materialized,
+    K::Operator,
+    K::Procedural,
+    K::Recursive,
+    K::Search,
+    K::Temp,
+    K::Temporary,
+    K::Text,
+    K::User,
+];
+/// Words that end the name of an object's kind.
+const OBJECT_WORDS: &[K] = &[
+    K::Aggregate,
+    K::Cast,
+    K::Class,
+    K::Collation,
+    K::Configuration,
+    K::Conversion,
+    K::Database,
+    K::Dictionary,
+    K::Domain,
+    K::Extension,
+    K::Family,
+    K::Function,
+    K::Group,
+    K::Language,
+    K::Mapping,
+    K::Method,
+    K::Object,
+    K::Owned,
+    K::Parser,
+    K::Policy,
+    K::Privileges,
+    K::Procedure,
+    K::Publication,
+    K::Role,
+    K::Routine,
+    K::Rule,
+    K::Schema,
+    K::Sequence,
+    K::Server,
+    K::Statistics,
+    K::Subscription,
+    K::System,
+    K::Table,
+    K::Tablespace,
+    K::Template,
+    K::Transform,
+    K::Trigger,
+    K::Type,
+    K::View,
+    K::Wrapper,
+];
 
 impl Parser<'_> {
     /// CREATE, ALTER, DROP, TRUNCATE, COMMENT, GRANT, REVOKE.
     pub(super) fn ddl(&mut self) -> Result<StatementKind> {
-        if let Some(name) = self.unsupported_ddl() {
-            self.skip_statement();
-            return Ok(StatementKind::Unsupported(name));
-        }
         let from = self.next;
-        self.skip_statement();
-        if self.kind() == Kind::Invalid {
-            return Err(self.unexpected());
-        }
-        let tokens: Arc<[Token]> = self.tokens[from..self.next].into();
-        let dialect = DdlDialect { text: self.text.into(), tokens, fault: Cell::new(None) };
-        let converted = self.convert(&dialect.tokens)?;
-        let mut parser = sqlparser::parser::Parser::new(&dialect)
-            .with_recursion_limit(DDL_NESTING_MAX)
-            .with_tokens_with_locations(converted);
-        let parsed = parser.parse_statement().and_then(|ast| {
-            let rest = parser.peek_token();
-            if rest.token == Sql::EOF { Ok(ast) } else { parser.expected("end of statement", rest) }
-        });
+        let parsed = match self.kind() {
+            Kind::Keyword(K::Create) => self.create()?,
+            Kind::Keyword(K::Alter) => self.alter()?,
+            Kind::Keyword(K::Drop) => self.drop_objects()?,
+            Kind::Keyword(K::Truncate) => Some(self.truncate()?),
+            Kind::Keyword(K::Comment) => self.comment()?,
+            _ => None,
+        };
         match parsed {
-            Ok(ast) => Ok(StatementKind::Ddl(Box::new(DdlStatement { ast }))),
-            Err(e) => Err(dialect.fault.take().unwrap_or_else(|| self.ddl_error(from, &e))),
-        }
-    }
-
-    /// The name of a kind of DDL that Sluice does not have.
-    fn unsupported_ddl(&self) -> Option<String> {
-        let Kind::Keyword(verb @ (K::Create | K::Alter | K::Drop)) = self.kind() else {
-            return None;
-        };
-        let mut ahead = 1;
-        let mut words = vec![verb.word()];
-        loop {
-            let Kind::Keyword(keyword) = self.peek_at(ahead).kind else { return None };
-            ahead += 1;
-            match keyword {
-                K::Or | K::Replace | K::Unique | K::Global | K::Local => {}
-                K::Temp | K::Temporary | K::Unlogged => {}
-                K::Materialized
-                | K::Foreign
-                | K::Text
-                | K::Event
-                | K::Default
-                | K::Access
-                | K::Operator
-                | K::Trusted
-                | K::Procedural
-                | K::Recursive
-                | K::Large => {
-                    words.push(keyword.word());
-                }
-                K::Table if words.len() == 1 => break,
-                K::Index | K::Schema | K::Role | K::User | K::Database => return None,
-                _ => {
-                    words.push(keyword.word());
-                    return Some(words.join(" ").to_ascii_uppercase());
-                }
-            }
-        }
-        if verb == K::Create && self.creates_from_query(ahead) {
-            return Some("CREATE TABLE AS".to_owned());
-        }
-        None
-    }
-
-    /// Whether CREATE TABLE, past that word, goes on with AS.
-    fn creates_from_query(&self, mut ahead: usize) -> bool {
-        let mut depth = 0usize;
-        loop {
-            match self.peek_at(ahead).kind {
-                Kind::Char(b'(') => depth += 1,
-                Kind::Char(b')') => depth = depth.saturating_sub(1),
-                Kind::Eof | Kind::Invalid | Kind::Char(b';') => return false,
-                Kind::Keyword(K::As) if depth == 0 => {
-                    let next = self.peek_at(ahead + 1).kind;
-                    return matches!(
-                        next,
-                        Kind::Char(b'(')
-                            | Kind::Keyword(
-                                K::Select | K::With | K::Values | K::Table | K::Execute
-                            )
-                    );
-                }
-                _ => {}
-            }
-            ahead += 1;
-        }
-    }
-
-    fn convert(&self, tokens: &[Token]) -> Result<Vec<TokenWithSpan>> {
-        let mut out = Vec::with_capacity(tokens.len());
-        let mut byte = 0;
-        let mut column = 1;
-        let mut locate = |offset: u32| {
-            let offset = offset as usize;
-            column += self.text[byte..offset].chars().count() as u64;
-            byte = offset;
-            Location { line: offset as u64 + 1, column }
-        };
-        for token in tokens {
-            let span = Span { start: locate(token.start), end: locate(token.end) };
-            out.push(TokenWithSpan { token: convert_token(self.text, *token)?, span });
-        }
-        Ok(out)
-    }
-
-    /// sqlparser's error as PostgreSQL's: it names the token at which it stopped.
-    fn ddl_error(&self, from: usize, error: &ParserError) -> Error {
-        let message = match error {
-            ParserError::RecursionLimitExceeded => return too_deep(),
-            ParserError::ParserError(message) | ParserError::TokenizerError(message) => message,
-        };
-        let line = message
-            .rsplit_once(" at Line: ")
-            .and_then(|(_, location)| location.split_once(','))
-            .and_then(|(line, _)| line.parse::<u32>().ok());
-        let found = line
-            .and_then(|line| self.tokens[from..=self.next].iter().find(|t| t.start + 1 == line));
-        match found {
-            Some(token) => self.error_near("syntax error", *token),
-            None => self.unexpected(),
-        }
-    }
-}
-
-/// One of our tokens as sqlparser's.
-fn convert_token(text: &str, token: Token) -> Result<Sql> {
-    let source = &text[token.start as usize..token.end as usize];
-    Ok(match token.kind {
-        Kind::Keyword(_) | Kind::Word => Sql::make_word(&lexer::fold(source), None),
-        Kind::QuotedName => quoted_word(&lexer::quoted_name(source)),
-        Kind::UnicodeName => quoted_word(&lexer::unicode_name(text, token, '\\')?),
-        Kind::String | Kind::EscapeString | Kind::DollarString | Kind::UnicodeString => {
-            Sql::SingleQuotedString(lexer::string_value(text, token)?)
-        }
-        Kind::BitString => Sql::SingleQuotedByteStringLiteral(source.to_owned()),
-        Kind::Integer | Kind::Decimal => Sql::Number(source.to_owned(), false),
-        Kind::Param => Sql::Placeholder(source.to_owned()),
-        Kind::Typecast => Sql::DoubleColon,
-        Kind::ColonEquals => Sql::Assignment,
-        Kind::Arrow => Sql::RArrow,
-        Kind::LessEqual => Sql::LtEq,
-        Kind::GreaterEqual => Sql::GtEq,
-        Kind::NotEqual => Sql::Neq,
-        Kind::Char(c) => match c {
-            b'(' => Sql::LParen,
-            b')' => Sql::RParen,
-            b'[' => Sql::LBracket,
-            b']' => Sql::RBracket,
-            b',' => Sql::Comma,
-            b';' => Sql::SemiColon,
-            b':' => Sql::Colon,
-            b'.' => Sql::Period,
-            b'+' => Sql::Plus,
-            b'-' => Sql::Minus,
-            b'*' => Sql::Mul,
-            b'/' => Sql::Div,
-            b'%' => Sql::Mod,
-            b'^' => Sql::Caret,
-            b'<' => Sql::Lt,
-            b'>' => Sql::Gt,
-            b'=' => Sql::Eq,
-            _ => Sql::Char(c as char),
-        },
-        Kind::DotDot | Kind::Operator | Kind::Invalid | Kind::Eof => {
-            Sql::CustomBinaryOperator(source.to_owned())
-        }
-    })
-}
-
-fn quoted_word(name: &str) -> Sql {
-    Sql::Word(Word {
-        value: name.to_owned(),
-        quote_style: Some('"'),
-        keyword: sqlparser::keywords::Keyword::NoKeyword,
-    })
-}
-
-/// PostgreSQL's dialect with expressions left to us.
-struct DdlDialect {
-    text: Arc<str>,
-    tokens: Arc<[Token]>,
-    fault: Cell<Option<Error>>,
-}
-
-impl std::fmt::Debug for DdlDialect {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("DdlDialect")
-    }
-}
-
-impl DdlDialect {
-    /// Parses the expression that begins at the parser's next token and takes its tokens.
-    fn expression(&self, parser: &mut sqlparser::parser::Parser<'_>) -> Option<Expr> {
-        let start = (parser.peek_token_ref().span.start.line as u32).checked_sub(1)?;
-        let first = self.tokens.binary_search_by_key(&start, |t| t.start).ok()?;
-        let end = self.tokens.last().map_or(0, |t| t.end);
-        let mut tokens = self.tokens[first..].to_vec();
-        tokens.push(Token { kind: Kind::Eof, start: end, end });
-        let mut scanned = Tokens { tokens, fault: None, hints: Vec::new() };
-        let mut ours = Parser::new(&self.text, &mut scanned);
-        let taken = match ours.expr() {
-            Ok(_) => ours.next,
-            // Options take words that no expression could be: `columnar = on`.
-            Err(_) if ours.next == 0 && ours.is(K::On) => 1,
-            Err(e) => {
-                self.fault.set(Some(e));
-                return None;
-            }
-        };
-        let last = self.tokens[first + taken - 1];
-        let start_location = parser.peek_token_ref().span.start;
-        let mut end_location = start_location;
-        for _ in 0..taken {
-            end_location = parser.next_token().span.end;
-        }
-        let mut ident = Ident::new(&self.text[start as usize..last.end as usize]);
-        ident.span = Span { start: start_location, end: end_location };
-        Some(Expr::Identifier(ident))
-    }
-}
-
-impl Dialect for DdlDialect {
-    fn dialect(&self) -> std::any::TypeId {
-        std::any::TypeId::of::<PostgreSqlDialect>()
-    }
-
-    fn parse_prefix(
-        &self,
-        parser: &mut sqlparser::parser::Parser<'_>,
-    ) -> Option<Result<Expr, ParserError>> {
-        Some(match self.expression(parser) {
-            Some(expr) => Ok(expr),
+            Some(ddl) => Ok(StatementKind::Ddl(Box::new(ddl))),
             None => {
-                let found = parser.peek_token();
-                parser.expected("an expression", found)
+                self.next = from;
+                let name = self.statement_name()?;
+                self.skip_statement();
+                Ok(StatementKind::Unsupported(name))
             }
-        })
+        }
     }
 
-    fn get_next_precedence(
-        &self,
-        _: &sqlparser::parser::Parser<'_>,
-    ) -> Option<Result<u8, ParserError>> {
-        Some(Ok(self.prec_unknown()))
+    /// The words that name a statement of a kind that Sluice does not have; 42601 where
+    /// PostgreSQL has no such kind either.
+    fn statement_name(&mut self) -> Result<String> {
+        let Kind::Keyword(verb) = self.kind() else { return Err(self.unexpected()) };
+        self.advance();
+        let mut words = vec![verb.word()];
+        if matches!(verb, K::Create | K::Alter | K::Drop) {
+            loop {
+                let Kind::Keyword(keyword) = self.kind() else { return Err(self.unexpected()) };
+                if IGNORED_WORDS.contains(&keyword) && words.len() == 1 {
+                    self.advance();
+                    continue;
+                }
+                if keyword == K::Table && words.len() == 1 {
+                    return Err(self.unexpected());
+                }
+                words.push(if keyword == K::Temp { "temporary" } else { keyword.word() });
+                if OBJECT_WORDS.contains(&keyword) {
+                    break;
+                }
+                if !LEADING_WORDS.contains(&keyword) {
+                    return Err(self.unexpected());
+                }
+                self.advance();
+            }
+        }
+        Ok(words.join(" ").to_ascii_uppercase())
     }
 
-    fn identifier_quote_style(&self, _: &str) -> Option<char> {
-        Some('"')
+    fn create(&mut self) -> Result<Option<Ddl>> {
+        if let Some(ddl) = self.role_statement()? {
+            return Ok(Some(ddl));
+        }
+        match self.peek_at(1).kind {
+            Kind::Keyword(K::Table) => {
+                self.next += 2;
+                Ok(Some(self.create_table()?))
+            }
+            Kind::Keyword(K::Unlogged) if self.is_at(2, K::Table) => {
+                self.next += 3;
+                Ok(Some(self.create_table()?))
+            }
+            Kind::Keyword(K::Index) => {
+                self.next += 2;
+                Ok(Some(self.create_index(false)?))
+            }
+            Kind::Keyword(K::Unique) if self.is_at(2, K::Index) => {
+                self.next += 3;
+                Ok(Some(self.create_index(true)?))
+            }
+            Kind::Keyword(K::Schema) => {
+                self.next += 2;
+                Ok(Some(self.create_schema()?))
+            }
+            Kind::Keyword(K::Sequence) => {
+                self.next += 2;
+                Ok(Some(self.create_sequence()?))
+            }
+            _ => Ok(None),
+        }
     }
 
-    fn is_delimited_identifier_start(&self, c: char) -> bool {
-        c == '"'
+    fn alter(&mut self) -> Result<Option<Ddl>> {
+        if let Some(ddl) = self.role_statement()? {
+            return Ok(Some(ddl));
+        }
+        match self.peek_at(1).kind {
+            Kind::Keyword(K::Table) => {
+                self.next += 2;
+                Ok(Some(self.alter_table()?))
+            }
+            Kind::Keyword(K::Index) => {
+                self.next += 2;
+                self.alter_index().map(Some)
+            }
+            Kind::Keyword(K::Sequence) => {
+                self.next += 2;
+                self.alter_sequence().map(Some)
+            }
+            Kind::Keyword(K::Schema) => {
+                self.next += 2;
+                self.alter_schema().map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
-    fn is_identifier_start(&self, c: char) -> bool {
-        PostgreSqlDialect {}.is_identifier_start(c)
+    fn drop_objects(&mut self) -> Result<Option<Ddl>> {
+        if let Some(ddl) = self.role_statement()? {
+            return Ok(Some(ddl));
+        }
+        let (kind, words) = match (self.peek_at(1).kind, self.peek_at(2).kind) {
+            (Kind::Keyword(K::Table), _) => (ObjectKind::Table, 2),
+            (Kind::Keyword(K::Index), _) => (ObjectKind::Index, 2),
+            (Kind::Keyword(K::Schema), _) => (ObjectKind::Schema, 2),
+            (Kind::Keyword(K::View), _) => (ObjectKind::View, 2),
+            (Kind::Keyword(K::Sequence), _) => (ObjectKind::Sequence, 2),
+            (Kind::Keyword(K::Materialized), Kind::Keyword(K::View)) => {
+                (ObjectKind::MaterializedView, 3)
+            }
+            _ => return Ok(None),
+        };
+        self.next += words;
+        let concurrently = kind == ObjectKind::Index && self.eat(K::Concurrently);
+        let if_exists = self.eat_all(&[K::If, K::Exists]);
+        let names = self.list(Self::object_name)?;
+        let cascade = self.cascade();
+        if concurrently && (names.len() > 1 || cascade) {
+            let what = if cascade { "CASCADE" } else { "dropping multiple objects" };
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("DROP INDEX CONCURRENTLY does not support {what}"),
+            ));
+        }
+        Ok(Some(Ddl::Drop { kind, names, if_exists, cascade }))
     }
 
-    fn is_identifier_part(&self, c: char) -> bool {
-        PostgreSqlDialect {}.is_identifier_part(c)
+    /// `opt_drop_behavior`: whether CASCADE.
+    pub(super) fn cascade(&mut self) -> bool {
+        self.eat(K::Cascade) || {
+            self.eat(K::Restrict);
+            false
+        }
     }
 
-    fn is_table_alias(
-        &self,
-        keyword: &sqlparser::keywords::Keyword,
-        parser: &mut sqlparser::parser::Parser<'_>,
-    ) -> bool {
-        PostgreSqlDialect {}.is_table_alias(keyword, parser)
+    fn truncate(&mut self) -> Result<Ddl> {
+        self.advance();
+        self.eat(K::Table);
+        let names = self.list(Self::only_relation)?;
+        let restart_identity = self.eat_all(&[K::Restart, K::Identity]);
+        if !restart_identity {
+            self.eat_all(&[K::Continue, K::Identity]);
+        }
+        self.cascade();
+        Ok(Ddl::Truncate { names, restart_identity })
     }
 
-    fn supports_alter_user_as_alter_role(&self) -> bool {
-        true
+    /// `relation_expr`: ONLY and `*` mean nothing without inheritance.
+    pub(super) fn only_relation(&mut self) -> Result<ObjectName> {
+        if self.eat(K::Only) {
+            if self.eat_char(b'(') {
+                let name = self.object_name()?;
+                self.expect_char(b')')?;
+                return Ok(name);
+            }
+            return self.object_name();
+        }
+        let name = self.object_name()?;
+        self.eat_char(b'*');
+        Ok(name)
     }
 
-    fn supports_create_index_with_clause(&self) -> bool {
-        true
+    fn create_schema(&mut self) -> Result<Ddl> {
+        let if_not_exists = self.eat_all(&[K::If, K::Not, K::Exists]);
+        let name = match self.is(K::Authorization) {
+            true => None,
+            false => Some(self.column_name()?.name.to_string()),
+        };
+        let owner = match self.eat(K::Authorization) {
+            true => Some(self.role_name()?),
+            false => None,
+        };
+        if let Kind::Keyword(K::Create | K::Grant) = self.kind() {
+            return Err(self.unsupported("CREATE SCHEMA with elements", self.at()));
+        }
+        Ok(Ddl::CreateSchema { name, owner, if_not_exists })
     }
 
-    fn supports_exclude_constraint(&self) -> bool {
-        true
+    fn alter_schema(&mut self) -> Result<Ddl> {
+        let at = self.at();
+        let name = self.column_name()?.name.to_string();
+        if self.eat_all(&[K::Owner, K::To]) {
+            return Ok(Ddl::SchemaOwner { name, owner: self.role_name()? });
+        }
+        if self.is(K::Rename) {
+            return Err(self.unsupported("ALTER SCHEMA … RENAME", at));
+        }
+        Err(self.unexpected())
     }
 
-    fn supports_comment_on(&self) -> bool {
-        true
+    fn comment(&mut self) -> Result<Option<Ddl>> {
+        self.advance();
+        self.expect(K::On)?;
+        let Kind::Keyword(kind) = self.kind() else { return Ok(None) };
+        let from = self.next;
+        self.advance();
+        let target = match kind {
+            K::Table => CommentOn::Table(self.object_name()?),
+            K::Index => CommentOn::Index(self.object_name()?),
+            K::Sequence => CommentOn::Sequence(self.object_name()?),
+            K::Column => {
+                let at = self.at();
+                let mut parts = self.qualified_name()?;
+                let column = parts.pop().map(|c| c.name.to_string()).unwrap_or_default();
+                if parts.is_empty() {
+                    return Err(self.error("column name must be qualified", at));
+                }
+                CommentOn::Column(self.name_from(&parts)?, column)
+            }
+            K::Constraint => {
+                let name = self.column_name()?.name.to_string();
+                self.expect(K::On)?;
+                if self.is(K::Domain) {
+                    return Err(self.unsupported("COMMENT ON CONSTRAINT … ON DOMAIN", self.at()));
+                }
+                CommentOn::Constraint(self.object_name()?, name)
+            }
+            K::Schema => CommentOn::Schema(self.column_name()?.name.to_string()),
+            K::Role => CommentOn::Role(self.role_name()?),
+            K::Database => CommentOn::Database(self.column_name()?.name.to_string()),
+            _ => {
+                self.next = from;
+                let what = format!("COMMENT ON {}", kind.word().to_ascii_uppercase());
+                return Err(self.unsupported(what, self.at()));
+            }
+        };
+        self.expect(K::Is)?;
+        let text = match self.eat(K::Null) {
+            true => None,
+            false => Some(self.string()?.to_string()),
+        };
+        Ok(Some(Ddl::Comment { target, text }))
     }
 
-    fn supports_array_typedef_with_brackets(&self) -> bool {
-        true
+    /// A name of one, two or three parts; a third, the database's, goes unread.
+    pub(super) fn object_name(&mut self) -> Result<ObjectName> {
+        let parts = self.qualified_name()?;
+        self.name_from(&parts)
     }
 
-    fn supports_geometric_types(&self) -> bool {
-        true
+    pub(super) fn name_from(&self, parts: &[super::super::ast::Ident]) -> Result<ObjectName> {
+        let position = parts.first().map_or(0, |part| position_at(self.text, part.at));
+        let text = |part: &super::super::ast::Ident| part.name.to_string();
+        match parts {
+            [name] => Ok(ObjectName { schema: None, name: text(name), position }),
+            [schema, name] | [_, schema, name] => {
+                Ok(ObjectName { schema: Some(text(schema)), name: text(name), position })
+            }
+            _ => {
+                let names: Vec<&str> = parts.iter().map(|part| part.name.as_ref()).collect();
+                let names = names.join(".");
+                Err(Error::new(
+                    SqlState::SYNTAX_ERROR,
+                    format!("improper qualified name (too many dotted names): {names}"),
+                )
+                .at(position))
+            }
+        }
     }
 
-    fn supports_alter_column_type_using(&self) -> bool {
-        true
+    /// What was read since `from`, with its text.
+    pub(super) fn source_expr(&self, expr: Expr, from: Offset) -> SourceExpr {
+        let text = &self.text[from as usize..self.end() as usize];
+        SourceExpr { expr, text: Arc::from(text) }
     }
 
-    fn supports_interval_options(&self) -> bool {
-        true
+    /// `(name [= value], …)`
+    pub(super) fn storage_options(&mut self) -> Result<Vec<StorageOption>> {
+        self.parens(Self::storage_option)
     }
 
-    fn supports_create_table_like_parenthesized(&self) -> bool {
-        true
-    }
-
-    fn supports_group_by_expr(&self) -> bool {
-        true
+    fn storage_option(&mut self) -> Result<StorageOption> {
+        let mut name = self.label()?.name.to_string();
+        if self.eat_char(b'.') {
+            name = format!("{name}.{}", self.label()?.name);
+        }
+        if !self.eat_char(b'=') {
+            return Ok(StorageOption { name, value: OptionValue::None });
+        }
+        let token = self.peek();
+        let value = match token.kind {
+            Kind::Char(b'(') => {
+                let names = self.parens(Self::column_name)?;
+                OptionValue::Names(names.into_iter().map(|n| n.name.to_string()).collect())
+            }
+            Kind::Char(b'-' | b'+') => {
+                self.advance();
+                let number = self.advance();
+                let sign = if token.kind == Kind::Char(b'-') { "-" } else { "" };
+                if !matches!(number.kind, Kind::Integer | Kind::Decimal) {
+                    return Err(self.error_near("syntax error", number));
+                }
+                OptionValue::Word(format!("{sign}{}", self.source(number)))
+            }
+            Kind::Integer | Kind::Decimal => {
+                self.advance();
+                OptionValue::Word(self.source(token).to_owned())
+            }
+            _ if self.at_string() => OptionValue::Word(self.string()?.to_string()),
+            _ => OptionValue::Word(self.label()?.name.to_string()),
+        };
+        Ok(StorageOption { name, value })
     }
 }

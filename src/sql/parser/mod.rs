@@ -1,18 +1,20 @@
 //! The parser: PostgreSQL's grammar for queries, expressions, INSERT, UPDATE, DELETE and session
-//! commands, by recursive descent and operator precedence over [`super::lexer`]'s tokens.
+//! commands and DDL, by recursive descent and operator precedence over [`super::lexer`]'s tokens.
 //!
-//! DDL goes through sqlparser with a dialect of ours ([`ddl`]); it is the only part that knows
-//! sqlparser. Nesting is bounded by [`NESTING_MAX`] and the stack grows on the heap, so that no
+//! Nesting is bounded by [`NESTING_MAX`] and the stack grows on the heap, so that no
 //! statement can overflow it.
 
+pub mod alter;
 pub mod call;
 pub mod copy;
+pub mod create;
 pub mod ddl;
 pub mod dml;
 pub mod expr;
 pub mod from;
 pub mod primary;
 pub mod query;
+pub mod role;
 pub mod session;
 pub mod types;
 

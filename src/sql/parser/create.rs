@@ -1,0 +1,535 @@
+//! CREATE TABLE, CREATE INDEX, CREATE SEQUENCE.
+
+use super::super::ast::Offset;
+use super::super::ddl::{
+    ColumnConstraint, ColumnDefinition, Constraint, ConstraintKind, CreateIndex, CreateSequence,
+    CreateTable, CreateTableAs, Ddl, IndexColumn, ObjectName, SequenceOptions, StorageOption,
+};
+use super::super::keywords::Keyword as K;
+use super::super::lexer::Kind;
+use super::super::position_at;
+use super::Parser;
+use crate::error::{Error, Result};
+
+/// Operator classes that order as the type's default does, the only collation being C.
+const DEFAULT_ORDER_CLASSES: &[&str] = &[
+    "bool_ops",
+    "bpchar_ops",
+    "bpchar_pattern_ops",
+    "bytea_ops",
+    "char_ops",
+    "date_ops",
+    "float4_ops",
+    "float8_ops",
+    "int2_ops",
+    "int4_ops",
+    "int8_ops",
+    "interval_ops",
+    "jsonb_ops",
+    "name_ops",
+    "numeric_ops",
+    "oid_ops",
+    "text_ops",
+    "text_pattern_ops",
+    "time_ops",
+    "timestamp_ops",
+    "timestamptz_ops",
+    "uuid_ops",
+    "varchar_ops",
+    "varchar_pattern_ops",
+];
+
+/// An element of CREATE TABLE's list.
+enum Element {
+    Column(ColumnDefinition),
+    Constraint(Constraint),
+}
+
+impl Parser<'_> {
+    /// CREATE TABLE, past TABLE.
+    pub(super) fn create_table(&mut self) -> Result<Ddl> {
+        let if_not_exists = self.eat_all(&[K::If, K::Not, K::Exists]);
+        let name = self.object_name()?;
+        if self.is(K::Of) {
+            return Err(self.unsupported("CREATE TABLE OF", self.at()));
+        }
+        if self.is(K::Partition) && self.is_at(1, K::Of) {
+            return Err(self.unsupported("PARTITION OF", self.at()));
+        }
+        if self.is(K::As) || self.is(K::With) || self.is(K::Using) || self.lists_names_only() {
+            return self.create_table_as(name, if_not_exists);
+        }
+        self.expect_char(b'(')?;
+        let elements = match self.eat_char(b')') {
+            true => Vec::new(),
+            false => {
+                let elements = self.list(Self::table_element)?;
+                self.expect_char(b')')?;
+                elements
+            }
+        };
+        let options = self.table_clauses()?;
+        let (mut columns, mut constraints) = (Vec::new(), Vec::new());
+        for element in elements {
+            match element {
+                Element::Column(column) => columns.push(column),
+                Element::Constraint(constraint) => constraints.push(constraint),
+            }
+        }
+        let table = CreateTable { name, if_not_exists, columns, constraints, options };
+        Ok(Ddl::CreateTable(Box::new(table)))
+    }
+
+    /// Whether `(a, b)` without types is next: names for a query's columns.
+    fn lists_names_only(&self) -> bool {
+        if !self.is_char(b'(') {
+            return false;
+        }
+        let next = self.peek_at(2).kind;
+        self.is_name_at(1, super::COLUMN_NAMES)
+            && matches!(next, Kind::Char(b',') | Kind::Char(b')'))
+    }
+
+    fn create_table_as(&mut self, name: ObjectName, if_not_exists: bool) -> Result<Ddl> {
+        let columns = match self.is_char(b'(') {
+            true => self.parens(Self::column_name)?,
+            false => Vec::new(),
+        };
+        let options = self.table_clauses()?;
+        self.expect(K::As)?;
+        if self.is(K::Execute) {
+            return Err(self.unsupported("CREATE TABLE AS EXECUTE", self.at()));
+        }
+        let query = self.query()?;
+        let with_data = !self.eat_all(&[K::With, K::No, K::Data]);
+        if with_data {
+            self.eat_all(&[K::With, K::Data]);
+        }
+        Ok(Ddl::CreateTableAs(Box::new(CreateTableAs {
+            name,
+            if_not_exists,
+            columns: columns.into_iter().map(|c| c.name.to_string()).collect(),
+            options,
+            query,
+            with_data,
+        })))
+    }
+
+    /// What follows CREATE TABLE's list.
+    fn table_clauses(&mut self) -> Result<Vec<StorageOption>> {
+        let at = self.at();
+        if self.eat(K::Inherits) {
+            return Err(self.unsupported("INHERITS", at));
+        }
+        if self.eat(K::Partition) {
+            return Err(self.unsupported("PARTITION BY", at).with_hint(
+                "WITH (partition_by = (…)) says which key columns place a row in the store.",
+            ));
+        }
+        if self.eat(K::Using) {
+            let at = self.at();
+            let method = self.column_name()?.name;
+            if &*method != "heap" {
+                return Err(self.unsupported(format!("access method \"{method}\""), at));
+            }
+        }
+        let options = if self.eat(K::With) {
+            self.storage_options()?
+        } else {
+            self.eat_all(&[K::Without, K::Oids]);
+            Vec::new()
+        };
+        if self.is(K::On) {
+            return Err(self.unsupported("ON COMMIT", self.at()));
+        }
+        self.tablespace()?;
+        Ok(options)
+    }
+
+    fn tablespace(&mut self) -> Result<()> {
+        if !self.eat(K::Tablespace) {
+            return Ok(());
+        }
+        let at = self.at();
+        let name = self.column_name()?.name;
+        match &*name {
+            "pg_default" => Ok(()),
+            _ => Err(self.unsupported("TABLESPACE", at)),
+        }
+    }
+
+    fn table_element(&mut self) -> Result<Element> {
+        match self.kind() {
+            Kind::Keyword(
+                K::Constraint | K::Check | K::Unique | K::Primary | K::Exclude | K::Foreign,
+            ) => Ok(Element::Constraint(self.table_constraint()?)),
+            Kind::Keyword(K::Like) => Err(self.unsupported("CREATE TABLE … (LIKE …)", self.at())),
+            _ => Ok(Element::Column(self.column_definition()?)),
+        }
+    }
+
+    /// `columnDef`
+    pub(super) fn column_definition(&mut self) -> Result<ColumnDefinition> {
+        let at = self.at();
+        let name = self.column_name()?.name.to_string();
+        let ty = self.type_name()?;
+        let mut column = ColumnDefinition {
+            name,
+            ty,
+            constraints: Vec::new(),
+            position: position_at(self.text, at),
+        };
+        if self.is(K::Compression) {
+            return Err(self.unsupported("COMPRESSION", self.at()));
+        }
+        if self.is(K::Options) {
+            return Err(self.unsupported("OPTIONS", self.at()));
+        }
+        while let Some(constraint) = self.column_constraint()? {
+            column.constraints.extend(constraint);
+        }
+        Ok(column)
+    }
+
+    /// A constraint of a column; inner none: it says nothing that is not so anyway.
+    #[expect(clippy::option_option, reason = "no constraint, or one without effect")]
+    fn column_constraint(&mut self) -> Result<Option<Option<ColumnConstraint>>> {
+        let named_at = self.at();
+        let name = match self.eat(K::Constraint) {
+            true => Some(self.column_name()?.name.to_string()),
+            false => None,
+        };
+        let at = if name.is_some() { named_at } else { self.at() };
+        let position = position_at(self.text, at);
+        let table = |name, kind| ColumnConstraint::Table(Constraint { name, kind, position });
+        let Kind::Keyword(keyword) = self.kind() else {
+            return if name.is_some() { Err(self.unexpected()) } else { Ok(None) };
+        };
+        let constraint = match keyword {
+            K::Not if self.is_at(1, K::Null) => {
+                self.next += 2;
+                ColumnConstraint::NotNull(position)
+            }
+            K::Null => {
+                self.advance();
+                ColumnConstraint::Null(position)
+            }
+            K::Unique => {
+                self.advance();
+                self.key_clauses()?;
+                table(name, ConstraintKind::Unique(Vec::new()))
+            }
+            K::Primary => {
+                self.advance();
+                self.expect(K::Key)?;
+                self.key_clauses()?;
+                table(name, ConstraintKind::PrimaryKey(Vec::new()))
+            }
+            K::Check => table(name, self.check()?),
+            K::Default => {
+                self.advance();
+                let from = self.at();
+                let expr = self.restricted_expr()?;
+                ColumnConstraint::Default(self.source_expr(expr, from), position)
+            }
+            K::Generated => self.generated(position)?,
+            K::References => return Err(self.foreign_key(at)),
+            K::Collate if name.is_none() => {
+                self.advance();
+                let at = self.at();
+                let collation = self.qualified_name()?;
+                let collation = collation.last().map_or("", |c| c.name.as_ref());
+                if !matches!(collation, "C" | "POSIX" | "default" | "ucs_basic") {
+                    let what = format!("collation \"{collation}\"");
+                    return Err(self.unsupported(what, at));
+                }
+                return Ok(Some(None));
+            }
+            _ if name.is_none() && self.constraint_attributes()? => return Ok(Some(None)),
+            K::Not => {
+                self.advance();
+                return Err(self.unexpected());
+            }
+            _ if name.is_some() => return Err(self.unexpected()),
+            _ => return Ok(None),
+        };
+        Ok(Some(Some(constraint)))
+    }
+
+    /// NOT DEFERRABLE and INITIALLY IMMEDIATE say what is so anyway.
+    fn constraint_attributes(&mut self) -> Result<bool> {
+        let from = self.next;
+        loop {
+            let at = self.at();
+            if self.eat_all(&[K::Not, K::Deferrable]) || self.eat_all(&[K::Initially, K::Immediate])
+            {
+                continue;
+            }
+            if self.is(K::Deferrable) || (self.is(K::Initially) && self.is_at(1, K::Deferred)) {
+                return Err(self.unsupported("DEFERRABLE", at));
+            }
+            return Ok(self.next > from);
+        }
+    }
+
+    fn generated(&mut self, position: u32) -> Result<ColumnConstraint> {
+        let at = self.at();
+        self.expect(K::Generated)?;
+        let always = self.eat(K::Always);
+        if !always {
+            self.expect(K::By)?;
+            self.expect(K::Default)?;
+        }
+        self.expect(K::As)?;
+        if self.is_char(b'(') {
+            return Err(self.unsupported("GENERATED ALWAYS AS (…) STORED", at));
+        }
+        self.expect(K::Identity)?;
+        let options = match self.eat_char(b'(') {
+            true => {
+                let options = self.sequence_options()?;
+                self.expect_char(b')')?;
+                options
+            }
+            false => SequenceOptions::default(),
+        };
+        Ok(ColumnConstraint::Identity { always, options, position })
+    }
+
+    fn check(&mut self) -> Result<ConstraintKind> {
+        self.expect(K::Check)?;
+        self.expect_char(b'(')?;
+        let from = self.at();
+        let expr = self.expr()?;
+        let source = self.source_expr(expr, from);
+        self.expect_char(b')')?;
+        if self.is(K::No) && self.is_at(1, K::Inherit) {
+            return Err(self.unsupported("NO INHERIT", self.at()));
+        }
+        Ok(ConstraintKind::Check(source))
+    }
+
+    /// What may follow UNIQUE and PRIMARY KEY.
+    fn key_clauses(&mut self) -> Result<()> {
+        let at = self.at();
+        if self.eat(K::Include) {
+            return Err(self.unsupported("INCLUDE", at));
+        }
+        if self.eat(K::With) {
+            // Storage parameters of the index: none of them means anything here.
+            self.storage_options()?;
+        }
+        if self.eat_all(&[K::Using, K::Index]) {
+            self.tablespace()?;
+        }
+        Ok(())
+    }
+
+    fn nulls_distinct(&mut self) -> Result<()> {
+        let at = self.at();
+        if self.eat_all(&[K::Nulls, K::Not, K::Distinct]) {
+            return Err(self.unsupported("NULLS NOT DISTINCT", at));
+        }
+        self.eat_all(&[K::Nulls, K::Distinct]);
+        Ok(())
+    }
+
+    pub(super) fn foreign_key(&self, at: Offset) -> Error {
+        self.unsupported("FOREIGN KEY", at).with_hint("Leave REFERENCES out; joins do not need it.")
+    }
+
+    /// `TableConstraint`
+    pub(super) fn table_constraint(&mut self) -> Result<Constraint> {
+        let at = self.at();
+        let name = match self.eat(K::Constraint) {
+            true => Some(self.column_name()?.name.to_string()),
+            false => None,
+        };
+        let kind = match self.kind() {
+            Kind::Keyword(K::Check) => self.check()?,
+            Kind::Keyword(K::Unique) => {
+                self.advance();
+                self.nulls_distinct()?;
+                ConstraintKind::Unique(self.key_columns()?)
+            }
+            Kind::Keyword(K::Primary) => {
+                self.advance();
+                self.expect(K::Key)?;
+                ConstraintKind::PrimaryKey(self.key_columns()?)
+            }
+            Kind::Keyword(K::Foreign) => return Err(self.foreign_key(at)),
+            Kind::Keyword(K::Exclude) => return Err(self.unsupported("EXCLUDE", at)),
+            _ => return Err(self.unexpected()),
+        };
+        self.constraint_attributes()?;
+        Ok(Constraint { name, kind, position: position_at(self.text, at) })
+    }
+
+    fn key_columns(&mut self) -> Result<Vec<String>> {
+        if self.is(K::Using) && self.is_at(1, K::Index) {
+            return Err(self.unsupported("USING INDEX", self.at()));
+        }
+        let columns = self.parens(Self::column_name)?;
+        self.key_clauses()?;
+        Ok(columns.into_iter().map(|c| c.name.to_string()).collect())
+    }
+
+    /// CREATE INDEX, past INDEX.
+    pub(super) fn create_index(&mut self, unique: bool) -> Result<Ddl> {
+        let concurrently = self.eat(K::Concurrently);
+        let if_not_exists = self.eat_all(&[K::If, K::Not, K::Exists]);
+        let name = match self.is(K::On) && !if_not_exists {
+            true => None,
+            false => Some(self.column_name()?.name.to_string()),
+        };
+        self.expect(K::On)?;
+        let table = self.only_relation()?;
+        if self.eat(K::Using) {
+            let at = self.at();
+            let method = self.column_name()?.name;
+            if &*method != "btree" {
+                return Err(self.unsupported(format!("access method \"{method}\""), at));
+            }
+        }
+        let columns = self.parens(Self::index_column)?;
+        let at = self.at();
+        if self.eat(K::Include) {
+            return Err(self.unsupported("INCLUDE", at));
+        }
+        self.nulls_distinct()?;
+        if self.eat(K::With) {
+            self.storage_options()?;
+        }
+        self.tablespace()?;
+        if self.is(K::Where) {
+            return Err(self.unsupported("a partial index", self.at()));
+        }
+        let index = CreateIndex { name, table, unique, concurrently, if_not_exists, columns };
+        Ok(Ddl::CreateIndex(Box::new(index)))
+    }
+
+    fn index_column(&mut self) -> Result<IndexColumn> {
+        let at = self.at();
+        let is_call = self.is_char_at(1, b'(') || self.is_char_at(1, b'.');
+        if self.is_char(b'(') || is_call || !self.is_name_at(0, super::COLUMN_NAMES) {
+            self.primary()?;
+            return Err(self.unsupported("an index on an expression", at));
+        }
+        let name = self.column_name()?.name.to_string();
+        if self.eat(K::Collate) {
+            let at = self.at();
+            let collation = self.qualified_name()?;
+            let collation = collation.last().map_or("", |c| c.name.as_ref());
+            if !matches!(collation, "C" | "POSIX" | "default" | "ucs_basic") {
+                return Err(self.unsupported(format!("collation \"{collation}\""), at));
+            }
+        }
+        if self.is_name_at(0, super::COLUMN_NAMES) && !self.is(K::Nulls) {
+            let at = self.at();
+            let class = self.qualified_name()?;
+            let class = class.last().map_or("", |c| c.name.as_ref());
+            if !DEFAULT_ORDER_CLASSES.contains(&class) {
+                return Err(self.unsupported(format!("operator class \"{class}\""), at));
+            }
+        }
+        let desc = self.eat(K::Desc);
+        if !desc {
+            self.eat(K::Asc);
+        }
+        let nulls_first = if self.eat(K::Nulls) {
+            let first = self.eat(K::First);
+            if !first {
+                self.expect(K::Last)?;
+            }
+            first
+        } else {
+            desc
+        };
+        Ok(IndexColumn { name, desc, nulls_first, position: position_at(self.text, at) })
+    }
+
+    /// CREATE SEQUENCE, past SEQUENCE.
+    pub(super) fn create_sequence(&mut self) -> Result<Ddl> {
+        let if_not_exists = self.eat_all(&[K::If, K::Not, K::Exists]);
+        let name = self.object_name()?;
+        let options = self.sequence_options()?;
+        Ok(Ddl::CreateSequence(Box::new(CreateSequence { name, if_not_exists, options })))
+    }
+
+    /// Options of a sequence, up to what is none.
+    pub(super) fn sequence_options(&mut self) -> Result<SequenceOptions> {
+        let mut options = SequenceOptions::default();
+        loop {
+            let at = self.at();
+            let redundant = if self.eat(K::As) {
+                options.ty.replace(self.type_name()?).is_some()
+            } else if self.eat(K::Increment) {
+                self.eat(K::By);
+                options.increment.replace(self.signed_integer()?).is_some()
+            } else if self.eat(K::Minvalue) {
+                options.min.replace(Some(self.signed_integer()?)).is_some()
+            } else if self.eat(K::Maxvalue) {
+                options.max.replace(Some(self.signed_integer()?)).is_some()
+            } else if self.eat_all(&[K::No, K::Minvalue]) {
+                options.min.replace(None).is_some()
+            } else if self.eat_all(&[K::No, K::Maxvalue]) {
+                options.max.replace(None).is_some()
+            } else if self.eat(K::Start) {
+                self.eat(K::With);
+                options.start.replace(self.signed_integer()?).is_some()
+            } else if self.eat(K::Restart) {
+                self.eat(K::With);
+                let value = match self.kind() {
+                    Kind::Integer | Kind::Char(b'-' | b'+') => Some(self.signed_integer()?),
+                    _ => None,
+                };
+                options.restart.replace(value).is_some()
+            } else if self.eat(K::Cache) {
+                options.cache.replace(self.signed_integer()?).is_some()
+            } else if self.eat(K::Cycle) {
+                options.cycle.replace(true).is_some()
+            } else if self.eat_all(&[K::No, K::Cycle]) {
+                options.cycle.replace(false).is_some()
+            } else if self.eat_all(&[K::Owned, K::By]) {
+                options.owned_by.replace(self.owned_by()?).is_some()
+            } else {
+                return Ok(options);
+            };
+            if redundant {
+                return Err(self.error("conflicting or redundant options", at));
+            }
+        }
+    }
+
+    fn owned_by(&mut self) -> Result<Option<(ObjectName, String)>> {
+        let at = self.at();
+        if self.eat(K::None) {
+            return Ok(None);
+        }
+        let mut parts = self.qualified_name()?;
+        let column = parts.pop().map(|c| c.name.to_string()).unwrap_or_default();
+        if parts.is_empty() {
+            return Err(self
+                .error("invalid OWNED BY option", at)
+                .with_hint("Specify OWNED BY table.column or OWNED BY NONE."));
+        }
+        Ok(Some((self.name_from(&parts)?, column)))
+    }
+
+    fn signed_integer(&mut self) -> Result<i64> {
+        let negative = self.eat_char(b'-');
+        if !negative {
+            self.eat_char(b'+');
+        }
+        let token = self.peek();
+        let digits = self.source(token);
+        let text = if negative { format!("-{digits}") } else { digits.to_owned() };
+        match (token.kind, text.parse()) {
+            (Kind::Integer, Ok(value)) => {
+                self.advance();
+                Ok(value)
+            }
+            _ => Err(self.unexpected()),
+        }
+    }
+}
