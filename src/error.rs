@@ -69,6 +69,7 @@ sqlstates! {
     ACTIVE_SQL_TRANSACTION = "25001";
     READ_ONLY_SQL_TRANSACTION = "25006";
     NO_ACTIVE_SQL_TRANSACTION = "25P01";
+    IDLE_IN_TRANSACTION_SESSION_TIMEOUT = "25P03";
     IN_FAILED_SQL_TRANSACTION = "25P02";
     INVALID_SQL_STATEMENT_NAME = "26000";
     INVALID_AUTHORIZATION_SPECIFICATION = "28000";
@@ -134,6 +135,7 @@ sqlstates! {
     ADMIN_SHUTDOWN = "57P01";
     CRASH_SHUTDOWN = "57P02";
     CANNOT_CONNECT_NOW = "57P03";
+    IDLE_SESSION_TIMEOUT = "57P05";
     IO_ERROR = "58030";
     UNDEFINED_FILE = "58P01";
     SNAPSHOT_TOO_OLD = "72000";
@@ -337,7 +339,7 @@ impl Error {
             b"40003" | b"08007" => ErrorKind::Undetermined,
             b"0A000" => ErrorKind::Unsupported,
             b"XX001" | b"XX002" => ErrorKind::Corruption,
-            b"57014" | b"57P01" => ErrorKind::Cancelled,
+            b"57014" | b"57P01" | b"57P05" | b"25P03" => ErrorKind::Cancelled,
             [b'X', b'X', ..] => ErrorKind::Internal,
             [b'2', b'3', ..] => ErrorKind::Constraint,
             [b'0', b'8', ..] | [b'5', b'3', ..] | [b'5', b'5', ..] | [b'5', b'7', ..] => {

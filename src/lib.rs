@@ -9,6 +9,8 @@ pub mod error;
 pub mod functions;
 pub mod kv;
 pub mod plan;
+pub mod session;
 pub mod sql;
 pub mod txn;
 pub mod types;
+pub mod wire;

@@ -1,3 +1,5 @@
 //! Integration tests: one crate, one binary.
 
+mod server;
 mod tidy;
+mod wire;

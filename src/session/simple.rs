@@ -1,0 +1,38 @@
+//! The simple protocol: a text of any number of statements, one implicit transaction.
+//!
+//! As in PostgreSQL, the whole text is parsed before any of it runs, statements outside a block
+//! commit together at its end, and BEGIN turns what ran before it into part of the block.
+
+use std::sync::Arc;
+
+use super::Session;
+use super::client::{Client, ResultFormats};
+use super::extended::Portal;
+use crate::error::Result;
+use crate::sql;
+
+impl Session {
+    /// Runs a text. On an error the rest of it is skipped; the caller then calls
+    /// [`Session::fail`].
+    pub async fn query(&mut self, client: &mut impl Client, text: Arc<str>) -> Result<()> {
+        self.begin_statement(&text);
+        // The unnamed statement and portal do not outlive a simple query.
+        self.statements.remove("");
+        self.portals.remove("");
+        let statements = sql::parse(&text)?;
+        if statements.is_empty() {
+            client.empty_query();
+            return Ok(());
+        }
+        for parsed in statements {
+            let prepared = Arc::new(self.prepare(Arc::new(parsed), Vec::new())?);
+            if let Some(fields) = &prepared.fields {
+                client.describe(fields, &ResultFormats::Text);
+            }
+            let level = self.transaction()?.level();
+            let mut portal = Portal::new(prepared, Arc::from(&[][..]), ResultFormats::Text, level);
+            self.run(client, &mut portal, 0).await?;
+        }
+        self.commit_implicit().await
+    }
+}

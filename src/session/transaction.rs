@@ -1,0 +1,226 @@
+//! A session's transaction: its block, its savepoints, its modes.
+//!
+//! ```text
+//!            BEGIN                    error
+//! (none) ───────────▶ Explicit ─────────────────▶ Failed
+//!   │ ▲                 │  ▲                        │ │
+//!   │ └── COMMIT, ──────┘  └──── ROLLBACK TO ───────┘ │
+//!   │     ROLLBACK ◀──────────────────────────────────┘
+//!   └── any statement ──▶ Implicit ── end of message, Sync ──▶ (none)
+//! ```
+//!
+//! The store's transaction begins with the first statement that needs one. A failed block without
+//! savepoints has given up its transaction, and with it every lock; with savepoints, only what
+//! came after the last one.
+
+use std::sync::Arc;
+
+use crate::catalog::CatalogSnapshot;
+use crate::error::{Error, Result, SqlState};
+use crate::sql::statement::{IsolationLevel, TransactionModes};
+use crate::txn::{Isolation, SavepointId, Txn};
+
+/// Most savepoints in one transaction.
+const SAVEPOINTS_MAX: usize = 10_000;
+
+/// A transaction's state, as `ReadyForQuery` tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Outside a transaction block.
+    Idle,
+    /// In one.
+    InTransaction,
+    /// In a failed one.
+    Failed,
+}
+
+impl Status {
+    /// The letter that stands for it.
+    pub fn letter(self) -> u8 {
+        match self {
+            Status::Idle => b'I',
+            Status::InTransaction => b'T',
+            Status::Failed => b'E',
+        }
+    }
+}
+
+/// How a transaction came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// By a statement; ends with the message or at Sync.
+    Implicit,
+    /// By BEGIN.
+    Explicit,
+    /// By BEGIN, and something in it went wrong.
+    Failed,
+}
+
+/// The modes in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Modes {
+    /// Isolation level, as asked for.
+    pub isolation: IsolationLevel,
+    /// READ ONLY
+    pub read_only: bool,
+    /// DEFERRABLE
+    pub deferrable: bool,
+}
+
+impl Modes {
+    /// These modes with what a statement asks for on top.
+    pub fn with(self, asked: TransactionModes) -> Modes {
+        Modes {
+            isolation: asked.isolation.unwrap_or(self.isolation),
+            read_only: asked.read_only.unwrap_or(self.read_only),
+            deferrable: asked.deferrable.unwrap_or(self.deferrable),
+        }
+    }
+
+    /// The level that the store knows.
+    pub fn level(self) -> Isolation {
+        match self.isolation {
+            IsolationLevel::ReadUncommitted | IsolationLevel::ReadCommitted => {
+                Isolation::ReadCommitted
+            }
+            IsolationLevel::RepeatableRead => Isolation::RepeatableRead,
+            IsolationLevel::Serializable => Isolation::Serializable,
+        }
+    }
+}
+
+/// A level's name, as settings have it.
+pub fn isolation_name(level: IsolationLevel) -> &'static str {
+    match level {
+        IsolationLevel::ReadUncommitted => "read uncommitted",
+        IsolationLevel::ReadCommitted => "read committed",
+        IsolationLevel::RepeatableRead => "repeatable read",
+        IsolationLevel::Serializable => "serializable",
+    }
+}
+
+/// The level of that name.
+pub fn isolation_named(name: &str) -> IsolationLevel {
+    match name {
+        "read uncommitted" => IsolationLevel::ReadUncommitted,
+        "repeatable read" => IsolationLevel::RepeatableRead,
+        "serializable" => IsolationLevel::Serializable,
+        _ => IsolationLevel::ReadCommitted,
+    }
+}
+
+struct Savepoint {
+    name: String,
+    id: SavepointId,
+    /// The schema as the transaction saw it then.
+    schema: Option<Arc<CatalogSnapshot>>,
+}
+
+/// An open transaction.
+pub struct Transaction {
+    /// How it came about.
+    pub block: Block,
+    /// Its modes.
+    pub modes: Modes,
+    /// The store's part; none before the first statement that needs one, or after a failure.
+    pub txn: Option<Txn>,
+    /// The schema with this transaction's own changes; none without any.
+    pub schema: Option<Arc<CatalogSnapshot>>,
+    /// Whether a statement ran that took a snapshot.
+    pub queried: bool,
+    /// When it began: microseconds since 2000-01-01 UTC.
+    #[expect(dead_code, reason = "read by the execution of queries")]
+    pub time: i64,
+    savepoints: Vec<Savepoint>,
+}
+
+impl Transaction {
+    /// A transaction that begins now.
+    pub fn new(block: Block, modes: Modes, time: i64) -> Transaction {
+        Transaction {
+            block,
+            modes,
+            txn: None,
+            schema: None,
+            queried: false,
+            time,
+            savepoints: Vec::new(),
+        }
+    }
+
+    /// Nesting level of settings and portals: 1, and one more for each savepoint.
+    pub fn level(&self) -> u32 {
+        1 + self.savepoints.len() as u32
+    }
+
+    /// What `ReadyForQuery` says.
+    pub fn status(&self) -> Status {
+        match self.block {
+            Block::Implicit => Status::Idle,
+            Block::Explicit => Status::InTransaction,
+            Block::Failed => Status::Failed,
+        }
+    }
+
+    /// SAVEPOINT. The store's transaction begins here at the latest, so that its snapshot, once
+    /// taken, outlives a rollback to the savepoint.
+    pub fn savepoint(&mut self, name: &str, begin: impl FnOnce() -> Txn) -> Result<()> {
+        if self.savepoints.len() >= SAVEPOINTS_MAX {
+            let message = format!("a transaction may have at most {SAVEPOINTS_MAX} savepoints");
+            return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
+        }
+        let id = self.txn.get_or_insert_with(begin).savepoint();
+        let schema = self.schema.clone();
+        self.savepoints.push(Savepoint { name: name.to_owned(), id, schema });
+        Ok(())
+    }
+
+    /// RELEASE: the level it stood at.
+    pub fn release(&mut self, name: &str) -> Result<u32> {
+        let at = self.find(name)?;
+        if let Some(txn) = &mut self.txn {
+            txn.release(self.savepoints[at].id);
+        }
+        self.savepoints.truncate(at);
+        Ok(at as u32 + 2)
+    }
+
+    /// ROLLBACK TO: the level it stands at; everything made there or deeper is void.
+    pub async fn rollback_to(&mut self, name: &str) -> Result<u32> {
+        let at = self.find(name)?;
+        self.undo_to(at).await?;
+        self.savepoints.truncate(at + 1);
+        self.block = Block::Explicit;
+        Ok(at as u32 + 2)
+    }
+
+    /// A statement failed: takes back what came after the last savepoint, or everything.
+    pub async fn fail(&mut self) -> Result<()> {
+        self.block = Block::Failed;
+        match self.savepoints.len().checked_sub(1) {
+            Some(last) => self.undo_to(last).await,
+            None => match self.txn.take() {
+                Some(txn) => txn.rollback().await,
+                None => Ok(()),
+            },
+        }
+    }
+
+    async fn undo_to(&mut self, at: usize) -> Result<()> {
+        let savepoint = &self.savepoints[at];
+        self.schema.clone_from(&savepoint.schema);
+        match &mut self.txn {
+            Some(txn) => txn.rollback_to(savepoint.id).await,
+            None => Ok(()),
+        }
+    }
+
+    fn find(&self, name: &str) -> Result<usize> {
+        self.savepoints.iter().rposition(|s| s.name == name).ok_or_else(|| {
+            Error::new(
+                SqlState::INVALID_SAVEPOINT_SPECIFICATION,
+                format!("savepoint \"{name}\" does not exist"),
+            )
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! The listener: accepts clients, and sends them away when the server stops.
+//!
+//! Stopping: no new clients; sessions outside a transaction leave at once, those inside one when
+//! it ends; what is still there at the deadline is terminated. A second request to stop is the
+//! deadline.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::Receiver;
+use tokio_util::task::TaskTracker;
+
+use super::protocol::{Gate, serve};
+use crate::error::{Error, Result, SqlState};
+
+/// Connections the system may hold before they are accepted.
+const BACKLOG: i32 = 1024;
+
+/// How long terminated sessions have to tell their clients.
+const TERMINATE_GRACE: Duration = Duration::from_secs(2);
+
+/// How long to wait when no connection can be accepted (no file handles left).
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// A server's options.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// How long sessions may finish their transactions when the server stops.
+    pub drain_timeout: Duration,
+}
+
+/// A listening server.
+pub struct Server {
+    gate: Arc<Gate>,
+    options: ServerOptions,
+    listener: TcpListener,
+}
+
+impl Server {
+    /// Starts to listen; clients wait until [`Server::run`].
+    pub fn bind(gate: Arc<Gate>, options: ServerOptions) -> Result<Server> {
+        let listener = listen(options.listen).map_err(|e| {
+            let message = format!("could not listen on {}: {e}", options.listen);
+            let error = Error::new(SqlState::CONNECTION_FAILURE, message).with_source(e);
+            error.with_hint("Is another server running there? Choose another --listen address.")
+        })?;
+        Ok(Server { gate, options, listener })
+    }
+
+    /// The address, with the port that the system chose if it was 0.
+    pub fn local_addr(&self) -> Result<SocketAddr> {
+        Ok(self.listener.local_addr()?)
+    }
+
+    /// Serves until `stop` gives its first value, then drains until the deadline or its second.
+    pub async fn run(self, mut stop: Receiver<()>) -> Result<()> {
+        let Server { gate, options, listener } = self;
+        let clients = TaskTracker::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        // Without it, small answers wait for acknowledgements of earlier ones.
+                        let _ = stream.set_nodelay(true);
+                        clients.spawn(serve(gate.clone(), stream, Some(peer)));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "could not accept a connection");
+                        tokio::time::sleep(ACCEPT_RETRY).await;
+                    }
+                },
+                _ = stop.recv() => break,
+            }
+        }
+        drop(listener);
+        let registry = &gate.database.registry;
+        tracing::info!(sessions = registry.len(), "stopping: waiting for open transactions");
+        for backend in registry.all() {
+            backend.drain();
+        }
+        clients.close();
+        tokio::select! {
+            () = clients.wait() => {}
+            () = tokio::time::sleep(options.drain_timeout) => {}
+            Some(()) = stop.recv() => {}
+        }
+        for backend in registry.all() {
+            backend.terminate();
+        }
+        // Clients that are still at their startup are cut off with the runtime.
+        let _ = tokio::time::timeout(TERMINATE_GRACE, clients.wait()).await;
+        Ok(())
+    }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let domain = if address.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    // A restarted server takes its port back while old connections still linger.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
