@@ -80,13 +80,8 @@ impl Planner<'_> {
             insert.on_conflict.as_ref().map(|c| self.conflict(c, &target, &row)).transpose()?;
         let returning = self.returning(&insert.returning, &row, &[])?;
         let size = (source.rows, source.cost);
-        let label = format!("Insert on {}", insert.table.name);
         let plan = InsertPlan { target, source, checks, conflict, returning };
-        let mut out = self.write_node(Op::Insert(Arc::new(plan)), &insert.returning, size);
-        if self.settings.labels {
-            out.labels.push(("", label));
-        }
-        Ok(out)
+        Ok(self.write_node(Op::Insert(Arc::new(plan)), &insert.returning, size))
     }
 
     fn conflict(
@@ -166,12 +161,7 @@ impl Planner<'_> {
             moves,
             lock,
         };
-        let label = format!("Update on {}", update.table.name);
-        let mut out = self.write_node(Op::Update(Arc::new(plan)), &update.returning, size);
-        if self.settings.labels {
-            out.labels.push(("", label));
-        }
-        Ok(out)
+        Ok(self.write_node(Op::Update(Arc::new(plan)), &update.returning, size))
     }
 
     pub(super) fn delete(&mut self, delete: &Delete, recheck: &[Expr]) -> Result<PlanNode> {
@@ -183,12 +173,7 @@ impl Planner<'_> {
         let returning = self.returning(&delete.returning, &row, &right)?;
         let size = (source.rows, source.cost);
         let plan = DeletePlan { target, source, found, returning };
-        let label = format!("Delete on {}", delete.table.name);
-        let mut out = self.write_node(Op::Delete(Arc::new(plan)), &delete.returning, size);
-        if self.settings.labels {
-            out.labels.push(("", label));
-        }
-        Ok(out)
+        Ok(self.write_node(Op::Delete(Arc::new(plan)), &delete.returning, size))
     }
 
     fn found(

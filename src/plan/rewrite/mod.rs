@@ -23,52 +23,52 @@ pub fn rewrite(statement: &mut Statement, settings: &PlanSettings<'_>) -> Result
     fold::statement(statement, settings.eval)?;
     match statement {
         Statement::Query(rel) => {
-            query(rel, settings);
+            query(rel);
             prune::all(rel);
             Ok(Vec::new())
         }
         Statement::Insert(insert) => {
-            rewrite_insert(insert, settings);
+            rewrite_insert(insert);
             Ok(Vec::new())
         }
-        Statement::Update(update) => Ok(rewrite_update(update, settings)),
-        Statement::Delete(delete) => Ok(rewrite_delete(delete, settings)),
+        Statement::Update(update) => Ok(rewrite_update(update)),
+        Statement::Delete(delete) => Ok(rewrite_delete(delete)),
     }
 }
 
 /// Rewrites a relation, columns not yet dropped.
-fn query(rel: &mut Rel, settings: &PlanSettings<'_>) {
+fn query(rel: &mut Rel) {
     cte::inline(rel);
-    decorrelate::relation(rel, settings);
+    decorrelate::relation(rel);
     pushdown::relation(rel);
 }
 
 /// Rewrites the subqueries of an expression.
-fn expression(expr: &mut Expr, settings: &PlanSettings<'_>) {
-    tree::each_operand_mut(expr, &mut |e| expression(e, settings));
+fn expression(expr: &mut Expr) {
+    tree::each_operand_mut(expr, &mut |e| expression(e));
     if let Expr::Subquery(sub) = expr {
-        query(&mut sub.rel, settings);
+        query(&mut sub.rel);
         prune::subquery(sub);
     }
 }
 
-fn rewrite_insert(insert: &mut Insert, settings: &PlanSettings<'_>) {
-    query(&mut insert.source, settings);
+fn rewrite_insert(insert: &mut Insert) {
+    query(&mut insert.source);
     prune::all(&mut insert.source);
     for (e, _) in &mut insert.returning.exprs {
-        expression(e, settings);
+        expression(e);
     }
     if let Some(update) = insert.on_conflict.as_mut().and_then(|c| c.update.as_mut()) {
-        update.assignments.iter_mut().for_each(|(_, e)| expression(e, settings));
-        update.filter.iter_mut().for_each(|e| expression(e, settings));
+        update.assignments.iter_mut().for_each(|(_, e)| expression(e));
+        update.filter.iter_mut().for_each(expression);
     }
 }
 
-fn rewrite_update(update: &mut Update, settings: &PlanSettings<'_>) -> Vec<Expr> {
+fn rewrite_update(update: &mut Update) -> Vec<Expr> {
     let target: HashSet<_> = update.target.iter().map(|c| c.id).collect();
     let mut recheck = qualification::of(&update.source, update.row_key);
-    update.assignments.iter_mut().for_each(|(_, e)| expression(e, settings));
-    update.returning.exprs.iter_mut().for_each(|(e, _)| expression(e, settings));
+    update.assignments.iter_mut().for_each(|(_, e)| expression(e));
+    update.returning.exprs.iter_mut().for_each(|(e, _)| expression(e));
     let new_row: HashSet<_> = update.new_row.iter().map(|c| c.id).collect();
     let mut used = HashSet::from([update.row_key]);
     let exprs = update.assignments.iter().map(|(_, e)| e);
@@ -76,23 +76,23 @@ fn rewrite_update(update: &mut Update, settings: &PlanSettings<'_>) -> Vec<Expr>
     exprs.for_each(|e| tree::add_expr_columns(e, &mut used));
     used.retain(|c| !target.contains(c) && !new_row.contains(c));
     qualification::expose(&mut update.source, &used);
-    query(&mut update.source, settings);
+    query(&mut update.source);
     prune::relation(&mut update.source, &used);
-    recheck.iter_mut().for_each(|e| expression(e, settings));
+    recheck.iter_mut().for_each(expression);
     recheck
 }
 
-fn rewrite_delete(delete: &mut Delete, settings: &PlanSettings<'_>) -> Vec<Expr> {
+fn rewrite_delete(delete: &mut Delete) -> Vec<Expr> {
     let target: HashSet<_> = delete.target.iter().map(|c| c.id).collect();
     let mut recheck = qualification::of(&delete.source, delete.row_key);
-    delete.returning.exprs.iter_mut().for_each(|(e, _)| expression(e, settings));
+    delete.returning.exprs.iter_mut().for_each(|(e, _)| expression(e));
     let mut used = HashSet::from([delete.row_key]);
     let exprs = delete.returning.exprs.iter().map(|(e, _)| e).chain(&recheck);
     exprs.for_each(|e| tree::add_expr_columns(e, &mut used));
     used.retain(|c| !target.contains(c));
     qualification::expose(&mut delete.source, &used);
-    query(&mut delete.source, settings);
+    query(&mut delete.source);
     prune::relation(&mut delete.source, &used);
-    recheck.iter_mut().for_each(|e| expression(e, settings));
+    recheck.iter_mut().for_each(expression);
     recheck
 }

@@ -19,7 +19,7 @@ fn push(mut rel: Rel, conditions: Vec<Expr>) -> Rel {
     tree::each_expr_mut(&mut rel, &mut subqueries);
     match rel {
         Rel::Filter { input, predicate } => {
-            let mut list = tree::conjuncts(predicate);
+            let mut list = factored(predicate);
             list.extend(conditions);
             push(*input, list)
         }
@@ -183,12 +183,79 @@ fn join(rel: Rel, conditions: Vec<Expr>) -> Rel {
             (other, ..) => other,
         };
     }
-    let on = on.map(tree::conjuncts).unwrap_or_default();
+    let on = on.map(factored).unwrap_or_default();
     let sides = distribute(kind, on, conditions, &of_left, &of_right, lateral);
     let left = Box::new(push(*left, sides.left));
     let right = Box::new(push(*right, sides.right));
     let on = tree::and(sides.on);
-    tree::filter(Rel::Join { left, right, kind, on, lateral }, sides.above)
+    let joined = match kind {
+        JoinKind::Semi | JoinKind::Anti if !lateral => sink(kind, *left, right, on),
+        _ => Rel::Join { left, right, kind, on, lateral },
+    };
+    tree::filter(joined, sides.above)
+}
+
+/// A semi or anti join, moved to the one side of an inner join below that it is about: it removes
+/// rows before they are joined.
+fn sink(kind: JoinKind, left: Rel, right: Box<Rel>, on: Option<Expr>) -> Rel {
+    let used = on.as_ref().map(tree::expr_columns).unwrap_or_default();
+    match left {
+        Rel::Filter { input, predicate } => {
+            let input = Box::new(sink(kind, *input, right, on));
+            Rel::Filter { input, predicate }
+        }
+        Rel::Join { left: a, right: b, kind: JoinKind::Inner, on: inner_on, lateral: false } => {
+            let (of_a, of_b) = (made(&a), made(&b));
+            let (in_a, in_b) = (!used.is_disjoint(&of_a), !used.is_disjoint(&of_b));
+            let inner = |left, right| Rel::Join {
+                left,
+                right,
+                kind: JoinKind::Inner,
+                on: inner_on.clone(),
+                lateral: false,
+            };
+            match (in_a, in_b) {
+                (true, false) => inner(Box::new(sink(kind, *a, right, on)), b),
+                (false, true) => inner(a, Box::new(sink(kind, *b, right, on))),
+                _ => {
+                    let left = Box::new(inner(a, b));
+                    Rel::Join { left, right, kind, on, lateral: false }
+                }
+            }
+        }
+        other => Rel::Join { left: Box::new(other), right, kind, on, lateral: false },
+    }
+}
+
+/// The conjuncts of a condition; what every arm of an OR has in common stands by itself, so that
+/// `(a AND b) OR (a AND c)` becomes `a AND (b OR c)`.
+fn factored(predicate: Expr) -> Vec<Expr> {
+    tree::conjuncts(predicate).into_iter().flat_map(factor).collect()
+}
+
+fn factor(conjunct: Expr) -> Vec<Expr> {
+    if !matches!(conjunct, Expr::Or(_)) || tree::is_volatile(&conjunct) {
+        return vec![conjunct];
+    }
+    let mut arms: Vec<Vec<Expr>> =
+        tree::disjuncts(conjunct.clone()).into_iter().map(tree::conjuncts).collect();
+    let common: Vec<Expr> = arms[0]
+        .iter()
+        .filter(|e| arms.iter().all(|arm| arm.iter().any(|other| tree::same(e, other))))
+        .cloned()
+        .collect();
+    if common.is_empty() {
+        return vec![conjunct];
+    }
+    for arm in &mut arms {
+        arm.retain(|e| !common.iter().any(|c| tree::same(c, e)));
+    }
+    let mut out = common;
+    // An arm with nothing of its own makes the whole OR true where the common part is.
+    if arms.iter().all(|arm| !arm.is_empty()) {
+        out.push(Expr::Or(arms.into_iter().filter_map(tree::and).collect()));
+    }
+    out
 }
 
 fn distribute(
