@@ -6,6 +6,7 @@ pub mod clock;
 pub mod columnar;
 pub mod encoding;
 pub mod error;
+pub mod exec;
 pub mod functions;
 pub mod kv;
 pub mod plan;

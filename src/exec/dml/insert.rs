@@ -1,0 +1,243 @@
+//! INSERT, with ON CONFLICT.
+
+use crate::encoding::table::IndexEntry;
+use crate::error::{Error, Result, SqlState};
+use crate::exec::context::ExecContext;
+use crate::kv::{Key, LockMode, Locked};
+use crate::plan::node::{CheckSpec, ConflictSpec, InsertPlan, Target};
+use crate::plan::scalar::Scalars;
+use crate::types::descriptor::IndexDescriptor;
+use crate::types::{Datum, Row};
+
+use super::constraints::{check_row, duplicate};
+use super::update::Replacement;
+use super::{Newest, WriteState, newest};
+
+/// Who else may write the table's keys while the statement runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conflicts {
+    /// Anybody: keys are locked.
+    Possible,
+    /// Nobody, and no committed row is there: the table was made or emptied by this transaction,
+    /// which holds its lock. Only the transaction's own rows can be in the way.
+    OwnRowsOnly,
+}
+
+/// A row on its way in.
+struct Incoming {
+    row: Row,
+    key: Key,
+    entries: Vec<IndexEntry>,
+}
+
+/// Inserts a batch of rows (one value for each column of the table).
+///
+/// # Errors
+/// 23502, 23514, 23505, 21000 for a row that ON CONFLICT DO UPDATE meets twice, 40001 and 40P01
+/// from locking.
+pub async fn insert(
+    ctx: &mut ExecContext<'_>,
+    plan: &InsertPlan,
+    rows: Vec<Row>,
+    conflicts: Conflicts,
+    state: &mut WriteState,
+    out: &mut Vec<Row>,
+) -> Result<()> {
+    let incoming = prepare(ctx, &plan.target, &plan.checks, rows).await?;
+    let mut keys = Vec::new();
+    if conflicts == Conflicts::Possible {
+        for one in &incoming {
+            lockable(&plan.target, one, &mut keys);
+        }
+    }
+    let wait = ctx.lock_wait();
+    let locked = if keys.is_empty() {
+        Vec::new()
+    } else {
+        ctx.txn.lock_newest(&keys, LockMode::Update, wait).await?
+    };
+    let mut locks = locked.into_iter();
+    for one in incoming {
+        match obstacle(ctx, &plan.target, &one, conflicts, &mut locks)? {
+            None => {
+                store(ctx, &plan.target, &one)?;
+                if plan.conflict.is_some() {
+                    state.touched.insert(one.key.clone());
+                }
+                state.affected += 1;
+                give(ctx, plan.returning.as_ref(), &one.row, &[], out).await?;
+            }
+            Some(found) => match &plan.conflict {
+                Some(conflict) if arbitrates(conflict, &found) => {
+                    resolve(ctx, plan, conflict, one, &found, state, out).await?;
+                }
+                _ => {
+                    let index = found.index(&plan.target);
+                    return Err(duplicate(ctx, &plan.target, index, &one.row));
+                }
+            },
+        }
+    }
+    Ok(())
+}
+
+/// Appends a row's RETURNING columns.
+pub(super) async fn give(
+    ctx: &mut ExecContext<'_>,
+    returning: Option<&Scalars>,
+    row: &[Datum],
+    right: &[Datum],
+    out: &mut Vec<Row>,
+) -> Result<()> {
+    let Some(returning) = returning else { return Ok(()) };
+    let mut values = Vec::with_capacity(returning.list.len());
+    for scalar in &returning.list {
+        values.push(ctx.value(scalar, row, right).await?);
+    }
+    out.push(values);
+    Ok(())
+}
+
+async fn prepare(
+    ctx: &mut ExecContext<'_>,
+    target: &Target,
+    checks: &[CheckSpec],
+    rows: Vec<Row>,
+) -> Result<Vec<Incoming>> {
+    let mut incoming = Vec::with_capacity(rows.len());
+    for row in rows {
+        check_row(ctx, target, checks, &row).await?;
+        let row_id = if target.table.hidden_key { ctx.new_row_id() } else { [0; 16] };
+        let key = target.codec.row_key(&row, row_id)?;
+        let mut entries = Vec::with_capacity(target.indexes.len());
+        for index in &target.indexes {
+            entries.push(index.codec.entry(&row, &key)?);
+        }
+        incoming.push(Incoming { row, key, entries });
+    }
+    Ok(incoming)
+}
+
+/// The keys under which another row may be in the way: its own, unless that is a fresh row id,
+/// and its unique entries.
+fn lockable(target: &Target, one: &Incoming, keys: &mut Vec<Key>) {
+    if !target.table.hidden_key {
+        keys.push(one.key.clone());
+    }
+    keys.extend(one.entries.iter().filter(|e| e.unique).map(|e| e.key.clone()));
+}
+
+/// A row that is in the way.
+pub(super) struct Obstacle {
+    /// Which index says so: a place in the target's, none for the primary key.
+    index: Option<usize>,
+    /// Its row key.
+    key: Key,
+}
+
+impl Obstacle {
+    pub(super) fn index<'a>(&self, target: &'a Target) -> &'a IndexDescriptor {
+        match self.index {
+            Some(at) => &target.indexes[at].index,
+            None => &target.table.primary,
+        }
+    }
+}
+
+/// Looks whether a row is in the way, taking the row's locks off `locks` in the order of
+/// [`lockable`].
+fn obstacle(
+    ctx: &ExecContext<'_>,
+    target: &Target,
+    one: &Incoming,
+    conflicts: Conflicts,
+    locks: &mut impl Iterator<Item = Option<Locked>>,
+) -> Result<Option<Obstacle>> {
+    let snapshot = ctx.txn.snapshot();
+    let mut now = |key: &Key| -> Result<Newest> {
+        if conflicts == Conflicts::OwnRowsOnly {
+            let value = ctx.txn.own(key).flatten();
+            return Ok(Newest { value, changed: false });
+        }
+        match locks.next().flatten() {
+            Some(locked) => Ok(newest(ctx, key, &locked, snapshot)),
+            None => Err(Error::internal("a key that was to be locked was not")),
+        }
+    };
+    let mut found = None;
+    if !target.table.hidden_key && now(&one.key)?.value.is_some() {
+        found = Some(Obstacle { index: None, key: one.key.clone() });
+    }
+    for (at, entry) in one.entries.iter().enumerate().filter(|(_, e)| e.unique) {
+        if let Some(value) = now(&entry.key)?.value
+            && found.is_none()
+        {
+            let key = target.codec.key_from_tail(&value)?;
+            found = Some(Obstacle { index: Some(at), key });
+        }
+    }
+    Ok(found)
+}
+
+fn store(ctx: &mut ExecContext<'_>, target: &Target, one: &Incoming) -> Result<()> {
+    let value = target.codec.row_value(&one.row)?;
+    ctx.txn.put(one.key.clone(), value, target.table.columnar)?;
+    for entry in &one.entries {
+        ctx.txn.put(entry.key.clone(), entry.value.clone(), false)?;
+    }
+    Ok(())
+}
+
+fn arbitrates(conflict: &ConflictSpec, found: &Obstacle) -> bool {
+    match found.index {
+        None => conflict.primary,
+        Some(at) => conflict.indexes.contains(&at),
+    }
+}
+
+/// ON CONFLICT: skips the row, or updates the one in the way.
+async fn resolve(
+    ctx: &mut ExecContext<'_>,
+    plan: &InsertPlan,
+    conflict: &ConflictSpec,
+    one: Incoming,
+    found: &Obstacle,
+    state: &mut WriteState,
+    out: &mut Vec<Row>,
+) -> Result<()> {
+    let wait = ctx.lock_wait();
+    // Above READ COMMITTED this fails if the row in the way is newer than the snapshot.
+    let locked = ctx.txn.lock(std::slice::from_ref(&found.key), LockMode::Update, wait).await?;
+    let Some(update) = &conflict.update else { return Ok(()) };
+    if !state.touched.insert(found.key.clone()) {
+        return Err(Error::new(
+            SqlState::CARDINALITY_VIOLATION,
+            "ON CONFLICT DO UPDATE command cannot affect row a second time",
+        )
+        .with_hint(
+            "Ensure that no rows proposed for insertion within the same command have duplicate \
+             constrained values.",
+        ));
+    }
+    let snapshot = ctx.txn.snapshot();
+    let current = locked.into_iter().next().flatten();
+    let value = current.and_then(|l| newest(ctx, &found.key, &l, snapshot).value);
+    let Some(value) = value else {
+        return Err(Error::internal("the row in the way is gone under its lock"));
+    };
+    let existing = plan.target.decoder.decode(&found.key, &value)?;
+    if let Some(filter) = &update.filter
+        && !matches!(ctx.value(filter, &existing, &one.row).await?, Datum::Bool(true))
+    {
+        return Ok(());
+    }
+    let mut row = existing.clone();
+    for (at, scalar) in &update.assignments {
+        row[*at] = ctx.value(scalar, &existing, &one.row).await?;
+    }
+    check_row(ctx, &plan.target, &plan.checks, &row).await?;
+    let replacement = Replacement { key: &found.key, old: &existing, new: &row };
+    replacement.apply(ctx, &plan.target).await?;
+    state.affected += 1;
+    give(ctx, plan.returning.as_ref(), &row, &[], out).await
+}

@@ -1,0 +1,127 @@
+//! The row executor: runs plans over a transaction.
+//!
+//! A plan becomes a tree of operators that give rows in batches. An [`Execution`] owns its tree
+//! and everything it keeps between batches, so that a portal can be suspended and go on later;
+//! what it only borrows for a call (the transaction, settings, parameters) is an [`ExecContext`].
+//!
+//! ```text
+//! Execution::next_batch(ctx) ─▶ root.next(ctx) ─▶ … ─▶ scan.next(ctx) ─▶ txn ─▶ kv
+//! ```
+//!
+//! Every operator of the bound tree runs here. Memory that grows with the data (sorts, hash
+//! tables, materialized CTEs) is charged to the statement; beyond its limit it fails with 53200.
+
+mod aggregate;
+pub mod context;
+mod cte;
+mod distinct;
+pub mod dml;
+mod function;
+mod join;
+mod key;
+mod limit;
+mod memory;
+mod node;
+mod scan;
+mod setop;
+mod simple;
+mod sort;
+mod subquery;
+mod window;
+
+use std::sync::Arc;
+
+pub use context::{ExecContext, State, VirtualTables, WORK_BYTES_MAX};
+pub use node::RowBatch;
+
+use self::node::{Node, build};
+use crate::error::Result;
+use crate::kv::{Key, LockMode};
+use crate::plan::Plan;
+use crate::types::descriptor::{RelationKind, TableDescriptor};
+
+/// Rows in a batch, at most.
+pub const BATCH_ROWS_MAX: usize = 1024;
+
+/// A statement being run.
+pub struct Execution {
+    plan: Arc<Plan>,
+    root: Option<Box<dyn Node>>,
+    state: State,
+    started: bool,
+}
+
+impl Execution {
+    /// A run of `plan` that has not begun.
+    pub fn new(plan: Arc<Plan>) -> Execution {
+        let mut state = State::new(Arc::clone(&plan));
+        let root = build(&plan.root, &mut state);
+        Execution { plan, root: Some(root), state, started: false }
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// The next rows, at most `max` (and [`BATCH_ROWS_MAX`]); none at the end. Never an empty batch.
+    ///
+    /// # Errors
+    /// What the statement raises; the execution gives nothing more after that.
+    pub async fn next_batch(
+        &mut self,
+        ctx: &mut ExecContext<'_>,
+        max: usize,
+    ) -> Result<Option<RowBatch>> {
+        let Some(mut root) = self.root.take() else { return Ok(None) };
+        std::mem::swap(&mut ctx.state, &mut self.state);
+        let outcome = self.advance(root.as_mut(), ctx, max.min(BATCH_ROWS_MAX)).await;
+        std::mem::swap(&mut ctx.state, &mut self.state);
+        if matches!(outcome, Ok(Some(_))) {
+            self.root = Some(root);
+        }
+        outcome
+    }
+
+    async fn advance(
+        &mut self,
+        root: &mut dyn Node,
+        ctx: &mut ExecContext<'_>,
+        max: usize,
+    ) -> Result<Option<RowBatch>> {
+        if !self.started {
+            self.started = true;
+            for (table, mode) in &self.plan.tables {
+                lock_table(ctx, table, *mode).await?;
+            }
+        }
+        loop {
+            ctx.check_cancel()?;
+            match root.next(ctx, max).await? {
+                Some(rows) if rows.is_empty() => {}
+                other => return Ok(other),
+            }
+        }
+    }
+
+    /// Rows written so far: the number in the command tag of INSERT, UPDATE and DELETE.
+    pub fn affected(&self) -> u64 {
+        self.state.writes.affected
+    }
+}
+
+/// Takes a table's lock: DML a weak one, schema changes the strongest, so that each waits for
+/// the other's transactions as in PostgreSQL.
+pub async fn lock_table(
+    ctx: &mut ExecContext<'_>,
+    table: &TableDescriptor,
+    mode: LockMode,
+) -> Result<()> {
+    if table.kind == RelationKind::Virtual {
+        return Ok(());
+    }
+    let wait = ctx.lock_wait();
+    let key = Key::new(table.space(), &[], 0);
+    ctx.txn.lock_newest(&[key], mode, wait).await?;
+    Ok(())
+}
