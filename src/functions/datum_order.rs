@@ -20,6 +20,7 @@ pub fn compare(a: &Datum, b: &Datum) -> Ordering {
         (Datum::Int4(a), Datum::Int4(b)) => a.cmp(b),
         (Datum::Int8(a), Datum::Int8(b)) => a.cmp(b),
         (Datum::Text(a), Datum::Text(b)) => a.as_bytes().cmp(b.as_bytes()),
+        (Datum::Numeric(a), Datum::Numeric(b)) => a.cmp(b),
         _ => compare_others(a, b),
     }
 }
@@ -37,7 +38,9 @@ fn compare_others(a: &Datum, b: &Datum) -> Ordering {
         (Datum::Time(a), Datum::Time(b))
         | (Datum::Timestamp(a), Datum::Timestamp(b))
         | (Datum::Timestamptz(a), Datum::Timestamptz(b)) => a.cmp(b),
+        (Datum::Interval(a), Datum::Interval(b)) => a.cmp(b),
         (Datum::Uuid(a), Datum::Uuid(b)) => a.cmp(b),
+        (Datum::Jsonb(a), Datum::Jsonb(b)) => a.compare(b),
         (Datum::Array(a), Datum::Array(b)) => compare_arrays(a, b),
         (Datum::Record(a), Datum::Record(b)) => compare_items(a, b),
         (Datum::Null, Datum::Null) => Ordering::Equal,
@@ -117,7 +120,9 @@ pub fn hash_datum(datum: &Datum, state: &mut impl Hasher) {
         Datum::Uuid(v) => v.hash(state),
         Datum::Array(v) => hash_items(&v.values, state),
         Datum::Record(v) => hash_items(v, state),
-        Datum::Numeric(_) | Datum::Interval(_) | Datum::Jsonb(_) => 0u8.hash(state),
+        Datum::Numeric(v) => v.hash(state),
+        Datum::Interval(v) => v.hash(state),
+        Datum::Jsonb(v) => v.hash(state),
     }
 }
 

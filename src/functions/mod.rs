@@ -5,7 +5,6 @@
 //! pg_proc.dat, pg_operator.dat and pg_cast.dat.
 
 mod aggregates;
-#[allow(dead_code)]
 mod call;
 mod casts;
 mod comparison;
@@ -14,7 +13,6 @@ mod numbers;
 mod operators;
 mod registry;
 mod sets;
-#[allow(dead_code)]
 mod signature;
 mod strings;
 #[cfg(test)]
@@ -23,12 +21,13 @@ mod tests;
 use std::sync::Arc;
 
 pub use call::{eval_call, eval_typed};
-pub use casts::{apply_cast, coerce_typmod};
+pub use casts::{apply_cast, coerce_typmod, text_in, text_out};
 pub use datum_order::{compare, hash_datum};
 pub use registry::{
     all_casts, all_functions, all_operators, equality, find_cast, function_by_oid, functions_named,
     less_than, operators_named,
 };
+pub use strings::{quote_identifier, quote_literal};
 
 use crate::error::Result;
 use crate::types::{BaseType, Datum, Row, SqlType};

@@ -1,4 +1,5 @@
 //! Tests of the registry as a whole.
 
+mod cases;
 mod context;
 mod registry;

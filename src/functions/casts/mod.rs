@@ -4,15 +4,19 @@
 //! element by element for arrays. What a cast is comes from [`find_cast`](super::find_cast).
 
 pub(super) mod table;
+mod text;
 mod typmod;
 
 use std::sync::Arc;
 
+pub(super) use text::{find_type, functions_in, operators_in, procedure, relation, split_name};
+pub use text::{text_in, text_out};
 pub use typmod::coerce_typmod;
 
 use super::{Cast, CastMethod, EvalContext, eval_call, find_cast};
-use crate::error::{Error, Result};
-use crate::types::{Array, Datum, SqlType};
+use crate::error::{Error, Result, SqlState};
+use crate::types::pg_type::format_type;
+use crate::types::{Array, BaseType, Datum, SqlType};
 
 /// Casts a value, the target's typmod included. `explicit` says that the user wrote the cast: too
 /// long strings are cut then, instead of refused.
@@ -45,10 +49,8 @@ pub fn apply_cast(
 
 #[cold]
 fn no_cast(source: SqlType, target: SqlType) -> Error {
-    Error::new(
-        crate::error::SqlState::CANNOT_COERCE,
-        format!("cannot cast type {source:?} to {target:?}"),
-    )
+    let (source, target) = (format_type(source.plain()), format_type(target.plain()));
+    Error::new(SqlState::CANNOT_COERCE, format!("cannot cast type {source} to {target}"))
 }
 
 fn convert(
@@ -64,7 +66,25 @@ fn convert(
     match cast.method {
         CastMethod::Binary => Ok(relabel(datum, target)),
         CastMethod::Function(function) => eval_call(function, context, &[datum]),
-        CastMethod::Text => Err(Error::unsupported("a cast through text")),
+        CastMethod::Text => through_text(context, &datum, source, target),
+    }
+}
+
+/// Output of the source type, input of the target. The string types are their own output.
+fn through_text(
+    context: &EvalContext,
+    datum: &Datum,
+    source: SqlType,
+    target: SqlType,
+) -> Result<Datum> {
+    if let (Datum::Text(text), false) = (datum, source.is_array) {
+        return text_in(context, text, target);
+    }
+    let mut text = String::new();
+    text_out(context, datum, source, &mut text);
+    match (target.base, target.is_array) {
+        (BaseType::Text | BaseType::Varchar | BaseType::Bpchar, false) => Ok(Datum::text(text)),
+        _ => text_in(context, &text, target),
     }
 }
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result, SqlState};
+use crate::types::datetime::check_timestamp;
+use crate::types::pg_type::SECOND_DIGITS_MAX;
 use crate::types::{Array, BaseType, Datum, SqlType};
 
 /// What `varchar(n)` and `char(n)` add to `n` in their typmod.
@@ -39,7 +41,25 @@ pub fn coerce_typmod(datum: Datum, target: SqlType, explicit: bool) -> Result<Da
             }
             _ => Ok(Datum::Text(text)),
         },
+        Datum::Numeric(number) => number.apply_typmod(target.typmod).map(Datum::Numeric),
+        Datum::Time(t) => Ok(Datum::Time(round_seconds(t, target.typmod))),
+        Datum::Timestamp(t) if t.unsigned_abs() < i64::MAX as u64 => {
+            check_timestamp(round_seconds(t, target.typmod)).map(Datum::Timestamp)
+        }
+        Datum::Timestamptz(t) if t.unsigned_abs() < i64::MAX as u64 => {
+            check_timestamp(round_seconds(t, target.typmod)).map(Datum::Timestamptz)
+        }
+        Datum::Interval(i) => Ok(Datum::Interval(Box::new(i.apply_typmod(target.typmod)))),
         other => Ok(other),
+    }
+}
+
+/// Microseconds rounded to so many digits of a second, halves away from zero.
+fn round_seconds(micros: i64, digits: i32) -> i64 {
+    let unit = 10_i64.pow(SECOND_DIGITS_MAX.saturating_sub(digits.max(0)).max(0) as u32);
+    match micros {
+        0.. => (micros + unit / 2) / unit * unit,
+        _ => -((-micros + unit / 2) / unit * unit),
     }
 }
 

@@ -7,4 +7,4 @@ use crate::error::Result;
 use crate::types::Row;
 
 /// The rows of a set-returning function.
-type Rows = Box<dyn Iterator<Item = Result<Row>> + Send>;
+pub(super) type Rows = Box<dyn Iterator<Item = Result<Row>> + Send>;
