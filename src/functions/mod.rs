@@ -5,7 +5,9 @@
 //! pg_proc.dat, pg_operator.dat and pg_cast.dat.
 
 mod aggregates;
+#[allow(dead_code)]
 mod call;
+#[allow(unused_imports)]
 mod casts;
 mod comparison;
 mod datum_order;
@@ -13,6 +15,7 @@ mod numbers;
 mod operators;
 mod registry;
 mod sets;
+#[allow(dead_code)]
 mod signature;
 mod strings;
 #[cfg(test)]

@@ -121,7 +121,7 @@ pub(super) fn chr(_: &EvalContext, a: &[Datum]) -> Result<Datum> {
     const LAST: i32 = 0x10_ffff;
     one(a, |code: i32| match code {
         ..0 => {
-            Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "character number must be positive"))
+            Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, "character number must be positive"))
         }
         0 => Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "null character not permitted")),
         1..=LAST => match char::from_u32(code as u32) {

@@ -140,7 +140,7 @@ impl Regex {
 }
 
 /// The compiled form of a pattern, from this thread's cache if it is there.
-pub(super) fn compile(pattern: &str, options: Options) -> Result<Arc<Regex>> {
+fn compile(pattern: &str, options: Options) -> Result<Arc<Regex>> {
     type Entry = (String, Options, Arc<Regex>);
     thread_local! {
         static CACHE: RefCell<Vec<Entry>> = const { RefCell::new(Vec::new()) };
