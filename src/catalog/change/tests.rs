@@ -52,14 +52,7 @@ impl Fixture {
 }
 
 fn new_table(name: &str) -> NewTable {
-    let column = |id: u16, name: &str| ColumnDescriptor {
-        id: ColumnId(id),
-        name: name.into(),
-        ty: SqlType::INT4,
-        not_null: false,
-        default: None,
-        missing: None,
-    };
+    let column = |id: u16, name: &str| ColumnDescriptor::new(ColumnId(id), name, SqlType::INT4);
     NewTable {
         schema: "public".into(),
         name: name.into(),
