@@ -23,6 +23,8 @@ mod rewrite;
 pub mod route;
 pub mod scalar;
 pub mod stats;
+#[cfg(test)]
+mod tests;
 pub mod tree;
 
 pub use node::{Plan, PlanNode, StatementKind};

@@ -45,6 +45,8 @@ pub const ROW_COST: f64 = 1.0;
 pub const GET_COST: f64 = 2.5;
 /// Getting one row of many by their keys at once.
 pub const GET_MANY_COST: f64 = 1.8;
+/// Getting the row that an index entry points to: its place is anywhere.
+pub const INDEX_LOOKUP_COST: f64 = 3.5;
 /// Beginning a scan.
 pub const SEEK_COST: f64 = 3.0;
 /// Evaluating a condition or an expression.

@@ -225,11 +225,7 @@ fn literal(value: &Datum, ty: SqlType) -> String {
     match value {
         Datum::Bool(v) => return v.to_string(),
         Datum::Int4(v) if *v >= 0 => return text,
-        Datum::Numeric(_) if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') => {
-            if text.contains('.') {
-                return text;
-            }
-        }
+        Datum::Numeric(_) if is_decimal(&text) => return text,
         _ => {}
     }
     let name = match ty.base {
@@ -237,4 +233,9 @@ fn literal(value: &Datum, ty: SqlType) -> String {
         _ => pg_type::format_type(ty),
     };
     format!("'{}'::{name}", text.replace('\'', "''"))
+}
+
+/// Digits with a point: what PostgreSQL reads as numeric without being told.
+fn is_decimal(text: &str) -> bool {
+    text.contains('.') && text.bytes().all(|b| b.is_ascii_digit() || b == b'.')
 }

@@ -226,8 +226,8 @@ impl Planner<'_> {
         };
         let pairs = key_pairs(step);
         let rows = self.join_rows(&left, rel, &right, step);
-        let hash = (!pairs.is_empty())
-            .then(|| right.cost + right.rows * stats::BUILD_COST + left.rows * stats::PROBE_COST);
+        let table = right.cost + right.rows * stats::BUILD_COST;
+        let hash = (!pairs.is_empty()).then_some(table + left.rows * stats::PROBE_COST);
         let nested = right.cost + left.rows * right.rows * stats::EVAL_COST;
         let lookup = self.lookup_cost(&left, rel, step);
         let others = hash.unwrap_or(f64::MAX).min(nested);

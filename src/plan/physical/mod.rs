@@ -315,7 +315,7 @@ impl Planner<'_> {
         let one_time =
             list.iter().all(|e| tree::expr_columns(e).is_disjoint(&made) && !tree::is_volatile(e));
         let conditions = self.scalars(list, &columns)?;
-        let share: f64 = list.iter().map(|e| scan::share_of(e)).product();
+        let share: f64 = list.iter().map(scan::share_of).product();
         let (rows, cost) = (node.rows * share, node.cost);
         let cost = cost + node.rows * stats::EVAL_COST * list.len() as f64;
         let (order, startup) = (node.order.clone(), node.startup_cost);

@@ -135,7 +135,7 @@ impl Planner<'_> {
         let cost = if candidate.point && candidate.index.is_none() {
             stats::GET_COST + (read - 1.0).max(0.0) * stats::GET_MANY_COST
         } else {
-            let lookups = if candidate.index.is_some() { stats::GET_MANY_COST } else { 0.0 };
+            let lookups = if candidate.index.is_some() { stats::INDEX_LOOKUP_COST } else { 0.0 };
             points.max(1.0) * stats::SEEK_COST + read * (stats::ROW_COST + lookups)
         };
         let cost = cost + read * stats::EVAL_COST * conjuncts.len() as f64;

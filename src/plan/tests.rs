@@ -1,0 +1,423 @@
+//! Plans of hand-built trees, as EXPLAIN shows them.
+
+use std::sync::Arc;
+
+use super::explain::{ExplainOptions, explain};
+use super::{PlanSettings, ReadEngines, Statistics, plan};
+use crate::catalog::CatalogSnapshot;
+use crate::catalog::descriptor::RoleDescriptor;
+use crate::clock::SimulatedClock;
+use crate::functions::{EvalContext, Function, SessionInfo, functions_named, operators_named};
+use crate::kv::SpaceId;
+use crate::sql::bound::*;
+use crate::types::descriptor::*;
+use crate::types::{Array, BaseType, Datum, SqlType};
+
+const INT: SqlType = SqlType::INT4;
+
+fn context() -> EvalContext {
+    let role = RoleDescriptor::bootstrap("postgres", None);
+    EvalContext {
+        transaction_time: 0,
+        statement_time: 0,
+        session: Arc::new(SessionInfo {
+            session_user: "postgres".into(),
+            current_user: "postgres".into(),
+            database: "postgres".into(),
+            search_path: vec!["pg_catalog".into(), "public".into()],
+            backend_pid: 1,
+            format: Default::default(),
+            settings: Default::default(),
+        }),
+        catalog: Arc::new(CatalogSnapshot::initial("postgres", role)),
+        clock: Arc::new(SimulatedClock::new(0, 1)),
+    }
+}
+
+/// Table `t` has 100,000 rows, `u` has 1,000, every other 100.
+struct Sizes;
+
+impl Statistics for Sizes {
+    fn rows(&self, table: &TableDescriptor) -> Option<f64> {
+        Some(match table.name.as_str() {
+            "t" => 100_000.0,
+            "u" => 1_000.0,
+            _ => 100.0,
+        })
+    }
+
+    fn distinct(&self, _: &TableDescriptor, _: ColumnId) -> Option<f64> {
+        None
+    }
+}
+
+/// `name (a int, b int, c int, primary key (a, b))`, with an index on c.
+fn table(name: &str, id: u32, keys: u16) -> Arc<TableDescriptor> {
+    let column = |i: u16, name: &str| ColumnDescriptor {
+        id: ColumnId(i),
+        name: name.into(),
+        ty: INT,
+        not_null: i <= keys,
+        default: None,
+        missing: None,
+    };
+    let key = |i: u16| IndexColumn { column: ColumnId(i), desc: false, nulls_first: false };
+    let index = |name: String, columns, space, unique| IndexDescriptor {
+        oid: id * 10 + space,
+        name,
+        columns,
+        unique,
+        constraint_oid: None,
+        space: SpaceId(id * 10 + space),
+        state: IndexState::Public,
+    };
+    Arc::new(TableDescriptor {
+        id: TableId(id),
+        schema: "public".into(),
+        name: name.into(),
+        kind: RelationKind::Table,
+        columns: vec![column(1, "a"), column(2, "b"), column(3, "c")],
+        next_column: 4,
+        primary: index(format!("{name}_pkey"), (1..=keys).map(key).collect(), 0, true),
+        hidden_key: false,
+        partition_columns: 1,
+        indexes: vec![index(format!("{name}_c"), vec![key(3)], 1, false)],
+        checks: Vec::new(),
+        columnar: false,
+        owner: "postgres".into(),
+        version: 1,
+    })
+}
+
+/// A scan of all columns, under ids from `base`.
+fn scan(name: &str, keys: u16, base: u32) -> Rel {
+    let table = table(name, base + 1000, keys);
+    let columns = table
+        .columns
+        .iter()
+        .map(|c| {
+            let id = ColId(base + u32::from(c.id.0));
+            let origin = Some((table.id.0, c.id));
+            (c.id, Column { id, name: c.name.as_str().into(), ty: c.ty, origin })
+        })
+        .collect();
+    Rel::Scan(Box::new(Scan {
+        alias: name.into(),
+        table,
+        columns,
+        filter: Vec::new(),
+        lock: None,
+        hint: None,
+        row_key: None,
+    }))
+}
+
+fn col(id: u32) -> Expr {
+    Expr::Column(ColId(id), INT)
+}
+
+fn int(v: i32) -> Expr {
+    Expr::Literal(Datum::Int4(v), INT)
+}
+
+fn function(op: &str) -> &'static Function {
+    let found = operators_named(op).iter().find(|o| o.left == Some(INT) && o.right == INT);
+    found.unwrap().function
+}
+
+fn call(op: &str, left: Expr, right: Expr) -> Expr {
+    let function = function(op);
+    Expr::Call(Call { function, args: vec![left, right], ty: function.result, position: 0 })
+}
+
+fn eq(left: Expr, right: Expr) -> Expr {
+    call("=", left, right)
+}
+
+fn filter(input: Rel, predicate: Expr) -> Rel {
+    Rel::Filter { input: Box::new(input), predicate }
+}
+
+fn join(left: Rel, right: Rel, kind: JoinKind, on: Option<Expr>) -> Rel {
+    Rel::Join { left: Box::new(left), right: Box::new(right), kind, on, lateral: false }
+}
+
+fn named(id: u32, ty: SqlType) -> Column {
+    Column { id: ColId(id), name: "x".into(), ty, origin: None }
+}
+
+fn subquery(kind: SubqueryKind, rel: Rel, ty: SqlType) -> Expr {
+    Expr::Subquery(Box::new(Subquery { kind, rel, ty }))
+}
+
+fn order(input: Rel, id: u32, desc: bool) -> Rel {
+    let key = SortKey { expr: col(id), desc, nulls_first: desc };
+    Rel::Sort { input: Box::new(input), keys: vec![key] }
+}
+
+fn limit(input: Rel, n: i64) -> Rel {
+    let limit = Some(Expr::Literal(Datum::Int8(n), SqlType::INT8));
+    Rel::Limit { input: Box::new(input), limit, offset: None, with_ties: false }
+}
+
+/// `SELECT columns FROM input`.
+fn select(input: Rel, columns: &[u32]) -> Rel {
+    let exprs = columns.iter().map(|id| (col(*id), named(*id, INT))).collect();
+    Rel::Project { input: Box::new(input), exprs }
+}
+
+fn lines(rel: Rel) -> String {
+    try_lines(rel).unwrap()
+}
+
+fn try_lines(rel: Rel) -> crate::error::Result<String> {
+    let context = context();
+    let settings = PlanSettings {
+        eval: &context,
+        statistics: &Sizes,
+        ordered: true,
+        engines: ReadEngines::default(),
+        labels: true,
+    };
+    let plan = plan(Statement::Query(rel), &settings)?;
+    let options = ExplainOptions { costs: false, ..ExplainOptions::default() };
+    Ok(explain(&plan, &options, &[]).join("\n"))
+}
+
+#[track_caller]
+fn check(rel: Rel, expected: &str) {
+    let expected: Vec<&str> = expected.trim().lines().map(|l| l.trim_end()).collect();
+    let found = lines(rel);
+    let expected = expected.join("\n");
+    assert_eq!(found, expected, "\n--- found\n{found}\n--- expected\n{expected}\n");
+}
+
+#[test]
+fn a_whole_primary_key_is_one_get() {
+    let on = Expr::And(vec![eq(col(1), int(5)), eq(int(7), col(2)), eq(col(3), int(1))]);
+    check(
+        filter(scan("t", 2, 0), on),
+        "
+Index Scan using t_pkey on t
+  Index Cond: ((a = 5) AND (7 = b))
+  Filter: (c = 1)",
+    );
+}
+
+#[test]
+fn part_of_a_key_bounds_a_range() {
+    let on = Expr::And(vec![eq(col(1), int(5)), call(">", col(2), int(7))]);
+    check(
+        filter(scan("t", 2, 0), on),
+        "
+Index Scan using t_pkey on t
+  Index Cond: ((a = 5) AND (b > 7))",
+    );
+}
+
+#[test]
+fn lists_are_many_gets() {
+    let values = vec![Datum::Int4(1), Datum::Int4(2)];
+    let array = Array { element: BaseType::Int4, lower_bound: 1, values };
+    let any = Expr::AnyAll {
+        any: true,
+        left: Box::new(col(1)),
+        array: Box::new(Expr::Literal(
+            Datum::Array(Arc::new(array)),
+            SqlType::array_of(BaseType::Int4),
+        )),
+        function: function("="),
+        position: 0,
+    };
+    check(
+        filter(scan("t", 1, 0), any),
+        "
+Index Scan using t_pkey on t
+  Index Cond: (a = ANY ('{1,2}'::integer[]))",
+    );
+    let or = Expr::Or(vec![eq(col(1), int(1)), eq(col(1), int(2))]);
+    check(
+        filter(scan("t", 1, 0), or),
+        "
+Index Scan using t_pkey on t
+  Index Cond: ((a = 1) OR (a = 2))",
+    );
+}
+
+#[test]
+fn a_selective_index_is_used_and_a_wide_range_is_not() {
+    check(
+        filter(scan("t", 1, 0), eq(col(3), int(5))),
+        "
+Index Scan using t_c on t
+  Index Cond: (c = 5)",
+    );
+    check(
+        filter(scan("t", 1, 0), call(">", col(3), int(5))),
+        "
+Seq Scan on t
+  Filter: (c > 5)",
+    );
+}
+
+#[test]
+fn an_index_gives_the_order_of_a_limit() {
+    check(
+        limit(order(scan("t", 1, 0), 1, true), 10),
+        "
+Limit
+  ->  Index Scan Backward using t_pkey on t",
+    );
+    check(
+        limit(order(scan("t", 1, 0), 3, false), 10),
+        "
+Limit
+  ->  Index Scan using t_c on t",
+    );
+    check(
+        order(scan("t", 1, 0), 3, false),
+        "
+Sort
+  Sort Key: c
+  ->  Seq Scan on t",
+    );
+}
+
+#[test]
+fn few_rows_look_their_partners_up() {
+    let on = eq(col(2), col(101));
+    let rel = join(scan("s", 1, 0), scan("t", 1, 100), JoinKind::Inner, Some(on));
+    check(
+        rel,
+        "
+Nested Loop
+  ->  Seq Scan on s
+  ->  Index Scan using t_pkey on t
+        Index Cond: (s.b = t.a)",
+    );
+}
+
+#[test]
+fn many_rows_meet_in_a_hash_table() {
+    let on = eq(col(2), col(102));
+    let rel = join(scan("t", 1, 0), scan("u", 1, 100), JoinKind::Left, Some(on));
+    check(
+        rel,
+        "
+Hash Left Join
+  Hash Cond: (t.b = u.b)
+  ->  Seq Scan on t
+  ->  Hash
+        ->  Seq Scan on u",
+    );
+}
+
+#[test]
+fn a_condition_on_the_optional_side_makes_an_inner_join() {
+    let on = eq(col(2), col(102));
+    let rel = join(scan("t", 1, 0), scan("u", 1, 100), JoinKind::Left, Some(on));
+    let text = lines(filter(rel, call(">", col(103), int(1))));
+    assert!(text.starts_with("Hash Join"), "{text}");
+}
+
+#[test]
+fn exists_becomes_a_semi_join_and_not_exists_an_anti_join() {
+    let inner = || filter(scan("u", 1, 100), eq(col(102), col(2)));
+    let exists = || subquery(SubqueryKind::Exists, inner(), SqlType::BOOL);
+    check(
+        filter(scan("t", 1, 0), exists()),
+        "
+Hash Semi Join
+  Hash Cond: (u.b = t.b)
+  ->  Seq Scan on t
+  ->  Hash
+        ->  Seq Scan on u",
+    );
+    let text = lines(filter(scan("t", 1, 0), Expr::Not(Box::new(exists()))));
+    assert!(text.starts_with("Hash Anti Join"), "{text}");
+}
+
+#[test]
+fn a_correlated_aggregate_is_grouped_once() {
+    let max = functions_named("max").iter().find(|f| f.args == [INT]).unwrap();
+    let aggregate = Rel::Aggregate {
+        input: Box::new(filter(scan("u", 1, 100), eq(col(102), col(2)))),
+        groups: Vec::new(),
+        sets: vec![Vec::new()],
+        aggregates: vec![AggregateCall {
+            function: max,
+            args: vec![col(101)],
+            distinct: false,
+            order_by: Vec::new(),
+            filter: None,
+            output: named(150, INT),
+        }],
+        grouping: Vec::new(),
+    };
+    let value = subquery(SubqueryKind::Scalar, select(aggregate, &[150]), INT);
+    check(
+        filter(scan("t", 1, 0), eq(col(3), value)),
+        "
+Hash Join
+  Hash Cond: ((u.b = t.b) AND (t.c = (max(u.a))))
+  ->  Seq Scan on t
+  ->  Hash
+        ->  HashAggregate
+              Group Key: u.b
+              ->  Seq Scan on u",
+    );
+}
+
+#[test]
+fn what_arms_of_an_or_share_stands_by_itself() {
+    let arm = |v| Expr::And(vec![eq(col(1), int(5)), eq(col(2), int(v))]);
+    let text = lines(filter(scan("t", 2, 0), Expr::Or(vec![arm(1), arm(2)])));
+    assert!(text.contains("Index Cond: ((a = 5) AND ((b = 1) OR (b = 2)))"), "{text}");
+}
+
+#[test]
+fn unused_columns_are_not_read() {
+    let context = context();
+    let settings = PlanSettings {
+        eval: &context,
+        statistics: &Sizes,
+        ordered: true,
+        engines: ReadEngines::default(),
+        labels: false,
+    };
+    let rel = select(filter(scan("t", 1, 0), eq(col(3), int(1))), &[2]);
+    let plan = plan(Statement::Query(rel), &settings).unwrap();
+    let mut node = &plan.root;
+    while let super::node::Op::Project(p) = &node.op {
+        node = &p.input;
+    }
+    assert_eq!(node.columns.as_ref(), [ColId(2), ColId(3)]);
+}
+
+#[test]
+fn constants_are_folded_as_far_as_they_are_reached() {
+    let broken = || call("/", int(1), int(0));
+    let one = |e| Rel::Values { rows: vec![vec![e]], columns: vec![named(1, INT)] };
+    let error = try_lines(one(broken())).unwrap_err();
+    assert_eq!(error.code().as_str(), "22012");
+    let case = Expr::Case {
+        arms: vec![(Expr::Literal(Datum::Bool(false), SqlType::BOOL), broken())],
+        otherwise: Box::new(int(1)),
+        ty: INT,
+    };
+    assert_eq!(lines(one(case)), "Result");
+}
+
+#[test]
+fn an_engine_that_cannot_serve_is_refused() {
+    let context = context();
+    let settings = PlanSettings {
+        eval: &context,
+        statistics: &Sizes,
+        ordered: true,
+        engines: ReadEngines { row: false, columnar: true },
+        labels: false,
+    };
+    let error = plan(Statement::Query(scan("t", 1, 0)), &settings).unwrap_err();
+    assert_eq!(error.code().as_str(), "55000");
+}
