@@ -161,7 +161,7 @@ pub fn extract_timestamp(name: &str, t: i64) -> Result<Part> {
     let ty = SqlType::TIMESTAMP;
     let unit = unit::field(name).ok_or_else(|| unrecognized(name, ty))?;
     match (t, unit) {
-        (INFINITY | NEG_INFINITY, unit) if !is_zone_unit(unit) => Ok(infinite_field(unit, t < 0)),
+        (INFINITY | NEG_INFINITY, unit) => Ok(infinite_field(unit, t < 0)),
         (_, Unit::Epoch) => Ok(epoch(t)),
         _ => timestamp_field(unit, t).ok_or_else(|| unsupported(name, ty)),
     }

@@ -1,3 +1,5 @@
+mod oracle;
+
 use std::cmp::Ordering;
 
 use bytes::BytesMut;
