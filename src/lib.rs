@@ -1,6 +1,7 @@
 //! Sluice: the PostgreSQL wire protocol over a transactional key-value store, with columnar views.
 
 pub mod catalog;
+pub mod cli;
 pub mod clock;
 #[cfg(feature = "columnar")]
 pub mod columnar;
@@ -12,6 +13,7 @@ pub mod kv;
 pub mod plan;
 pub mod session;
 pub mod sql;
+pub mod telemetry;
 pub mod txn;
 pub mod types;
 pub mod wire;

@@ -1,0 +1,126 @@
+//! The command line: `sluice start`, `sluice demo`, `sluice version`.
+//!
+//! Every flag has an environment variable; a flag wins over it. What goes wrong before the server
+//! is ready is an error with a hint, and a non-zero exit.
+
+mod demo;
+mod serve;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::error::Result;
+use crate::session::{POSTGRES_VERSION, VERSION};
+
+/// PostgreSQL's protocol and semantics over a transactional key-value store, with columnar views.
+#[derive(Debug, Parser)]
+#[command(name = "sluice", version, about, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve a database in a folder.
+    Start(StartArgs),
+    /// Serve a sample database that is thrown away at the end.
+    Demo(DemoArgs),
+    /// Print the version.
+    Version {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// How clients prove who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Auth {
+    /// SCRAM-SHA-256 with a password.
+    Scram,
+    /// Not at all; only where nobody else can connect (loopback).
+    Trust,
+}
+
+/// What every server takes.
+#[derive(Clone, Debug, Args)]
+pub struct ServerArgs {
+    /// Address and port to listen on.
+    #[arg(long, env = "SLUICE_LISTEN", default_value = "127.0.0.1:5432")]
+    pub listen: SocketAddr,
+    /// Clients at once, at most.
+    #[arg(long, env = "SLUICE_MAX_CONNECTIONS", default_value_t = 1000)]
+    pub max_connections: usize,
+    /// Seconds that open transactions have to end when the server is told to stop.
+    #[arg(long, env = "SLUICE_DRAIN_TIMEOUT", default_value_t = 10, value_name = "SECONDS")]
+    pub drain_timeout: u64,
+    /// Seconds that clients have to prove who they are.
+    #[arg(long, env = "SLUICE_AUTHENTICATION_TIMEOUT", default_value_t = 60, value_name = "SECONDS")]
+    pub authentication_timeout: u64,
+    /// What is logged: error, warn, info, debug, trace, or module=level,…
+    #[arg(long, env = "SLUICE_LOG", default_value = "warn")]
+    pub log: String,
+}
+
+/// `sluice start`
+#[derive(Clone, Debug, Args)]
+pub struct StartArgs {
+    /// Folder of the data; made if missing.
+    #[arg(long, env = "SLUICE_DATA")]
+    pub data: PathBuf,
+    /// How clients prove who they are.
+    #[arg(long, env = "SLUICE_AUTH", value_enum, default_value = "scram")]
+    pub auth: Auth,
+    /// Superuser of a new database.
+    #[arg(long, env = "SLUICE_USER", default_value = "postgres")]
+    pub user: String,
+    /// Its password. Needed with scram when the folder is new; best given by the variable.
+    #[arg(long, env = "SLUICE_PASSWORD", hide_env_values = true)]
+    pub password: Option<String>,
+    /// Name of a new database.
+    #[arg(long, env = "SLUICE_DATABASE", default_value = "postgres")]
+    pub database: String,
+    /// What every server takes.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// `sluice demo`
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Orders in the sample; each has one to seven items.
+    #[arg(long, env = "SLUICE_DEMO_ORDERS", default_value_t = 100_000)]
+    pub orders: u32,
+    /// What every server takes.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Does what the command line says; returns when it is done.
+///
+/// # Errors
+/// Whatever keeps the server from starting, with a hint.
+pub fn run(cli: Cli) -> Result<()> {
+    match cli.command {
+        Command::Start(args) => serve::start(args),
+        Command::Demo(args) => demo::run(args),
+        Command::Version { json } => {
+            print_version(json);
+            Ok(())
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the command's result")]
+fn print_version(json: bool) {
+    if json {
+        println!("{{\"version\": \"{VERSION}\", \"postgresql\": \"{POSTGRES_VERSION}\"}}");
+    } else {
+        println!("sluice {VERSION} (speaks PostgreSQL {POSTGRES_VERSION})");
+    }
+}

@@ -1,0 +1,166 @@
+//! Opens a folder and serves it until told to stop.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::{Auth, ServerArgs, StartArgs};
+use crate::catalog::{Catalog, Initial};
+use crate::clock::{Clock, SystemClock};
+use crate::error::{Error, Result, SqlState};
+use crate::kv::SharedStore;
+use crate::kv::embedded::{EmbeddedOptions, EmbeddedStore};
+use crate::session::Database;
+use crate::telemetry;
+use crate::wire::{Gate, Method, Server, ServerOptions, verifier};
+
+/// Stack of a worker thread: deep expressions are bound and evaluated on it.
+const WORKER_STACK_BYTES: usize = 16 << 20;
+
+/// What is served.
+pub(super) struct Served {
+    pub database: Arc<Database>,
+    pub address: SocketAddr,
+}
+
+/// `sluice start`
+pub(super) fn start(args: StartArgs) -> Result<()> {
+    let data = args.data.clone();
+    serve(args, move |served: Served| async move {
+        announce(&format!(
+            "sluice is ready on {} (data in {})",
+            served.address,
+            data.display()
+        ));
+        Ok(())
+    })
+}
+
+/// Prints a line for the person who started the program.
+#[expect(clippy::print_stdout, reason = "the person who started the program reads it")]
+pub(super) fn announce(line: &str) {
+    println!("{line}");
+}
+
+/// Serves until SIGTERM or SIGINT. `ready` runs beside the server, once it answers.
+pub(super) fn serve<F, R>(args: StartArgs, ready: F) -> Result<()>
+where
+    F: FnOnce(Served) -> R + Send + 'static,
+    R: Future<Output = Result<()>> + Send + 'static,
+{
+    telemetry::start(&args.server.log)?;
+    check_auth(&args)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(WORKER_STACK_BYTES)
+        .build()?;
+    let outcome = runtime.block_on(serve_on(args, ready));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+async fn serve_on<F, R>(args: StartArgs, ready: F) -> Result<()>
+where
+    F: FnOnce(Served) -> R + Send + 'static,
+    R: Future<Output = Result<()>> + Send + 'static,
+{
+    let stop = stop_signals()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    // The port first: a second server on one port should not touch the data.
+    let (store, database) = open(&args, &clock).await?;
+    let gate = Arc::new(gate(database.clone(), &args, clock.as_ref()));
+    let options = ServerOptions {
+        listen: args.server.listen,
+        drain_timeout: Duration::from_secs(args.server.drain_timeout),
+    };
+    let server = Server::bind(gate, options)?;
+    let served = Served { database, address: server.local_addr()? };
+    tokio::spawn(async move {
+        if let Err(error) = ready(served).await {
+            tracing::error!(?error, "could not prepare the database");
+        }
+    });
+    let outcome = server.run(stop).await;
+    store.close().await?;
+    outcome
+}
+
+async fn open(args: &StartArgs, clock: &Arc<dyn Clock>) -> Result<(SharedStore, Arc<Database>)> {
+    let store = open_store(&args.data, clock)?;
+    let initial = Initial {
+        database: args.database.clone(),
+        role: args.user.clone(),
+        password: args.password.as_deref().map(|p| verifier(p, clock.as_ref())),
+    };
+    let catalog = Catalog::open(store.clone(), clock.clone(), &initial).await?;
+    let settings = [("data_directory", args.data.display().to_string())];
+    let connections_max = args.server.max_connections;
+    let database =
+        Database::new(store.clone(), catalog, clock.clone(), connections_max, &settings)?;
+    Ok((store, database))
+}
+
+fn open_store(data: &Path, clock: &Arc<dyn Clock>) -> Result<SharedStore> {
+    std::fs::create_dir_all(data).map_err(|e| {
+        let message = format!("could not use the data folder {}: {e}", data.display());
+        Error::new(SqlState::IO_ERROR, message)
+            .with_hint("Give --data a folder that this user may write to.")
+    })?;
+    EmbeddedStore::open(EmbeddedOptions::new(data), clock.clone())
+}
+
+fn gate(database: Arc<Database>, args: &StartArgs, clock: &dyn Clock) -> Gate {
+    let mut pepper = [0; 32];
+    clock.random(&mut pepper);
+    Gate {
+        database,
+        method: match args.auth {
+            Auth::Scram => Method::Scram,
+            Auth::Trust => Method::Trust,
+        },
+        authentication_timeout: Duration::from_secs(args.server.authentication_timeout),
+        pepper,
+    }
+}
+
+fn check_auth(args: &StartArgs) -> Result<()> {
+    let wrong = |message: &str, hint: &str| {
+        Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).with_hint(hint))
+    };
+    if args.auth == Auth::Trust && !args.server.listen.ip().is_loopback() {
+        return wrong(
+            "--auth trust lets in everybody who can connect, and the address is not loopback",
+            "Listen on 127.0.0.1, or use --auth scram with a password.",
+        );
+    }
+    let fresh = !args.data.join("engine").exists();
+    if args.auth == Auth::Scram && fresh && args.password.is_none() {
+        return wrong(
+            "a new database with --auth scram needs a password for its superuser",
+            "Set SLUICE_PASSWORD, or try it without passwords on loopback: --auth trust.",
+        );
+    }
+    Ok(())
+}
+
+/// Gives a value for each SIGTERM or SIGINT.
+fn stop_signals() -> Result<mpsc::Receiver<()>> {
+    let (sender, receiver) = mpsc::channel(2);
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let mut signals = signal(kind)?;
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                if sender.send(()).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    Ok(receiver)
+}
