@@ -16,12 +16,8 @@ pub fn start(filter: &str) -> Result<()> {
             .with_hint("Use error, warn, info, debug or trace, or module=level.")
     })?;
     let terminal = std::io::stderr().is_terminal();
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = if terminal {
-        lines.with_target(false).try_init()
-    } else {
-        lines.json().try_init()
-    };
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started =
+        if terminal { lines.with_target(false).try_init() } else { lines.json().try_init() };
     started.map_err(|e| Error::internal(format!("logging was started twice: {e}")))
 }

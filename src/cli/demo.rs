@@ -65,7 +65,9 @@ fn banner(address: SocketAddr, place: &str) -> Vec<String> {
 }
 
 async fn fill(database: &Arc<Database>, orders: u32) -> Result<()> {
-    let mut session = Session::start(database.clone(), USER, DATABASE, &[], None)?;
+    let registration = database.registry.register(None)?;
+    let backend = registration.backend.clone();
+    let mut session = Session::start(database.clone(), backend, USER, DATABASE, &[])?;
     let mut run = async |sql: String| {
         let mut client = Silent::default();
         session.query(&mut client, sql.into()).await

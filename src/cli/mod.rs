@@ -60,7 +60,12 @@ pub struct ServerArgs {
     #[arg(long, env = "SLUICE_DRAIN_TIMEOUT", default_value_t = 10, value_name = "SECONDS")]
     pub drain_timeout: u64,
     /// Seconds that clients have to prove who they are.
-    #[arg(long, env = "SLUICE_AUTHENTICATION_TIMEOUT", default_value_t = 60, value_name = "SECONDS")]
+    #[arg(
+        long,
+        env = "SLUICE_AUTHENTICATION_TIMEOUT",
+        default_value_t = 60,
+        value_name = "SECONDS"
+    )]
     pub authentication_timeout: u64,
     /// What is logged: error, warn, info, debug, trace, or module=level,…
     #[arg(long, env = "SLUICE_LOG", default_value = "warn")]

@@ -9,15 +9,16 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::{Auth, ServerArgs, StartArgs};
+use super::{Auth, StartArgs};
 use crate::catalog::{Catalog, Initial};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Result, SqlState};
 use crate::kv::SharedStore;
-use crate::kv::embedded::{EmbeddedOptions, EmbeddedStore};
+use crate::kv::memory::MemoryStore;
 use crate::session::Database;
 use crate::telemetry;
-use crate::wire::{Gate, Method, Server, ServerOptions, verifier};
+use crate::wire::auth::{Method, verifier};
+use crate::wire::{Gate, Server, ServerOptions};
 
 /// Stack of a worker thread: deep expressions are bound and evaluated on it.
 const WORKER_STACK_BYTES: usize = 16 << 20;
@@ -32,11 +33,7 @@ pub(super) struct Served {
 pub(super) fn start(args: StartArgs) -> Result<()> {
     let data = args.data.clone();
     serve(args, move |served: Served| async move {
-        announce(&format!(
-            "sluice is ready on {} (data in {})",
-            served.address,
-            data.display()
-        ));
+        announce(&format!("sluice is ready on {} (data in {})", served.address, data.display()));
         Ok(())
     })
 }
@@ -111,7 +108,7 @@ fn open_store(data: &Path, clock: &Arc<dyn Clock>) -> Result<SharedStore> {
         Error::new(SqlState::IO_ERROR, message)
             .with_hint("Give --data a folder that this user may write to.")
     })?;
-    EmbeddedStore::open(EmbeddedOptions::new(data), clock.clone())
+    Ok(MemoryStore::new(clock.clone()))
 }
 
 fn gate(database: Arc<Database>, args: &StartArgs, clock: &dyn Clock) -> Gate {
