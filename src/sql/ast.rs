@@ -160,8 +160,8 @@ pub struct Like {
 pub struct Case {
     /// `CASE operand WHEN …`
     pub operand: Option<Expr>,
-    /// Conditions and results.
-    pub arms: Vec<(Expr, Expr)>,
+    /// Conditions and results, and where their WHEN stands.
+    pub arms: Vec<(Expr, Expr, Offset)>,
     /// ELSE
     pub otherwise: Option<Expr>,
 }

@@ -4,12 +4,14 @@
 //! resolves names, types and overloads by PostgreSQL's rules and gives [`bound`] trees.
 
 pub mod ast;
+pub mod bind;
 pub mod bound;
 pub mod ddl;
 pub mod keywords;
 pub mod lexer;
 pub mod parser;
 pub mod statement;
+pub mod walk;
 
 use std::sync::Arc;
 

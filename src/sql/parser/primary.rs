@@ -239,10 +239,11 @@ impl Parser<'_> {
         let at = self.advance().start;
         let operand = if self.is(K::When) { None } else { Some(self.expr()?) };
         let mut arms = Vec::new();
-        while self.eat(K::When) {
+        while self.is(K::When) {
+            let when_at = self.advance().start;
             let condition = self.expr()?;
             self.expect(K::Then)?;
-            arms.push((condition, self.expr()?));
+            arms.push((condition, self.expr()?, when_at));
         }
         if arms.is_empty() {
             return Err(self.unexpected());

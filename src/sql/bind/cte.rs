@@ -1,0 +1,301 @@
+//! WITH: queries that are named once and used by name, recursive ones included.
+
+use std::sync::Arc;
+
+use super::super::ast::{self, Alias, Cte, Ident, QueryBody, SetOperation, With};
+use super::super::bound::{Column, Rel, SetOp};
+use super::from::{Item, scope_column};
+use super::scope::Source;
+use super::{Binder, BoundQuery};
+use crate::error::{Result, SqlState};
+use crate::types::SqlType;
+
+/// A query of WITH that can be named.
+pub struct VisibleCte {
+    name: Arc<str>,
+    number: usize,
+    columns: Vec<(Arc<str>, SqlType)>,
+    state: State,
+    uses: usize,
+}
+
+/// How far the query itself has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Bound: names mean its result.
+    Ready,
+    /// A query that is no UNION: it may not name itself.
+    Plain,
+    /// The first part of a recursive one: it may not name itself.
+    Base,
+    /// The second part: its name means the rows of the last round. Why it may not be named
+    /// where the binder is now, if so.
+    Step(Option<&'static str>),
+}
+
+/// A query of WITH bound, for [`Rel::With`].
+pub(super) struct BoundCte {
+    level: usize,
+    index: usize,
+    number: usize,
+    query: Rel,
+}
+
+impl Binder<'_> {
+    /// Binds the queries of WITH; they are visible in the level from here on.
+    pub(super) fn with_clause(&mut self, with: &With) -> Result<Vec<BoundCte>> {
+        let mut bound = Vec::with_capacity(with.ctes.len());
+        for (i, cte) in with.ctes.iter().enumerate() {
+            if with.ctes[..i].iter().any(|c| c.name.name == cte.name.name) {
+                let message =
+                    format!("WITH query name \"{}\" specified more than once", cte.name.name);
+                return Err(self.error(SqlState::DUPLICATE_ALIAS, message, cte.name.at));
+            }
+            let Some(query) = &cte.query else {
+                return Err(self.unsupported("a data-modifying statement in WITH", cte.name.at));
+            };
+            let number = self.next_cte;
+            self.next_cte += 1;
+            let made = match with.recursive {
+                true => self.recursive_cte(cte, query, number)?,
+                false => self.plain_cte(cte, query)?,
+            };
+            let columns = self.cte_columns(cte, &made.columns)?;
+            let level = self.levels.len() - 1;
+            let index = self.level().ctes.len();
+            let name = cte.name.name.clone();
+            let visible = VisibleCte { name, number, columns, state: State::Ready, uses: 0 };
+            self.level().ctes.push(visible);
+            bound.push(BoundCte { level, index, number, query: made.rel });
+        }
+        Ok(bound)
+    }
+
+    /// Puts the queries that were used around `body`.
+    pub(super) fn wrap_with(&self, ctes: Vec<BoundCte>, mut body: Rel) -> Rel {
+        for cte in ctes.into_iter().rev() {
+            if self.levels[cte.level].ctes[cte.index].uses > 0 {
+                let (query, inner) = (Box::new(cte.query), Box::new(body));
+                body = Rel::With { cte: cte.number, query, body: inner };
+            }
+        }
+        body
+    }
+
+    fn plain_cte(&mut self, _: &Cte, query: &ast::Query) -> Result<BoundQuery> {
+        self.query(query, true)
+    }
+
+    fn cte_columns(&self, cte: &Cte, made: &[Column]) -> Result<Vec<(Arc<str>, SqlType)>> {
+        if cte.columns.len() > made.len() {
+            let message = format!(
+                "WITH query \"{}\" has {} columns available but {} columns specified",
+                cte.name.name,
+                made.len(),
+                cte.columns.len()
+            );
+            return Err(self.error(SqlState::INVALID_COLUMN_REFERENCE, message, cte.name.at));
+        }
+        let named = made.iter().enumerate().map(|(i, column)| {
+            let name = cte.columns.get(i).map_or(&column.name, |n| &n.name);
+            (name.clone(), column.ty)
+        });
+        Ok(named.collect())
+    }
+
+    /// A query of WITH RECURSIVE, which may turn out not to name itself.
+    fn recursive_cte(
+        &mut self,
+        cte: &Cte,
+        query: &ast::Query,
+        number: usize,
+    ) -> Result<BoundQuery> {
+        let union = match &query.body {
+            QueryBody::SetOp(operation) if operation.op == SetOp::Union && query.with.is_none() => {
+                Some(operation)
+            }
+            _ => None,
+        };
+        let state = if union.is_some() { State::Base } else { State::Plain };
+        let index = self.level().ctes.len();
+        let name = cte.name.name.clone();
+        self.level().ctes.push(VisibleCte { name, number, columns: Vec::new(), state, uses: 0 });
+        let bound = match union {
+            Some(operation) => self.recursive_union(cte, query, operation, number, index),
+            None => self.query(query, true),
+        };
+        self.level().ctes.truncate(index);
+        bound
+    }
+
+    fn recursive_union(
+        &mut self,
+        cte: &Cte,
+        query: &ast::Query,
+        operation: &SetOperation,
+        number: usize,
+        index: usize,
+    ) -> Result<BoundQuery> {
+        let level = self.levels.len() - 1;
+        let first = self.query(&operation.left, false)?;
+        let first = self.resolve_outputs(first)?;
+        let columns = self.cte_columns(cte, &first.columns)?;
+        self.levels[level].ctes[index].columns = columns;
+        self.levels[level].ctes[index].state = State::Step(None);
+        let step = self.query(&operation.right, false)?;
+        let uses = self.levels[level].ctes[index].uses;
+        if uses == 0 {
+            // It does not name itself: an ordinary UNION, bound again as one.
+            self.levels[level].ctes[index].state = State::Plain;
+            return self.query(query, true);
+        }
+        let clause = if !query.order_by.is_empty() {
+            "ORDER BY"
+        } else if query.offset.is_some() {
+            "OFFSET"
+        } else if query.limit.is_some() {
+            "LIMIT"
+        } else if !query.locks.is_empty() {
+            "FOR UPDATE/SHARE"
+        } else {
+            ""
+        };
+        if !clause.is_empty() {
+            let message = format!("{clause} in a recursive query is not implemented");
+            let at = match clause {
+                "ORDER BY" => query.order_by[0].expr.start(),
+                "OFFSET" => query.offset.as_ref().map_or(0, ast::Expr::start),
+                "LIMIT" => query.limit.as_ref().map_or(0, ast::Expr::start),
+                _ => 0,
+            };
+            return Err(self.error(SqlState::FEATURE_NOT_SUPPORTED, message, at));
+        }
+        self.recursive_rel(cte, first, step, operation, number)
+    }
+
+    fn recursive_rel(
+        &mut self,
+        cte: &Cte,
+        first: BoundQuery,
+        step: BoundQuery,
+        operation: &SetOperation,
+        number: usize,
+    ) -> Result<BoundQuery> {
+        let before: Vec<SqlType> = first.columns.iter().map(|c| c.ty).collect();
+        let sides = self.match_columns(first, step, operation, "UNION")?;
+        for (i, (ty, before)) in sides.types.iter().zip(&before).enumerate() {
+            if ty.same(*before) && (ty.typmod == before.typmod || before.typmod == -1) {
+                continue;
+            }
+            let name = &cte.name.name;
+            let (shown, overall) = match ty.same(*before) {
+                true => (
+                    crate::types::pg_type::format_type(*before),
+                    crate::types::pg_type::format_type(*ty),
+                ),
+                false => (before.to_string(), ty.to_string()),
+            };
+            let message = format!(
+                "recursive query \"{name}\" column {} has type {shown} in non-recursive term but \
+                 type {overall} overall",
+                i + 1
+            );
+            let at = self.target_place(&operation.left, i);
+            let error = self.error(SqlState::DATATYPE_MISMATCH, message, at);
+            return Err(
+                error.with_hint("Cast the output of the non-recursive term to the correct type.")
+            );
+        }
+        let mut columns = Vec::with_capacity(before.len());
+        for (name, ty) in sides.names.into_iter().zip(sides.types) {
+            columns.push(self.new_column(name, ty));
+        }
+        let rel = Rel::Recursive {
+            cte: number,
+            base: Box::new(sides.left),
+            step: Box::new(sides.right),
+            all: operation.all,
+            columns: columns.clone(),
+        };
+        Ok(BoundQuery { rel, columns })
+    }
+
+    /// A use of a query of WITH; none if no such query is visible.
+    pub(super) fn cte_item(&mut self, name: &Ident, alias: Option<&Alias>) -> Result<Option<Item>> {
+        let found = self.levels.iter().enumerate().rev().find_map(|(level, l)| {
+            let index = l.ctes.iter().rposition(|c| c.name == name.name)?;
+            Some((level, index))
+        });
+        let Some((level, index)) = found else { return Ok(None) };
+        let cte = &mut self.levels[level].ctes[index];
+        let query = cte.name.clone();
+        let fault = match cte.state {
+            State::Ready | State::Step(None) if cte.uses == 0 => None,
+            State::Ready => None,
+            State::Plain => {
+                let message = format!(
+                    "recursive query \"{query}\" does not have the form non-recursive-term UNION \
+                     [ALL] recursive-term"
+                );
+                return Err(self.error(SqlState::INVALID_RECURSION, message, name.at));
+            }
+            State::Base => Some("within its non-recursive term"),
+            State::Step(None) => Some("more than once"),
+            State::Step(Some(place)) => Some(place),
+        };
+        if let Some(place) = fault {
+            let message =
+                format!("recursive reference to query \"{query}\" must not appear {place}");
+            return Err(self.error(SqlState::INVALID_RECURSION, message, name.at));
+        }
+        let cte = &mut self.levels[level].ctes[index];
+        cte.uses += 1;
+        let (number, shape) = (cte.number, cte.columns.clone());
+        let mut columns = Vec::with_capacity(shape.len());
+        for (name, ty) in shape {
+            columns.push(self.source_column(name, ty, None));
+        }
+        let alias_name = alias.map_or(&name.name, |a| &a.name.name).clone();
+        let mut source = Source::new(alias_name, columns.iter().map(scope_column).collect());
+        self.rename(&mut source, alias)?;
+        self.mention(&source);
+        let rel = Rel::CteScan { cte: number, columns };
+        Ok(Some(Item { rel, sources: vec![source] }))
+    }
+
+    /// Runs `f` where the recursive query being bound may not be named.
+    pub(super) fn recursion_barrier<T>(
+        &mut self,
+        place: &'static str,
+        f: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        let place = match place {
+            "a subquery" => "within a subquery",
+            "an outer join" => "within an outer join",
+            "INTERSECT" => "within INTERSECT",
+            _ => "within EXCEPT",
+        };
+        let mut changed: Vec<(usize, usize)> = Vec::new();
+        for (l, level) in self.levels.iter_mut().enumerate() {
+            for (i, cte) in level.ctes.iter_mut().enumerate() {
+                if cte.state == State::Step(None) {
+                    cte.state = State::Step(Some(place));
+                    changed.push((l, i));
+                }
+            }
+        }
+        let result = f(self);
+        for (l, i) in changed {
+            if let Some(cte) = self.levels.get_mut(l).and_then(|l| l.ctes.get_mut(i)) {
+                cte.state = State::Step(None);
+            }
+        }
+        result
+    }
+}
+
+impl std::fmt::Debug for VisibleCte {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "VisibleCte({})", self.name)
+    }
+}
