@@ -1,0 +1,235 @@
+"""Benchmarks beside PostgreSQL and DuckDB in one run: medians, spread, ratios.
+
+Machines are noisy: every figure is the median of several alternating runs, and the ratio that
+counts is the median of the ratios of neighbouring runs.
+"""
+
+import os
+import pathlib
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "pg"))
+
+import psycopg  # noqa: E402
+import tpch  # noqa: E402
+from servers import postgres, sluice  # noqa: E402
+
+RUNS = int(os.environ.get("BENCH_RUNS", "3"))
+SECONDS = int(os.environ.get("BENCH_SECONDS", "10"))
+SCALE = int(os.environ.get("BENCH_PGBENCH_SCALE", "10"))
+TPCH_SCALE = os.environ.get("BENCH_TPCH_SCALE", "1")
+
+
+def line(name, ours, peer, peer_name, unit, higher_is_better=True):
+    ratios = [a / b for a, b in zip(ours, peer)]
+    a, b, r = map(statistics.median, (ours, peer, ratios))
+    better = "≥" if higher_is_better else "≤"
+    print(f"{name:46} sluice {a:10.1f} {unit}  {peer_name} {b:10.1f} {unit}  "
+          f"ratio {r:5.2f} ({min(ratios):.2f}–{max(ratios):.2f}, {better} is better)", flush=True)
+
+
+def pgbench(server, *flags, clients, seconds=SECONDS):
+    bin_dir = pathlib.Path(os.environ.get("PG_BIN", "/usr/lib/postgresql/15/bin"))
+    done = subprocess.run(
+        [bin_dir / "pgbench", "-n", "-T", str(seconds), "-c", str(clients),
+         "-j", str(min(clients, 2)), *flags],
+        env=server.env(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )
+    found = re.search(r"tps = ([0-9.]+) \(without", done.stdout)
+    if done.returncode != 0 or not found:
+        raise RuntimeError(f"pgbench on {server.name}: {done.stdout[-2000:]}")
+    failed = re.search(r"number of failed transactions: (\d+)", done.stdout)
+    if failed and int(failed.group(1)) > 0 and "--max-tries" not in " ".join(flags):
+        raise RuntimeError(f"pgbench on {server.name} had failures: {done.stdout[-2000:]}")
+    return float(found.group(1))
+
+
+def alternate(ours, peer, measure):
+    mine, theirs = [], []
+    for _ in range(RUNS):
+        theirs.append(measure(peer))
+        mine.append(measure(ours))
+    return mine, theirs
+
+
+def bench_pgbench():
+    bin_dir = pathlib.Path(os.environ.get("PG_BIN", "/usr/lib/postgresql/15/bin"))
+    with postgres() as pg, sluice(release=True) as ours:
+        idle = rss_mib(ours.process.pid)
+        print(f"idle memory {idle:.0f} MiB", flush=True)
+        for server in (pg, ours):
+            subprocess.run([bin_dir / "pgbench", "-i", "-I", "dtpg", "-q", "-s", str(SCALE)],
+                           env=server.env(), check=True, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL)
+        for mode in ("prepared", "simple"):
+            for clients in (1, 8, 32):
+                pair = alternate(ours, pg, lambda s: pgbench(s, "-S", "-M", mode, clients=clients))
+                line(f"pgbench -S {mode}, {clients} clients", *pair, "PostgreSQL", "tps")
+        for mode in ("prepared", "simple"):
+            for clients in (1, 8, 32):
+                pair = alternate(ours, pg, lambda s: pgbench(s, "-M", mode, clients=clients))
+                line(f"TPC-B-like {mode}, {clients} clients", *pair, "PostgreSQL", "tps")
+        os.environ["PGOPTIONS"] = ""
+        serializable = "-c TimeZone=UTC -c default_transaction_isolation=serializable"
+
+        def strict(server):
+            plain = server.env
+            server.env = lambda: dict(plain(), PGOPTIONS=serializable)
+            try:
+                return pgbench(server, "-M", "prepared", "--max-tries", "1000", clients=8)
+            finally:
+                server.env = plain
+
+        pair = alternate(ours, pg, strict)
+        line("TPC-B-like serializable, 8 clients", *pair, "PostgreSQL", "tps")
+
+
+def rss_mib(pid):
+    for text in open(f"/proc/{pid}/status"):
+        if text.startswith("VmRSS"):
+            return int(text.split()[1]) / 1024
+    return 0.0
+
+
+def bench_copy(data):
+    with postgres() as pg, sluice(release=True) as ours:
+        schema = (tpch.QUERIES / "schema.sql").read_text()
+        load = f"\\copy lineitem from '{data / 'lineitem.csv'}' with (format csv, header true)\n"
+
+        def rate(server):
+            server.psql("drop table if exists lineitem;")
+            for statement in schema.split(";"):
+                if "create table lineitem" in statement:
+                    server.psql(statement + ";")
+            started = time.monotonic()
+            server.psql(load, "-v", "ON_ERROR_STOP=1", timeout=3600)
+            rows = int(server.rows("select count(*) from lineitem")[0])
+            return rows / (time.monotonic() - started) / 1000
+
+        line(f"COPY lineitem, scale factor {TPCH_SCALE}", *alternate(ours, pg, rate),
+             "PostgreSQL", "krows/s")
+
+
+def ask_sluice(connection, sql):
+    started = time.monotonic()
+    rows = connection.execute(sql).fetchall()
+    return time.monotonic() - started, rows
+
+
+def best(run, times=3):
+    return min(run() for _ in range(times))
+
+
+def bench_tpch(data):
+    with tempfile.TemporaryDirectory() as folder, sluice(release=True) as ours:
+        tpch.load(ours, data)
+        for table in tpch.TABLES:
+            ours.psql(f"alter table {table} set (columnar = on);", timeout=3600)
+        own = tpch.duck(data)
+        files = tpch.duckdb.connect()
+        files.execute("set threads = 2")
+        for table in tpch.TABLES:
+            own.execute(f"copy {table} to '{folder}/{table}.parquet' (format parquet)")
+            files.execute(f"create view {table} as from '{folder}/{table}.parquet'")
+        with psycopg.connect(ours.dsn(), autocommit=True) as connection:
+            connection.execute("set sluice.read_engines = 'columnar'")
+            totals = total_times(connection, own, files)
+            print("TPC-H scale factor", TPCH_SCALE)
+            line("TPC-H total, beside DuckDB on Parquet", [totals[0]], [totals[2]], "DuckDB", "s",
+                 False)
+            line("TPC-H total, beside DuckDB's own tables", [totals[0]], [totals[1]], "DuckDB", "s",
+                 False)
+            connection.execute(
+                "update lineitem set l_comment = l_comment || '.' where l_orderkey % 100 = 7")
+            changed = total_times(connection, None, None)
+            line("TPC-H total with 1 % of lineitem updated", [changed[0]], [totals[0]], "clean", "s",
+                 False)
+
+
+def total_times(connection, own, files):
+    totals = [0.0, 0.0, 0.0]
+    for name, sql in tpch.queries():
+        mine = best(lambda: ask_sluice(connection, sql)[0])
+        totals[0] += mine
+        peers = []
+        for at, db in ((1, own), (2, files)):
+            if db is None:
+                continue
+
+            def once(db=db):
+                started = time.monotonic()
+                db.execute(sql).fetchall()
+                return time.monotonic() - started
+
+            took = best(once)
+            totals[at] += took
+            peers.append(took)
+        print(f"  {name} {mine * 1000:8.0f} ms   " + " ".join(f"{p * 1000:8.0f} ms" for p in peers),
+              flush=True)
+    return totals
+
+
+def percentile(values, share):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(len(values) * share))]
+
+
+def bench_isolation(data):
+    """p99 of point reads, with and without an endless scan beside them."""
+    with sluice(release=True) as ours:
+        tpch.load(ours, data)
+        ours.psql("alter table lineitem set (columnar = on);", timeout=3600)
+        scan = (tpch.QUERIES / "q01.sql").read_text()
+        stop = threading.Event()
+
+        def endless():
+            with psycopg.connect(ours.dsn(), autocommit=True) as connection:
+                while not stop.is_set():
+                    connection.execute(scan).fetchall()
+
+        def reads(seconds=SECONDS):
+            took = []
+            with psycopg.connect(ours.dsn(), autocommit=True) as connection:
+                until = time.monotonic() + seconds
+                key = 1
+                while time.monotonic() < until:
+                    key = key * 48271 % 2147483647
+                    started = time.monotonic()
+                    connection.execute("select o_totalprice from orders where o_orderkey = %s",
+                                       (key % 1500000,), prepare=True).fetchall()
+                    took.append(time.monotonic() - started)
+                    time.sleep(0.002)
+            return percentile(took, 0.99) * 1000
+
+        idle = [reads() for _ in range(RUNS)]
+        thread = threading.Thread(target=endless)
+        thread.start()
+        busy = [reads() for _ in range(RUNS)]
+        stop.set()
+        thread.join()
+        line("point-read p99 beside a scan", busy, idle, "idle", "ms", False)
+
+
+def main():
+    wanted = sys.argv[1:] or ["pgbench", "copy", "tpch", "isolation"]
+    with tempfile.TemporaryDirectory() as folder:
+        if "pgbench" in wanted:
+            bench_pgbench()
+        if set(wanted) & {"copy", "tpch", "isolation"}:
+            data = tpch.generate(TPCH_SCALE, folder)
+            if "copy" in wanted:
+                bench_copy(data)
+            if "tpch" in wanted:
+                bench_tpch(data)
+            if "isolation" in wanted:
+                bench_isolation(data)
+
+
+if __name__ == "__main__":
+    main()

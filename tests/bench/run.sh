@@ -1,0 +1,11 @@
+#!/bin/bash
+# All benchmarks, each beside its peer in the same run; prints ratios with their spread.
+#
+#     tests/bench/run.sh [pgbench] [tpch] [copy] [isolation]     (default: all)
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. tests/setup.sh
+setup_postgres
+setup_python tests
+cargo build --release --quiet
+exec "$PYTHON" tests/bench/run.py "$@"
