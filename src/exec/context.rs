@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::cte::Cte;
 use super::dml::WriteState;
-use super::memory::{Memory, Reservation};
+use super::memory::Memory;
 use super::subquery::Results;
 use crate::catalog::CatalogSnapshot;
 use crate::error::{Error, Result, SqlState};
 use crate::functions::EvalContext;
 use crate::kv::LockWait;
 use crate::plan::Plan;
-use crate::plan::node::PlanNode;
 use crate::plan::scalar::{Env, Scalar, Scalars, Stop};
 use crate::txn::Txn;
 use crate::types::descriptor::TableDescriptor;
@@ -46,15 +46,6 @@ pub struct ExecContext<'a> {
     pub state: State,
 }
 
-/// A CTE: its query until it is run, then its rows.
-#[derive(Clone)]
-pub enum Cte {
-    /// To be run at first use.
-    Query(PlanNode),
-    /// Run.
-    Rows(Arc<Vec<Row>>),
-}
-
 /// What an execution keeps between batches, beside its nodes.
 pub struct State {
     /// The plan; none only in a context that no execution entered.
@@ -64,13 +55,11 @@ pub struct State {
     /// Results of subqueries.
     pub results: Results,
     /// CTEs in scope.
-    pub ctes: HashMap<usize, Cte>,
+    pub ctes: HashMap<usize, Arc<Cte>>,
     /// What was written.
     pub writes: WriteState,
     /// The statement's memory.
     pub memory: Arc<Memory>,
-    /// What lives as long as the statement: rows of CTEs.
-    pub kept: Vec<Reservation>,
     row_ids: u32,
 }
 
@@ -83,7 +72,6 @@ impl Default for State {
             ctes: HashMap::new(),
             writes: WriteState::default(),
             memory: Memory::new(WORK_BYTES_MAX),
-            kept: Vec::new(),
             row_ids: 0,
         }
     }

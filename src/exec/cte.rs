@@ -1,16 +1,101 @@
-//! WITH: queries that are run once, and recursive ones.
+//! WITH: queries that are run at most once, row by row as their scans ask, and recursive ones.
+//!
+//! A query runs only as far as somebody reads it, so `WITH RECURSIVE … SELECT … LIMIT 10` ends
+//! even where the recursion does not. Its rows are kept for its other scans.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 
-use super::context::{Cte, ExecContext};
-use super::key::row_key;
-use super::node::{Node, Ready, RowBatch, build, collect};
+use super::context::{ExecContext, State};
+use super::key::{RowKey, row_key};
+use super::memory::{Memory, Reservation};
+use super::node::{Node, RowBatch, build};
 use crate::error::{Error, Result};
-use crate::plan::node::{RecursivePlan, WithPlan};
-use crate::types::Row;
+use crate::plan::node::{PlanNode, RecursivePlan, WithPlan};
+use crate::types::{Datum, Row};
+
+/// A CTE: the rows that are there, and what makes more of them.
+pub struct Cte(Mutex<Inner>);
+
+struct Inner {
+    source: Source,
+    rows: Vec<Row>,
+    /// The frame that the query was defined under.
+    frame: Vec<Datum>,
+    memory: Reservation,
+}
+
+enum Source {
+    /// Nobody has asked yet.
+    Planned(PlanNode),
+    /// More may come.
+    Running(Box<dyn Node>),
+    /// Somebody is waiting for more right now.
+    Busy,
+    /// All rows are there.
+    Done,
+}
+
+impl Cte {
+    fn of_query(query: PlanNode, state: &State) -> Arc<Cte> {
+        Arc::new(Cte(Mutex::new(Inner {
+            source: Source::Planned(query),
+            rows: Vec::new(),
+            frame: state.frame.clone(),
+            memory: state.memory.reserve(),
+        })))
+    }
+
+    fn of_rows(rows: Vec<Row>, memory: &Arc<Memory>) -> Arc<Cte> {
+        let (source, frame, memory) = (Source::Done, Vec::new(), memory.reserve());
+        Arc::new(Cte(Mutex::new(Inner { source, rows, frame, memory })))
+    }
+
+    /// The rows from `at` on that are there, at most `max`.
+    fn piece(&self, at: usize, max: usize) -> RowBatch {
+        let inner = self.0.lock();
+        let rest = inner.rows.get(at..).unwrap_or_default();
+        rest[..rest.len().min(max)].to_vec()
+    }
+
+    /// Lets the query run until there are more rows. False at its end.
+    async fn advance(&self, ctx: &mut ExecContext<'_>, max: usize) -> Result<bool> {
+        let (source, frame) = {
+            let mut inner = self.0.lock();
+            (std::mem::replace(&mut inner.source, Source::Busy), inner.frame.clone())
+        };
+        let mut node = match source {
+            Source::Planned(plan) => build(&plan, &mut ctx.state),
+            Source::Running(node) => node,
+            Source::Done => {
+                self.0.lock().source = Source::Done;
+                return Ok(false);
+            }
+            Source::Busy => return Err(Error::internal("WITH query reads itself")),
+        };
+        let around = std::mem::replace(&mut ctx.state.frame, frame);
+        let batch = node.next(ctx, max).await;
+        ctx.state.frame = around;
+        let mut inner = self.0.lock();
+        match batch? {
+            Some(batch) => {
+                for row in &batch {
+                    inner.memory.row(row)?;
+                }
+                inner.rows.extend(batch);
+                inner.source = Source::Running(node);
+                Ok(true)
+            }
+            None => {
+                inner.source = Source::Done;
+                Ok(false)
+            }
+        }
+    }
+}
 
 /// See [`WithPlan`].
 pub struct WithNode {
@@ -29,8 +114,10 @@ impl WithNode {
 impl Node for WithNode {
     async fn next(&mut self, ctx: &mut ExecContext<'_>, max: usize) -> Result<Option<RowBatch>> {
         if self.body.is_none() {
-            // A query is run when its first scan asks; the one of an earlier run is forgotten.
-            ctx.state.ctes.insert(self.plan.cte, Cte::Query(self.plan.query.clone()));
+            // Results computed from the CTE of an earlier run are of no use any more.
+            ctx.forget_cte(self.plan.cte)?;
+            let cte = Cte::of_query(self.plan.query.clone(), &ctx.state);
+            ctx.state.ctes.insert(self.plan.cte, cte);
             self.body = Some(build(&self.plan.body, &mut ctx.state));
         }
         match &mut self.body {
@@ -42,97 +129,136 @@ impl Node for WithNode {
 
 /// A use of a CTE.
 pub struct CteScanNode {
-    cte: usize,
-    rows: Option<Arc<Vec<Row>>>,
+    number: usize,
+    cte: Option<Arc<Cte>>,
     at: usize,
 }
 
 impl CteScanNode {
     /// From the first row on.
-    pub fn new(cte: usize) -> CteScanNode {
-        CteScanNode { cte, rows: None, at: 0 }
-    }
-}
-
-async fn rows_of(ctx: &mut ExecContext<'_>, cte: usize) -> Result<Arc<Vec<Row>>> {
-    match ctx.state.ctes.get(&cte) {
-        Some(Cte::Rows(rows)) => Ok(Arc::clone(rows)),
-        Some(Cte::Query(query)) => {
-            let query = query.clone();
-            let mut memory = ctx.state.memory.reserve();
-            let mut node = build(&query, &mut ctx.state);
-            let rows = Arc::new(collect(node.as_mut(), ctx, &mut memory).await?);
-            ctx.state.kept.push(memory);
-            ctx.state.ctes.insert(cte, Cte::Rows(Arc::clone(&rows)));
-            Ok(rows)
-        }
-        None => Err(Error::internal(format!("WITH query {cte} is not in scope"))),
+    pub fn new(number: usize) -> CteScanNode {
+        CteScanNode { number, cte: None, at: 0 }
     }
 }
 
 #[async_trait]
 impl Node for CteScanNode {
     async fn next(&mut self, ctx: &mut ExecContext<'_>, max: usize) -> Result<Option<RowBatch>> {
-        let rows = match &self.rows {
-            Some(rows) => Arc::clone(rows),
+        let cte = match &self.cte {
+            Some(cte) => Arc::clone(cte),
             None => {
-                let rows = rows_of(ctx, self.cte).await?;
-                self.rows = Some(Arc::clone(&rows));
-                rows
+                let Some(cte) = ctx.state.ctes.get(&self.number) else {
+                    let number = self.number;
+                    return Err(Error::internal(format!("WITH query {number} is not in scope")));
+                };
+                Arc::clone(self.cte.insert(Arc::clone(cte)))
             }
         };
-        let rest = &rows[self.at..];
-        let piece = rest[..rest.len().min(max)].to_vec();
-        self.at += piece.len();
-        Ok((!piece.is_empty()).then_some(piece))
+        loop {
+            let piece = cte.piece(self.at, max);
+            if !piece.is_empty() {
+                self.at += piece.len();
+                return Ok(Some(piece));
+            }
+            ctx.check_cancel()?;
+            if !cte.advance(ctx, max).await? {
+                return Ok(None);
+            }
+        }
     }
 }
 
 /// See [`RecursivePlan`]: runs the step on the rows of the last round until there are none.
 pub struct RecursiveNode {
     plan: Arc<RecursivePlan>,
-    ready: Option<Ready>,
+    running: Option<Box<dyn Node>>,
+    /// What `running` reads as the CTE, in a step.
+    last_round: Option<Arc<Cte>>,
+    /// Rows for the next round.
+    round: Vec<Row>,
+    seen: HashSet<RowKey>,
+    /// For `seen`.
+    seen_memory: Reservation,
+    /// For `round`.
+    round_memory: Reservation,
+    done: bool,
 }
 
 impl RecursiveNode {
     /// One that has not begun.
-    pub fn new(plan: Arc<RecursivePlan>) -> RecursiveNode {
-        RecursiveNode { plan, ready: None }
+    pub fn new(plan: Arc<RecursivePlan>, state: &mut State) -> RecursiveNode {
+        RecursiveNode {
+            running: Some(build(&plan.base, state)),
+            plan,
+            last_round: None,
+            round: Vec::new(),
+            seen: HashSet::new(),
+            seen_memory: state.memory.reserve(),
+            round_memory: state.memory.reserve(),
+            done: false,
+        }
     }
 
-    async fn run(&self, ctx: &mut ExecContext<'_>) -> Result<Vec<Row>> {
-        let plan = &self.plan;
-        let mut memory = ctx.state.memory.reserve();
-        let mut seen = HashSet::new();
-        let mut fresh = |rows: Vec<Row>| -> Vec<Row> {
-            if plan.all {
-                return rows;
-            }
-            rows.into_iter().filter(|r| seen.insert(row_key(r, &plan.padded))).collect()
-        };
-        let mut base = build(&plan.base, &mut ctx.state);
-        let mut round = fresh(collect(base.as_mut(), ctx, &mut memory).await?);
-        let mut all = Vec::new();
-        while !round.is_empty() {
-            ctx.check_cancel()?;
-            ctx.forget_cte(plan.cte)?;
-            ctx.state.ctes.insert(plan.cte, Cte::Rows(Arc::new(round.clone())));
-            all.append(&mut round);
-            let mut step = build(&plan.step, &mut ctx.state);
-            round = fresh(collect(step.as_mut(), ctx, &mut memory).await?);
+    /// Rows that were not there before; all of them for UNION ALL.
+    fn fresh(&mut self, rows: RowBatch) -> Result<RowBatch> {
+        if self.plan.all {
+            return Ok(rows);
         }
-        ctx.forget_cte(plan.cte)?;
-        ctx.state.kept.push(memory);
-        Ok(all)
+        let mut out = Vec::with_capacity(rows.len());
+        for row in rows {
+            let key = row_key(&row, &self.plan.padded);
+            if !self.seen.contains(&key) {
+                self.seen_memory.row(&key.0)?;
+                self.seen.insert(key);
+                out.push(row);
+            }
+        }
+        Ok(out)
+    }
+
+    /// The next rows of the base or of the running step, which sees the last round as the CTE.
+    async fn pull(&mut self, ctx: &mut ExecContext<'_>, max: usize) -> Result<Option<RowBatch>> {
+        let Some(running) = &mut self.running else { return Ok(None) };
+        let Some(last_round) = &self.last_round else { return running.next(ctx, max).await };
+        let around = ctx.state.ctes.insert(self.plan.cte, Arc::clone(last_round));
+        let batch = running.next(ctx, max).await;
+        if let Some(around) = around {
+            ctx.state.ctes.insert(self.plan.cte, around);
+        }
+        batch
+    }
+
+    /// Begins the step over the rows of the round that ended.
+    fn next_round(&mut self, ctx: &mut ExecContext<'_>) -> Result<()> {
+        ctx.forget_cte(self.plan.cte)?;
+        let rows = std::mem::take(&mut self.round);
+        self.last_round = Some(Cte::of_rows(rows, &ctx.state.memory));
+        self.round_memory.clear();
+        self.running = Some(build(&self.plan.step, &mut ctx.state));
+        Ok(())
     }
 }
 
 #[async_trait]
 impl Node for RecursiveNode {
     async fn next(&mut self, ctx: &mut ExecContext<'_>, max: usize) -> Result<Option<RowBatch>> {
-        if self.ready.is_none() {
-            self.ready = Some(Ready::new(self.run(ctx).await?));
+        while !self.done {
+            ctx.check_cancel()?;
+            match self.pull(ctx, max).await? {
+                Some(batch) => {
+                    let batch = self.fresh(batch)?;
+                    for row in &batch {
+                        self.round_memory.row(row)?;
+                    }
+                    self.round.extend(batch.iter().cloned());
+                    if !batch.is_empty() {
+                        return Ok(Some(batch));
+                    }
+                }
+                None if self.round.is_empty() => self.done = true,
+                None => self.next_round(ctx)?,
+            }
         }
-        Ok(self.ready.as_mut().and_then(|r| r.take(max)))
+        Ok(None)
     }
 }

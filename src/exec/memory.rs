@@ -57,6 +57,11 @@ impl Reservation {
         self.grow(row_bytes(row))
     }
 
+    /// Gives all back.
+    pub fn clear(&mut self) {
+        self.shrink(self.bytes);
+    }
+
     /// Gives a part back.
     pub fn shrink(&mut self, bytes: usize) {
         let bytes = bytes.min(self.bytes);

@@ -29,6 +29,9 @@ mod sort;
 mod subquery;
 mod window;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 pub use context::{ExecContext, State, VirtualTables, WORK_BYTES_MAX};

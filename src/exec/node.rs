@@ -54,7 +54,7 @@ pub fn build(plan: &PlanNode, state: &mut State) -> Box<dyn Node> {
         Op::SetOp(p) => Box::new(SetOpNode::new(p.clone(), state)),
         Op::With(p) => Box::new(WithNode::new(p.clone())),
         Op::CteScan(cte) => Box::new(CteScanNode::new(*cte)),
-        Op::Recursive(p) => Box::new(RecursiveNode::new(p.clone())),
+        Op::Recursive(p) => Box::new(RecursiveNode::new(p.clone(), state)),
         Op::LockRows(p) => Box::new(LockRowsNode::new(p.clone(), state)),
         Op::Insert(p) => Box::new(InsertNode::new(p.clone(), state)),
         Op::Update(p) => Box::new(UpdateNode::new(p.clone(), state)),
@@ -79,21 +79,4 @@ impl Ready {
         let batch: RowBatch = self.rows.by_ref().take(max).collect();
         (!batch.is_empty()).then_some(batch)
     }
-}
-
-/// All rows of a node, held against the statement's memory.
-pub async fn collect(
-    node: &mut dyn Node,
-    ctx: &mut ExecContext<'_>,
-    memory: &mut super::memory::Reservation,
-) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    while let Some(batch) = node.next(ctx, super::BATCH_ROWS_MAX).await? {
-        ctx.check_cancel()?;
-        for row in &batch {
-            memory.row(row)?;
-        }
-        rows.extend(batch);
-    }
-    Ok(rows)
 }

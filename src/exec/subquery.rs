@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
 use super::context::ExecContext;
-use super::memory::row_bytes;
+use super::memory::{Reservation, row_bytes};
 use super::node::build;
 use crate::error::{Error, Result, SqlState};
 use crate::functions::{compare, hash_datum};
@@ -84,11 +84,11 @@ impl ExecContext<'_> {
             ResultKind::Rows => {
                 let mut memory = self.state.memory.reserve();
                 memory.grow(rows.iter().map(|r| row_bytes(r)).sum())?;
-                self.state.kept.push(memory);
-                Subresult::Rows(Arc::new(HashedRows::new(rows)))
+                Subresult::Rows(Arc::new(HashedRows::new(rows, memory)))
             }
         };
-        let volatile = self.plan()?.subplans[request.subplan].volatile;
+        // Without outer columns it runs once, whatever it calls, as PostgreSQL's InitPlan.
+        let volatile = !request.frame.is_empty() && self.plan()?.subplans[request.subplan].volatile;
         self.state.results.put(request.subplan, &request.frame, result, volatile);
         Ok(())
     }
@@ -140,6 +140,7 @@ struct HashedRows {
     rows: Vec<Row>,
     places: HashMap<u64, Vec<usize>>,
     nulls: bool,
+    _memory: Reservation,
 }
 
 fn hash_row(row: &[Datum]) -> u64 {
@@ -151,7 +152,7 @@ fn hash_row(row: &[Datum]) -> u64 {
 }
 
 impl HashedRows {
-    fn new(rows: Vec<Row>) -> HashedRows {
+    fn new(rows: Vec<Row>, memory: Reservation) -> HashedRows {
         let mut places: HashMap<u64, Vec<usize>> = HashMap::with_capacity(rows.len());
         let mut nulls = false;
         for (at, row) in rows.iter().enumerate() {
@@ -161,7 +162,7 @@ impl HashedRows {
                 places.entry(hash_row(row)).or_default().push(at);
             }
         }
-        HashedRows { rows, places, nulls }
+        HashedRows { rows, places, nulls, _memory: memory }
     }
 }
 

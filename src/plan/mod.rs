@@ -24,7 +24,7 @@ pub mod route;
 pub mod scalar;
 pub mod stats;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod tree;
 
 pub use node::{Plan, PlanNode, StatementKind};

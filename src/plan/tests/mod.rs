@@ -1,170 +1,15 @@
 //! Plans of hand-built trees, as EXPLAIN shows them.
 
+pub(crate) mod build;
+
 use std::sync::Arc;
 
+use self::build::*;
 use super::explain::{ExplainOptions, explain};
-use super::{PlanSettings, ReadEngines, Statistics, plan};
-use crate::catalog::CatalogSnapshot;
-use crate::catalog::descriptor::RoleDescriptor;
-use crate::clock::SimulatedClock;
-use crate::functions::{EvalContext, Function, SessionInfo, functions_named, operators_named};
-use crate::kv::SpaceId;
+use super::{PlanSettings, ReadEngines, plan};
+use crate::functions::functions_named;
 use crate::sql::bound::*;
-use crate::types::descriptor::*;
 use crate::types::{Array, BaseType, Datum, SqlType};
-
-const INT: SqlType = SqlType::INT4;
-
-fn context() -> EvalContext {
-    let role = RoleDescriptor::bootstrap("postgres", None);
-    EvalContext {
-        transaction_time: 0,
-        statement_time: 0,
-        session: Arc::new(SessionInfo {
-            session_user: "postgres".into(),
-            current_user: "postgres".into(),
-            database: "postgres".into(),
-            search_path: vec!["pg_catalog".into(), "public".into()],
-            backend_pid: 1,
-            format: Default::default(),
-            settings: Default::default(),
-        }),
-        catalog: Arc::new(CatalogSnapshot::initial("postgres", role)),
-        clock: Arc::new(SimulatedClock::new(0, 1)),
-    }
-}
-
-/// Table `t` has 100,000 rows, `u` has 1,000, every other 100.
-struct Sizes;
-
-impl Statistics for Sizes {
-    fn rows(&self, table: &TableDescriptor) -> Option<f64> {
-        Some(match table.name.as_str() {
-            "t" => 100_000.0,
-            "u" => 1_000.0,
-            _ => 100.0,
-        })
-    }
-
-    fn distinct(&self, _: &TableDescriptor, _: ColumnId) -> Option<f64> {
-        None
-    }
-}
-
-/// `name (a int, b int, c int, primary key (a, b))`, with an index on c.
-fn table(name: &str, id: u32, keys: u16) -> Arc<TableDescriptor> {
-    let column = |i: u16, name: &str| ColumnDescriptor {
-        id: ColumnId(i),
-        name: name.into(),
-        ty: INT,
-        not_null: i <= keys,
-        default: None,
-        missing: None,
-    };
-    let key = |i: u16| IndexColumn { column: ColumnId(i), desc: false, nulls_first: false };
-    let index = |name: String, columns, space, unique| IndexDescriptor {
-        oid: id * 10 + space,
-        name,
-        columns,
-        unique,
-        constraint_oid: None,
-        space: SpaceId(id * 10 + space),
-        state: IndexState::Public,
-    };
-    Arc::new(TableDescriptor {
-        id: TableId(id),
-        schema: "public".into(),
-        name: name.into(),
-        kind: RelationKind::Table,
-        columns: vec![column(1, "a"), column(2, "b"), column(3, "c")],
-        next_column: 4,
-        primary: index(format!("{name}_pkey"), (1..=keys).map(key).collect(), 0, true),
-        hidden_key: false,
-        partition_columns: 1,
-        indexes: vec![index(format!("{name}_c"), vec![key(3)], 1, false)],
-        checks: Vec::new(),
-        columnar: false,
-        owner: "postgres".into(),
-        version: 1,
-    })
-}
-
-/// A scan of all columns, under ids from `base`.
-fn scan(name: &str, keys: u16, base: u32) -> Rel {
-    let table = table(name, base + 1000, keys);
-    let columns = table
-        .columns
-        .iter()
-        .map(|c| {
-            let id = ColId(base + u32::from(c.id.0));
-            let origin = Some((table.id.0, c.id));
-            (c.id, Column { id, name: c.name.as_str().into(), ty: c.ty, origin })
-        })
-        .collect();
-    Rel::Scan(Box::new(Scan {
-        alias: name.into(),
-        table,
-        columns,
-        filter: Vec::new(),
-        lock: None,
-        hint: None,
-        row_key: None,
-    }))
-}
-
-fn col(id: u32) -> Expr {
-    Expr::Column(ColId(id), INT)
-}
-
-fn int(v: i32) -> Expr {
-    Expr::Literal(Datum::Int4(v), INT)
-}
-
-fn function(op: &str) -> &'static Function {
-    let found = operators_named(op).iter().find(|o| o.left == Some(INT) && o.right == INT);
-    found.unwrap().function
-}
-
-fn call(op: &str, left: Expr, right: Expr) -> Expr {
-    let function = function(op);
-    Expr::Call(Call { function, args: vec![left, right], ty: function.result, position: 0 })
-}
-
-fn eq(left: Expr, right: Expr) -> Expr {
-    call("=", left, right)
-}
-
-fn filter(input: Rel, predicate: Expr) -> Rel {
-    Rel::Filter { input: Box::new(input), predicate }
-}
-
-fn join(left: Rel, right: Rel, kind: JoinKind, on: Option<Expr>) -> Rel {
-    Rel::Join { left: Box::new(left), right: Box::new(right), kind, on, lateral: false }
-}
-
-fn named(id: u32, ty: SqlType) -> Column {
-    Column { id: ColId(id), name: "x".into(), ty, origin: None }
-}
-
-fn subquery(kind: SubqueryKind, rel: Rel, ty: SqlType) -> Expr {
-    Expr::Subquery(Box::new(Subquery { kind, rel, ty }))
-}
-
-fn order(input: Rel, id: u32, desc: bool) -> Rel {
-    let key = SortKey { expr: col(id), desc, nulls_first: desc };
-    Rel::Sort { input: Box::new(input), keys: vec![key] }
-}
-
-fn limit(input: Rel, n: i64) -> Rel {
-    let limit = Some(Expr::Literal(Datum::Int8(n), SqlType::INT8));
-    Rel::Limit { input: Box::new(input), limit, offset: None, with_ties: false }
-}
-
-/// `SELECT columns FROM input`.
-fn select(input: Rel, columns: &[u32]) -> Rel {
-    let exprs = columns.iter().map(|id| (col(*id), named(*id, INT))).collect();
-    Rel::Project { input: Box::new(input), exprs }
-}
 
 fn lines(rel: Rel) -> String {
     try_lines(rel).unwrap()
@@ -388,7 +233,7 @@ fn unused_columns_are_not_read() {
     let rel = select(filter(scan("t", 1, 0), eq(col(3), int(1))), &[2]);
     let plan = plan(Statement::Query(rel), &settings).unwrap();
     let mut node = &plan.root;
-    while let super::node::Op::Project(p) = &node.op {
+    while let crate::plan::node::Op::Project(p) = &node.op {
         node = &p.input;
     }
     assert_eq!(node.columns.as_ref(), [ColId(2), ColId(3)]);
