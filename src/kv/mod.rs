@@ -17,6 +17,7 @@
 
 #[cfg(test)]
 pub(crate) mod conformance;
+pub mod embedded;
 pub mod holds;
 pub mod locks;
 pub mod memory;

@@ -150,9 +150,10 @@ pub async fn changes_never_under_report(store: SharedStore) {
         let (store, written) = (store.clone(), written.clone());
         async move {
             for i in 0..COMMITS {
-                let n = (i * 31 + w * 17) % 97;
-                let ts = put(&store, vec![(n, Some("x")), (n + 100, None)]).await;
-                written.lock().extend([(n, ts), (n + 100, ts)]);
+                let n = w * 1000 + (i * 31) % 97;
+                let ts = put(&store, vec![(n, Some("x")), (n + 100, Some("y"))]).await;
+                let gone = put(&store, vec![(n + 100, None)]).await;
+                written.lock().extend([(n, ts), (n + 100, ts), (n + 100, gone)]);
             }
         }
     });

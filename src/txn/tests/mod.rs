@@ -56,3 +56,9 @@ mod on_memory {
 
     suite!(make);
 }
+
+mod on_embedded {
+    use crate::kv::embedded::tests::make;
+
+    suite!(make);
+}
