@@ -247,6 +247,11 @@ impl Error {
         Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("{what} is not supported"))
     }
 
+    /// 0A000 in words of its own.
+    pub fn unsupported_message(message: impl Into<String>) -> Error {
+        Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+    }
+
     /// XX000: a state that the code around believed impossible.
     pub fn internal(message: impl Into<String>) -> Error {
         Error::new(SqlState::INTERNAL_ERROR, message)

@@ -35,7 +35,6 @@ impl Session {
     }
 
     /// Begins the open transaction's part in the store, if it has none yet.
-    #[expect(dead_code, reason = "read by the execution of queries")]
     pub(super) fn ensure_txn(&mut self) -> Result<&mut Txn> {
         let lock_timeout_ms = self.environment.knobs(&self.settings).lock_timeout_ms;
         self.transaction()?;

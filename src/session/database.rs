@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::plans::PlanCache;
 use super::registry::Registry;
 use super::settings::Settings;
 use crate::catalog::{Catalog, CatalogSnapshot};
@@ -26,6 +27,8 @@ pub struct Database {
     pub transactions: TxnManager,
     /// Who is connected.
     pub registry: Arc<Registry>,
+    /// Plans that sessions share.
+    pub(super) plans: PlanCache,
     /// What sessions start with.
     pub settings: Settings,
 }
@@ -48,6 +51,7 @@ impl Database {
         Ok(Arc::new(Database {
             registry: Arc::new(Registry::new(clock.clone(), connections_max)),
             transactions: TxnManager::new(store, clock.clone()),
+            plans: PlanCache::default(),
             settings: Settings::server(&overrides),
             catalog,
             clock,

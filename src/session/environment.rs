@@ -11,6 +11,17 @@ use crate::types::datetime::{DateStyle, TimeZone};
 use crate::types::interval::IntervalStyle;
 use crate::types::io::{ByteaOutput, FormatSettings};
 
+/// Settings that steer how names and literals are read, and which paths plans may take.
+const BINDING_SETTINGS: [&str; 7] = [
+    "search_path",
+    "TimeZone",
+    "DateStyle",
+    "IntervalStyle",
+    "extra_float_digits",
+    "bytea_output",
+    "sluice.read_engines",
+];
+
 /// Settings that the session follows.
 #[derive(Clone, Copy, Debug)]
 pub struct Knobs {
@@ -19,7 +30,6 @@ pub struct Knobs {
     /// Modes of this one, as `SHOW` has them.
     pub shown_modes: Modes,
     /// `statement_timeout`
-    #[expect(dead_code, reason = "read by the execution of queries")]
     pub statement_timeout: Option<Duration>,
     /// `lock_timeout`; 0 is none.
     pub lock_timeout_ms: u64,
@@ -32,6 +42,7 @@ pub struct Environment {
     backend_pid: i32,
     info: Option<(u64, Arc<SessionInfo>)>,
     knobs: Option<(u64, Knobs)>,
+    binding: Option<(u64, Arc<str>)>,
 }
 
 impl Environment {
@@ -43,6 +54,7 @@ impl Environment {
             backend_pid,
             info: None,
             knobs: None,
+            binding: None,
         }
     }
 
@@ -62,6 +74,19 @@ impl Environment {
                 });
                 self.info = Some((settings.version(), info.clone()));
                 info
+            }
+        }
+    }
+
+    /// Everything about the session that binding and planning look at, as one text.
+    pub fn binding(&mut self, settings: &Settings) -> Arc<str> {
+        match &self.binding {
+            Some((version, text)) if *version == settings.version() => text.clone(),
+            _ => {
+                let values = BINDING_SETTINGS.map(|name| settings.value(name));
+                let text: Arc<str> = Arc::from(format!("{}\n{}", self.user, values.join("\n")));
+                self.binding = Some((settings.version(), text.clone()));
+                text
             }
         }
     }

@@ -1,9 +1,11 @@
 //! The extended protocol: prepared statements and portals.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::blocks::in_failed_block;
 use super::client::{Client, Field, ResultFormats};
+use super::rows::Running;
 use super::statement::Prepared;
 use super::transaction::{Block, Status};
 use super::{Session, utf8};
@@ -19,7 +21,6 @@ pub struct Portal {
     /// The statement.
     pub prepared: Arc<Prepared>,
     /// Its parameters.
-    #[expect(dead_code, reason = "read by the execution of queries")]
     pub parameters: Arc<[Datum]>,
     /// Formats of its columns.
     pub formats: ResultFormats,
@@ -35,8 +36,10 @@ pub enum PortalState {
     /// Not at all.
     #[default]
     Ready,
-    /// All rows are here, and some were sent.
-    Held(std::vec::IntoIter<Row>),
+    /// Some of its rows were sent, and the others are to be computed.
+    Running(Box<Running>),
+    /// Its rows are all here, and some were sent; the tag comes after them.
+    Held(std::vec::IntoIter<Row>, Cow<'static, str>),
     /// To its end. A portal without rows cannot be run again.
     Done,
 }
@@ -89,7 +92,7 @@ impl Session {
         }
         self.transaction()?;
         let prepared = self.prepare_text(query, types)?;
-        self.keep_statement(name, Arc::new(prepared))
+        self.keep_statement(name, prepared)
     }
 
     /// Keeps a prepared statement under its name.
@@ -115,7 +118,11 @@ impl Session {
 
     /// Bind.
     pub fn bind(&mut self, request: BindRequest<'_>) -> Result<()> {
-        let prepared = self.statement(request.statement)?.clone();
+        let known = self.statement(request.statement)?.clone();
+        let prepared = self.revalidate(&known)?;
+        if !Arc::ptr_eq(&known, &prepared) {
+            self.statements.insert(request.statement.to_owned(), prepared.clone());
+        }
         let (formats, values) = (request.parameter_formats, request.parameters);
         if formats.len() > 1 && formats.len() != values.len() {
             return Err(violation(format!(
@@ -218,12 +225,9 @@ impl Session {
         rows_max: usize,
     ) -> Result<()> {
         let mut portal = self.portals.remove(name).ok_or_else(|| no_portal(name))?;
-        let Some(kind) = portal.prepared.kind() else {
-            client.empty_query();
-            self.portals.insert(name.to_owned(), portal);
-            return Ok(());
-        };
-        self.check_not_failed(kind)?;
+        if let Some(kind) = portal.prepared.kind() {
+            self.check_not_failed(kind)?;
+        }
         let text = portal.prepared.text.clone();
         self.begin_statement(&text);
         self.transaction()?;

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result, SqlState};
@@ -90,6 +91,8 @@ pub struct Backend {
     pub peer: Option<SocketAddr>,
     flags: AtomicU8,
     waker: AtomicWaker,
+    /// Set when the running statement is to end; a new one for the statement after that.
+    token: Mutex<CancellationToken>,
     /// What it is doing.
     pub activity: Mutex<Activity>,
 }
@@ -112,6 +115,9 @@ impl Backend {
 
     fn raise(&self, flag: u8) {
         self.flags.fetch_or(flag, Ordering::SeqCst);
+        if flag != DRAIN {
+            self.token.lock().cancel();
+        }
         self.waker.wake();
     }
 
@@ -120,6 +126,15 @@ impl Backend {
         if self.flags.load(Ordering::Relaxed) & CANCEL != 0 {
             self.flags.fetch_and(!CANCEL, Ordering::SeqCst);
         }
+        let mut token = self.token.lock();
+        if token.is_cancelled() && self.flags.load(Ordering::Relaxed) & TERMINATE == 0 {
+            *token = CancellationToken::new();
+        }
+    }
+
+    /// What the running statement watches while it computes.
+    pub fn token(&self) -> CancellationToken {
+        self.token.lock().clone()
     }
 
     /// The error with which a running statement ends, if somebody asked for that.
@@ -257,6 +272,7 @@ impl Registry {
             peer,
             flags: AtomicU8::new(0),
             waker: AtomicWaker::new(),
+            token: Mutex::default(),
             activity: Mutex::new(activity),
         });
         backends.insert(pid, backend.clone());

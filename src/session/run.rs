@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use super::Session;
 use super::client::Client;
 use super::extended::{Portal, PortalState};
+use super::statement::Body;
 use crate::error::{Error, Result, SqlState};
-use crate::sql::StatementKind;
 use crate::types::Row;
 
 /// What a statement that is no query came to.
@@ -33,30 +33,63 @@ impl Session {
         portal: &mut Portal,
         rows_max: usize,
     ) -> Result<()> {
-        if let PortalState::Ready = portal.state {
-            let Some(parsed) = portal.prepared.parsed.clone() else {
-                client.empty_query();
-                return Ok(());
-            };
-            let outcome = self.utility(client, &parsed).await;
-            for notice in self.notices.drain(..) {
-                client.notice(&notice);
+        match portal.state {
+            PortalState::Ready => self.begin_portal(client, portal, rows_max).await,
+            PortalState::Running(_) => self.advance_plan(client, portal, rows_max).await,
+            PortalState::Held(..) => self.send_held(client, portal, rows_max).await,
+            PortalState::Done if portal.prepared.fields.is_some() => {
+                client.complete("SELECT 0");
+                Ok(())
             }
-            let Outcome { tag, rows } = outcome?;
-            match rows {
-                Some(rows) => portal.state = PortalState::Held(rows.into_iter()),
-                None => {
-                    portal.state = PortalState::Done;
-                    client.complete(&tag);
-                    return Ok(());
+            PortalState::Done => {
+                Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "portal cannot be run"))
+            }
+        }
+    }
+
+    async fn begin_portal(
+        &mut self,
+        client: &mut impl Client,
+        portal: &mut Portal,
+        rows_max: usize,
+    ) -> Result<()> {
+        let prepared = self.revalidate(&portal.prepared)?;
+        match &prepared.body {
+            Body::Empty => {
+                client.empty_query();
+                Ok(())
+            }
+            Body::Plan(plan) => self.start_plan(client, portal, &prepared, plan, rows_max).await,
+            Body::Explain(options, plan) => {
+                let parameters = portal.parameters.clone();
+                let rows = self.explain(options, plan, &prepared.schema, &parameters).await?;
+                portal.state = PortalState::Held(rows.into_iter(), "EXPLAIN".into());
+                self.send_held(client, portal, rows_max).await
+            }
+            Body::Utility => {
+                let Some(parsed) = &prepared.parsed else { return Ok(()) };
+                let outcome = self.utility(client, parsed).await;
+                for notice in self.notices.drain(..) {
+                    client.notice(&notice);
+                }
+                let Outcome { tag, rows } = outcome?;
+                match rows {
+                    Some(rows) => {
+                        portal.state = PortalState::Held(rows.into_iter(), tag);
+                        self.send_held(client, portal, rows_max).await
+                    }
+                    None => {
+                        portal.state = PortalState::Done;
+                        client.complete(&tag);
+                        Ok(())
+                    }
                 }
             }
         }
-        self.send_held(client, portal, rows_max).await
     }
 
     /// Sends rows that are all here already.
-    async fn send_held(
+    pub(super) async fn send_held(
         &mut self,
         client: &mut impl Client,
         portal: &mut Portal,
@@ -64,36 +97,23 @@ impl Session {
     ) -> Result<()> {
         let info = self.environment.info(&mut self.settings);
         let fields = portal.prepared.fields.clone().unwrap_or_default();
-        let mut sent = 0;
-        match &mut portal.state {
-            PortalState::Held(rows) => {
-                for row in rows.by_ref() {
-                    client.row(&row, &fields, &portal.formats, &info.format)?;
-                    if client.is_full() {
-                        client.flush().await?;
-                    }
-                    sent += 1;
-                    if sent == rows_max {
-                        client.suspended();
-                        return Ok(());
-                    }
-                }
-                portal.state = PortalState::Done;
-            }
-            PortalState::Done if portal.prepared.fields.is_none() => {
-                return Err(Error::new(
-                    SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    "portal cannot be run",
-                ));
-            }
-            PortalState::Ready | PortalState::Done => {}
-        }
-        let tag = match portal.prepared.kind() {
-            Some(StatementKind::Show(_)) => Cow::Borrowed("SHOW"),
-            Some(StatementKind::Explain(..)) => Cow::Borrowed("EXPLAIN"),
-            _ => Cow::Owned(format!("SELECT {sent}")),
+        let PortalState::Held(rows, tag) = &mut portal.state else {
+            return Err(Error::internal("the portal holds no rows"));
         };
-        client.complete(&tag);
+        let mut sent = 0;
+        for row in rows.by_ref() {
+            client.row(&row, &fields, &portal.formats, &info.format)?;
+            if client.is_full() {
+                client.flush().await?;
+            }
+            sent += 1;
+            if sent == rows_max {
+                client.suspended();
+                return Ok(());
+            }
+        }
+        client.complete(tag);
+        portal.state = PortalState::Done;
         Ok(())
     }
 }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use super::Session;
 use super::client::{Client, ResultFormats};
 use super::extended::Portal;
+use super::plans::PlanKey;
+use super::statement::Prepared;
 use crate::error::Result;
 use crate::sql;
 
@@ -19,20 +21,39 @@ impl Session {
         // The unnamed statement and portal do not outlive a simple query.
         self.statements.remove("");
         self.portals.remove("");
-        let statements = sql::parse(&text)?;
+        let environment = self.environment.binding(&self.settings);
+        let key = PlanKey { text, types: Box::default(), environment };
+        if let Some(prepared) = self.find_plan(&key) {
+            self.run_prepared(client, prepared).await?;
+            return self.commit_implicit().await;
+        }
+        let statements = sql::parse(&key.text)?;
         if statements.is_empty() {
             client.empty_query();
             return Ok(());
         }
+        let alone = statements.len() == 1;
         for parsed in statements {
+            self.transaction()?;
             let prepared = Arc::new(self.prepare(Arc::new(parsed), Vec::new())?);
-            if let Some(fields) = &prepared.fields {
-                client.describe(fields, &ResultFormats::Text);
+            if alone {
+                self.offer_plan(key.clone(), &prepared);
             }
-            let level = self.transaction()?.level();
-            let mut portal = Portal::new(prepared, Arc::from(&[][..]), ResultFormats::Text, level);
-            self.run(client, &mut portal, 0).await?;
+            self.run_prepared(client, prepared).await?;
         }
         self.commit_implicit().await
+    }
+
+    async fn run_prepared(
+        &mut self,
+        client: &mut impl Client,
+        prepared: Arc<Prepared>,
+    ) -> Result<()> {
+        if let Some(fields) = &prepared.fields {
+            client.describe(fields, &ResultFormats::Text);
+        }
+        let level = self.transaction()?.level();
+        let mut portal = Portal::new(prepared, Arc::from(&[][..]), ResultFormats::Text, level);
+        self.run(client, &mut portal, 0).await
     }
 }

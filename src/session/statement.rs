@@ -1,15 +1,37 @@
 //! Prepared statements: parsed, bound and planned once, run many times.
+//!
+//! A prepared statement remembers the schema it was bound against. When it runs and the schema is
+//! another one, it is bound again; if its columns would change, 0A000 as in PostgreSQL.
 
 use std::sync::Arc;
 
-use super::Session;
 use super::client::Field;
+use super::plans::PlanKey;
+use super::{POSTGRES_EPOCH_MICROS, Session};
+use crate::catalog::CatalogSnapshot;
 use crate::error::{Error, Result, SqlState};
+use crate::functions::EvalContext;
+use crate::plan::{self, NoStatistics, Plan, PlanSettings, ReadEngines};
+use crate::sql::bind::Binder;
+use crate::sql::bound::Column;
+use crate::sql::statement::ExplainOptions;
 use crate::sql::{self, ParsedStatement, StatementKind};
 use crate::types::{BaseType, SqlType, pg_type};
 
 /// Most parameters a statement may have: their count is sent in two bytes.
 const PARAMETERS_MAX: usize = 65_535;
+
+/// What running a statement means.
+pub enum Body {
+    /// Nothing: an empty text.
+    Empty,
+    /// Running a plan.
+    Plan(Arc<Plan>),
+    /// Showing a plan, or what running it took.
+    Explain(ExplainOptions, Arc<Plan>),
+    /// Something the session does itself.
+    Utility,
+}
 
 /// A statement ready to run.
 pub struct Prepared {
@@ -21,6 +43,10 @@ pub struct Prepared {
     pub parameters: Arc<[SqlType]>,
     /// Columns of its rows; none: it gives no rows.
     pub fields: Option<Arc<[Field]>>,
+    /// What running it means.
+    pub body: Body,
+    /// The schema it was bound against.
+    pub schema: Arc<CatalogSnapshot>,
 }
 
 impl Prepared {
@@ -31,12 +57,40 @@ impl Prepared {
 }
 
 impl Session {
+    /// The schema as this session sees it.
+    pub(super) fn schema(&self) -> Arc<CatalogSnapshot> {
+        match self.transaction.as_ref().and_then(|t| t.schema.clone()) {
+            Some(schema) => schema,
+            None => self.database.catalog.snapshot(),
+        }
+    }
+
+    /// What functions may know.
+    pub(super) fn eval_context(&mut self, schema: &Arc<CatalogSnapshot>) -> EvalContext {
+        let statement_time = self.statement_time;
+        EvalContext {
+            transaction_time: self.transaction.as_ref().map_or(statement_time, |t| t.time),
+            statement_time,
+            session: self.environment.info(&mut self.settings),
+            catalog: schema.clone(),
+            clock: self.database.clock.clone(),
+        }
+    }
+
     /// Prepares a text of at most one statement.
-    pub(super) fn prepare_text(&mut self, text: &str, types: &[u32]) -> Result<Prepared> {
+    pub(super) fn prepare_text(&mut self, text: &str, types: &[u32]) -> Result<Arc<Prepared>> {
         if types.len() > PARAMETERS_MAX {
             return Err(Error::new(SqlState::TOO_MANY_ARGUMENTS, "too many parameters"));
         }
-        let types = types.iter().map(|oid| parameter_type(*oid)).collect::<Result<Vec<_>>>()?;
+        let key = PlanKey {
+            text: Arc::from(text),
+            types: types.into(),
+            environment: self.environment.binding(&self.settings),
+        };
+        if let Some(found) = self.find_plan(&key) {
+            return Ok(found);
+        }
+        let declared = types.iter().map(|oid| parameter_type(*oid)).collect::<Result<Vec<_>>>()?;
         let mut statements = sql::parse(text)?;
         if statements.len() > 1 {
             return Err(Error::new(
@@ -44,14 +98,38 @@ impl Session {
                 "cannot insert multiple commands into a prepared statement",
             ));
         }
-        match statements.pop() {
-            Some(parsed) => self.prepare(Arc::new(parsed), types),
-            None => Ok(Prepared {
+        let Some(parsed) = statements.pop() else {
+            return Ok(Arc::new(Prepared {
                 parsed: None,
-                text: Arc::from(text),
+                text: key.text,
                 parameters: Arc::from(&[][..]),
                 fields: None,
-            }),
+                body: Body::Empty,
+                schema: self.schema(),
+            }));
+        };
+        let prepared = Arc::new(self.prepare(Arc::new(parsed), declared)?);
+        self.offer_plan(key, &prepared);
+        Ok(prepared)
+    }
+
+    /// A shared plan that fits this session's schema. A failed block uses none: what may run in it
+    /// needs no plan.
+    pub(super) fn find_plan(&self, key: &PlanKey) -> Option<Arc<Prepared>> {
+        if self.transaction.as_ref().is_some_and(|t| t.schema.is_some()) {
+            return None;
+        }
+        let found = self.database.plans.find(key)?;
+        let kind = found.kind()?;
+        let fits = Arc::ptr_eq(&found.schema, &self.database.catalog.snapshot());
+        (fits && self.check_not_failed(kind).is_ok()).then_some(found)
+    }
+
+    /// Shares a plan, unless it was made against this transaction's own schema.
+    pub(super) fn offer_plan(&self, key: PlanKey, prepared: &Arc<Prepared>) {
+        let own_schema = self.transaction.as_ref().is_some_and(|t| t.schema.is_some());
+        if !own_schema && matches!(prepared.body, Body::Plan(_)) {
+            self.database.plans.offer(key, prepared.clone());
         }
     }
 
@@ -59,18 +137,108 @@ impl Session {
     pub(super) fn prepare(
         &mut self,
         parsed: Arc<ParsedStatement>,
-        types: Vec<Option<SqlType>>,
+        declared: Vec<Option<SqlType>>,
     ) -> Result<Prepared> {
         self.check_not_failed(&parsed.kind)?;
-        let fields = match &parsed.kind {
-            StatementKind::Show(name) => Some(self.show_fields(name.as_deref())?),
-            StatementKind::Explain(..) => Some(vec![Field::new("QUERY PLAN", SqlType::TEXT)]),
-            _ => None,
+        let schema = self.schema();
+        let (body, fields, parameters) = match &parsed.kind {
+            kind @ (StatementKind::Query(_)
+            | StatementKind::Insert(_)
+            | StatementKind::Update(_)
+            | StatementKind::Delete(_)) => {
+                let (plan, parameters) = self.plan(kind, &parsed.text, &schema, declared, false)?;
+                let fields = fields_of(&plan);
+                (Body::Plan(Arc::new(plan)), fields, parameters)
+            }
+            StatementKind::Explain(options, inner) => {
+                let (plan, parameters) = match &**inner {
+                    StatementKind::Execute(..) => {
+                        return Err(Error::unsupported("EXPLAIN EXECUTE"));
+                    }
+                    inner => self.plan(inner, &parsed.text, &schema, declared, true)?,
+                };
+                let fields = vec![Field::new("QUERY PLAN", SqlType::TEXT)];
+                (Body::Explain(options.clone(), Arc::new(plan)), Some(fields), parameters)
+            }
+            StatementKind::Show(name) => {
+                (Body::Utility, Some(self.show_fields(name.as_deref())?), Vec::new())
+            }
+            StatementKind::Execute(name, _) => {
+                let fields = self.statement(name)?.fields.as_deref().map(<[Field]>::to_vec);
+                (Body::Utility, fields, Vec::new())
+            }
+            _ => (Body::Utility, None, Vec::new()),
         };
-        let text = parsed.text.clone();
-        let parameters = types.into_iter().map(|ty| ty.unwrap_or(SqlType::TEXT)).collect();
-        Ok(Prepared { text, parsed: Some(parsed), parameters, fields: fields.map(Arc::from) })
+        Ok(Prepared {
+            text: parsed.text.clone(),
+            parsed: Some(parsed),
+            parameters: parameters.into(),
+            fields: fields.map(Arc::from),
+            body,
+            schema,
+        })
     }
+
+    /// The statement, bound against the schema as it is now.
+    pub(super) fn revalidate(&mut self, prepared: &Arc<Prepared>) -> Result<Arc<Prepared>> {
+        let Some(parsed) = &prepared.parsed else { return Ok(prepared.clone()) };
+        if matches!(prepared.body, Body::Utility | Body::Empty)
+            || Arc::ptr_eq(&prepared.schema, &self.schema())
+        {
+            return Ok(prepared.clone());
+        }
+        // What was inferred before stays: the client sends values of these types.
+        let types = prepared.parameters.iter().map(|ty| Some(*ty)).collect();
+        let again = self.prepare(parsed.clone(), types)?;
+        if again.fields != prepared.fields {
+            return Err(Error::unsupported_message("cached plan must not change result type"));
+        }
+        Ok(Arc::new(again))
+    }
+
+    /// Binds and plans a query or a statement that writes rows.
+    pub(super) fn plan(
+        &mut self,
+        kind: &StatementKind,
+        text: &Arc<str>,
+        schema: &Arc<CatalogSnapshot>,
+        declared: Vec<Option<SqlType>>,
+        labels: bool,
+    ) -> Result<(Plan, Vec<SqlType>)> {
+        if self.statement_time == 0 {
+            self.statement_time = self.database.clock.wall_micros() - POSTGRES_EPOCH_MICROS;
+        }
+        let eval = self.eval_context(schema);
+        let mut binder = Binder::new(schema.as_ref(), &eval, text.clone(), declared);
+        let bound = binder.bind_statement(kind)?;
+        let engines = self.settings.value("sluice.read_engines");
+        let settings = PlanSettings {
+            eval: &eval,
+            statistics: &NoStatistics,
+            ordered: self.database.transactions.store().capabilities().ordered,
+            engines: ReadEngines {
+                row: engines.contains("row"),
+                columnar: engines.contains("columnar"),
+            },
+            labels,
+        };
+        let mut plan = plan::plan(bound.statement, &settings)?;
+        plan.columns = bound.columns;
+        Ok((plan, bound.parameters))
+    }
+}
+
+/// The columns that a client is told; none where the statement gives no rows.
+fn fields_of(plan: &Plan) -> Option<Vec<Field>> {
+    if plan.columns.is_empty() && plan.kind != plan::StatementKind::Select {
+        return None;
+    }
+    let field = |column: &Column| Field {
+        name: column.name.clone(),
+        ty: column.ty,
+        origin: column.origin.map(|(table, column)| (table, column.0)),
+    };
+    Some(plan.columns.iter().map(field).collect())
 }
 
 /// The type that a client declares for a parameter; none: left open.

@@ -129,7 +129,6 @@ pub struct Transaction {
     /// Whether a statement ran that took a snapshot.
     pub queried: bool,
     /// When it began: microseconds since 2000-01-01 UTC.
-    #[expect(dead_code, reason = "read by the execution of queries")]
     pub time: i64,
     savepoints: Vec<Savepoint>,
 }

@@ -1,0 +1,52 @@
+//! EXPLAIN [ANALYZE].
+
+use std::sync::Arc;
+
+use super::Session;
+use super::rows::Running;
+use crate::catalog::CatalogSnapshot;
+use crate::error::{Error, Result};
+use crate::plan::explain::{self, explain};
+use crate::plan::{Plan, StatementKind};
+use crate::sql::statement::ExplainOptions;
+use crate::types::{Datum, Row};
+
+/// Rows asked of an execution at once.
+const BATCH_ROWS: usize = 1024;
+
+impl Session {
+    /// The lines of EXPLAIN; with ANALYZE, after running the plan.
+    pub(super) async fn explain(
+        &mut self,
+        options: &ExplainOptions,
+        plan: &Arc<Plan>,
+        schema: &Arc<CatalogSnapshot>,
+        parameters: &[Datum],
+    ) -> Result<Vec<Row>> {
+        if let Some(format) = options.format.as_deref().filter(|format| *format != "text") {
+            return Err(Error::unsupported(format!("EXPLAIN (FORMAT {format})")));
+        }
+        let shown = explain::ExplainOptions {
+            costs: options.costs.unwrap_or(true),
+            timing: options.timing.unwrap_or(true),
+            verbose: options.verbose,
+        };
+        let mut lines;
+        if options.analyze {
+            if plan.kind != StatementKind::Select {
+                self.check_read_write("EXPLAIN")?;
+            }
+            let begun = self.database.clock.monotonic();
+            let mut running = Running::new(plan.clone(), schema.clone());
+            while self.next_batch(&mut running, parameters, BATCH_ROWS).await?.is_some() {}
+            let took = self.database.clock.monotonic() - begun;
+            lines = explain(plan, &shown, &[]);
+            if options.summary.unwrap_or(true) {
+                lines.push(format!("Execution Time: {:.3} ms", took.as_secs_f64() * 1000.0));
+            }
+        } else {
+            lines = explain(plan, &shown, &[]);
+        }
+        Ok(lines.into_iter().map(|line| vec![Datum::text(line)]).collect())
+    }
+}

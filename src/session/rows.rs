@@ -1,0 +1,235 @@
+//! Runs plans: the transaction's statement, batches of rows to the client, the tag.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::Session;
+use super::client::Client;
+use super::extended::{Portal, PortalState};
+use super::statement::Prepared;
+use super::transaction::Block;
+use crate::catalog::CatalogSnapshot;
+use crate::error::{Error, Result, SqlState};
+use crate::exec::{ExecContext, Execution, RowBatch, State, VirtualTables};
+use crate::plan::{Plan, StatementKind};
+use crate::txn::{Isolation, Statement};
+use crate::types::descriptor::TableDescriptor;
+use crate::types::{Datum, Row};
+
+/// Times that a statement is run again after a conflict, before the client is told.
+const RETRIES_MAX: usize = 20;
+
+/// Rows that are asked of an execution at once when all are wanted.
+const BATCH_ROWS: usize = 1024;
+
+/// Rows of a RETURNING that is read in parts: all are kept from its start on.
+const HELD_ROWS_MAX: usize = 1_000_000;
+
+/// An execution that has begun.
+pub struct Running {
+    execution: Execution,
+    /// The transaction's statement, to be entered again.
+    statement: Option<Statement>,
+    /// The schema it was bound against.
+    schema: Arc<CatalogSnapshot>,
+}
+
+impl Running {
+    /// A run of `plan` that has not begun.
+    pub fn new(plan: Arc<Plan>, schema: Arc<CatalogSnapshot>) -> Running {
+        Running { execution: Execution::new(plan), statement: None, schema }
+    }
+
+    fn plan(&self) -> &Arc<Plan> {
+        self.execution.plan()
+    }
+}
+
+/// Rows of catalog relations.
+struct SystemTables;
+
+impl VirtualTables for SystemTables {
+    fn rows(&self, table: &TableDescriptor) -> Result<Vec<Row>> {
+        Err(Error::unsupported(format!("reading {}.{}", table.schema, table.name)))
+    }
+}
+
+impl Session {
+    /// Runs a plan from its start, again after a conflict where nobody has seen anything of it.
+    pub(super) async fn start_plan(
+        &mut self,
+        client: &mut impl Client,
+        portal: &mut Portal,
+        prepared: &Arc<Prepared>,
+        plan: &Arc<Plan>,
+        rows_max: usize,
+    ) -> Result<()> {
+        self.check_writes(plan)?;
+        let mark = client.mark();
+        for attempt in 0.. {
+            let schema = prepared.schema.clone();
+            portal.state = PortalState::Running(Box::new(Running::new(plan.clone(), schema)));
+            let again = self.may_run_again();
+            match self.advance_plan(client, portal, rows_max).await {
+                Err(error)
+                    if again
+                        && attempt < RETRIES_MAX
+                        && error.code() == SqlState::SERIALIZATION_FAILURE
+                        && client.rewind(mark) =>
+                {
+                    tracing::debug!(?error, attempt, "statement is run again");
+                    if let Some(transaction) = &mut self.transaction {
+                        transaction.txn = None;
+                        transaction.queried = false;
+                    }
+                }
+                result => return result,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the statement is alone in an implicit READ COMMITTED transaction.
+    fn may_run_again(&self) -> bool {
+        self.transaction.as_ref().is_some_and(|t| {
+            t.block == Block::Implicit
+                && !t.queried
+                && t.schema.is_none()
+                && t.modes.level() == Isolation::ReadCommitted
+        })
+    }
+
+    /// 25006 for a write in a READ ONLY transaction.
+    fn check_writes(&mut self, plan: &Plan) -> Result<()> {
+        let what = match plan.kind {
+            StatementKind::Select => return Ok(()),
+            StatementKind::Insert => "INSERT",
+            StatementKind::Update => "UPDATE",
+            StatementKind::Delete => "DELETE",
+        };
+        self.check_read_write(what)
+    }
+
+    /// 25006 in a READ ONLY transaction.
+    pub(super) fn check_read_write(&mut self, what: &str) -> Result<()> {
+        if self.transaction()?.modes.read_only {
+            return Err(Error::new(
+                SqlState::READ_ONLY_SQL_TRANSACTION,
+                format!("cannot execute {what} in a read-only transaction"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Runs a plan on: at most `rows_max` rows; 0 is all.
+    pub(super) async fn advance_plan(
+        &mut self,
+        client: &mut impl Client,
+        portal: &mut Portal,
+        rows_max: usize,
+    ) -> Result<()> {
+        let PortalState::Running(running) = &mut portal.state else {
+            return Err(Error::internal("the portal is not running"));
+        };
+        let writes = running.plan().kind != StatementKind::Select;
+        if writes && rows_max > 0 && portal.prepared.fields.is_some() {
+            // As PostgreSQL: what writes runs to its end at once, whatever the client takes of it.
+            let mut rows = Vec::new();
+            while let Some(batch) = self.next_batch(running, &portal.parameters, BATCH_ROWS).await?
+            {
+                if rows.len() + batch.len() > HELD_ROWS_MAX {
+                    return Err(Error::new(
+                        SqlState::OUT_OF_MEMORY,
+                        format!("RETURNING gives more than {HELD_ROWS_MAX} rows to a cursor"),
+                    ));
+                }
+                rows.extend(batch);
+            }
+            let tag = tag(running.plan().kind, running.execution.affected());
+            portal.state = PortalState::Held(rows.into_iter(), tag);
+            return self.send_held(client, portal, rows_max).await;
+        }
+        let info = self.environment.info(&mut self.settings);
+        let fields = portal.prepared.fields.clone().unwrap_or_default();
+        let mut sent = 0;
+        loop {
+            let wanted = match rows_max {
+                0 => BATCH_ROWS,
+                max => (max - sent).min(BATCH_ROWS),
+            };
+            let Some(batch) = self.next_batch(running, &portal.parameters, wanted).await? else {
+                break;
+            };
+            sent += batch.len();
+            for row in &batch {
+                client.row(row, &fields, &portal.formats, &info.format)?;
+                if client.is_full() {
+                    client.flush().await?;
+                }
+            }
+            if sent == rows_max {
+                client.suspended();
+                return Ok(());
+            }
+        }
+        let count = if writes { running.execution.affected() } else { sent as u64 };
+        let tag = tag(running.plan().kind, count);
+        portal.state = PortalState::Done;
+        client.complete(&tag);
+        Ok(())
+    }
+
+    /// The next rows of an execution, in its transaction's statement.
+    pub(super) async fn next_batch(
+        &mut self,
+        running: &mut Running,
+        parameters: &[Datum],
+        max: usize,
+    ) -> Result<Option<RowBatch>> {
+        self.ensure_txn()?;
+        let timeout = self.environment.knobs(&self.settings).statement_timeout;
+        let eval = self.eval_context(&running.schema);
+        let token = self.backend.token();
+        let Some(transaction) = &mut self.transaction else {
+            return Err(Error::internal("no transaction"));
+        };
+        let Some(txn) = &mut transaction.txn else {
+            return Err(Error::internal("no transaction in the store"));
+        };
+        transaction.queried = true;
+        let Running { execution, statement, schema } = running;
+        let work = async {
+            match statement {
+                Some(statement) => txn.enter(statement),
+                None => {
+                    txn.begin_statement().await?;
+                }
+            }
+            let mut context = ExecContext {
+                txn,
+                eval: &eval,
+                params: parameters,
+                catalog: schema,
+                virtuals: &SystemTables,
+                cancel: &token,
+                state: State::default(),
+            };
+            let batch = execution.next_batch(&mut context, max).await?;
+            *statement = Some(context.txn.statement());
+            Ok(batch)
+        };
+        self.backend.check()?;
+        self.backend.interruptible(timeout, work).await
+    }
+}
+
+/// A command tag.
+fn tag(kind: StatementKind, rows: u64) -> Cow<'static, str> {
+    match kind {
+        StatementKind::Select => format!("SELECT {rows}"),
+        StatementKind::Insert => format!("INSERT 0 {rows}"),
+        StatementKind::Update => format!("UPDATE {rows}"),
+        StatementKind::Delete => format!("DELETE {rows}"),
+    }
+    .into()
+}
