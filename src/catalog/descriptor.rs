@@ -5,6 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::types::SqlType;
+use crate::types::descriptor::{ColumnId, TableId};
+
 /// OIDs that PostgreSQL's own initialization gives out.
 pub mod oids {
     /// Schema `pg_catalog`.
@@ -133,6 +136,52 @@ impl RoleDescriptor {
             ..RoleDescriptor::new(oids::BOOTSTRAP_ROLE, name)
         }
     }
+}
+
+/// A sequence. Where it stands is a counter of its own (see [`super::sequence`]).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SequenceDescriptor {
+    /// OID in `pg_class`.
+    pub oid: u32,
+    /// Its schema's name.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// Owner's role name.
+    pub owner: String,
+    /// smallint, integer or bigint.
+    pub ty: SqlType,
+    /// First value.
+    pub start: i64,
+    /// Step, not zero.
+    pub increment: i64,
+    /// Lowest value.
+    pub min: i64,
+    /// Highest value.
+    pub max: i64,
+    /// Values that a session takes at once.
+    pub cache: i64,
+    /// Whether it starts again at its end.
+    pub cycle: bool,
+    /// Counts restarts: each has a counter of its own.
+    pub generation: u32,
+    /// First value of this generation.
+    pub start_at: i64,
+    /// The column that it goes with.
+    pub owned_by: Option<SequenceOwner>,
+    /// Counts up with every change of this descriptor.
+    pub version: u64,
+}
+
+/// The column that a sequence is dropped with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SequenceOwner {
+    /// The table.
+    pub table: TableId,
+    /// Its column.
+    pub column: ColumnId,
+    /// Whether it makes an identity column's values.
+    pub identity: bool,
 }
 
 /// What a comment is about: the catalog its object is in, the object, its column (0: all of it).

@@ -11,6 +11,7 @@ impl CatalogLookup for CatalogSnapshot {
         match self.relation_by_oid(oid)? {
             Relation::Table(table) => Some((table.schema.clone(), table.name.clone())),
             Relation::Index(table, at) => Some((table.schema.clone(), at.of(&table)?.name.clone())),
+            Relation::Sequence(sequence) => Some((sequence.schema.clone(), sequence.name.clone())),
         }
     }
 
@@ -18,6 +19,7 @@ impl CatalogLookup for CatalogSnapshot {
         match self.relation(schema, name, path)? {
             Relation::Table(table) => Some(table.id.0),
             Relation::Index(table, at) => Some(at.of(&table)?.oid),
+            Relation::Sequence(sequence) => Some(sequence.oid),
         }
     }
 
@@ -64,7 +66,7 @@ impl CatalogLookup for CatalogSnapshot {
 
     fn relation_size(&self, oid: u32) -> Option<i64> {
         self.relation_by_oid(oid)?;
-        Some(self.sizes().read().get(&oid).copied().unwrap_or(0))
+        Some(self.sizes().read().get(&oid).map_or(0, |size| size.bytes as i64))
     }
 
     fn comment(&self, oid: u32, class: &str, sub_id: i32) -> Option<String> {

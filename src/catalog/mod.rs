@@ -20,6 +20,7 @@ mod lookup;
 pub mod names;
 pub mod object;
 mod quote;
+pub mod sequence;
 mod snapshot;
 pub mod system;
 
@@ -39,6 +40,7 @@ use crate::kv::{Commit, CommitOutcome, Expect, KeyRange, PageLimit, SharedStore,
 use counter::{Counter, autonomous_txn};
 use descriptor::{RoleDescriptor, oids};
 use object::{FORMAT, Header, Kind, OBJECT_SPACE, Object, ObjectId};
+use sequence::Sequences;
 
 /// Spaces below this one are the catalog's.
 pub const FIRST_USER_SPACE: u32 = 100;
@@ -124,7 +126,9 @@ impl Catalog {
             }
             Some(_) => {}
         }
-        let snapshot = Arc::new(read_objects(&store).await?);
+        let snapshot = read_objects(&store).await?;
+        let sequences = Sequences::new(store.clone(), clock.clone());
+        let snapshot = Arc::new(snapshot.with_sequences(Arc::new(sequences)));
         let counter = |name, first| Counter::new(name, first, store.clone(), clock.clone());
         Ok(Arc::new(Catalog {
             oids: counter("oid", oids::FIRST_USER),
@@ -253,10 +257,10 @@ impl Catalog {
         let mut sizes = HashMap::new();
         for table in snapshot.tables() {
             let rows = self.store.estimate(&KeyRange::all(table.space())).await?;
-            sizes.insert(table.id.0, rows.bytes as i64);
+            sizes.insert(table.id.0, rows);
             for index in &table.indexes {
                 let entries = self.store.estimate(&KeyRange::all(index.space)).await?;
-                sizes.insert(index.oid, entries.bytes as i64);
+                sizes.insert(index.oid, entries);
             }
         }
         *snapshot.sizes().write() = sizes;

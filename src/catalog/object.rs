@@ -9,7 +9,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-use super::descriptor::{CommentTarget, DatabaseDescriptor, RoleDescriptor, SchemaDescriptor};
+use super::descriptor::{
+    CommentTarget, DatabaseDescriptor, RoleDescriptor, SchemaDescriptor, SequenceDescriptor,
+};
 use crate::error::{Error, Result};
 use crate::kv::{Key, SpaceId};
 use crate::types::descriptor::TableDescriptor;
@@ -41,12 +43,14 @@ pub enum Kind {
     Comment = 5,
     /// A space that a committed DROP or TRUNCATE left behind; its number is the OID.
     Garbage = 6,
+    /// A sequence.
+    Sequence = 7,
 }
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Kind> {
         use Kind::*;
-        [Header, Database, Schema, Table, Role, Comment, Garbage]
+        [Header, Database, Schema, Table, Role, Comment, Garbage, Sequence]
             .into_iter()
             .find(|kind| *kind as u8 == byte)
     }
@@ -126,6 +130,8 @@ pub enum Object {
     Comment(CommentTarget, String),
     /// A space to drop.
     Garbage(SpaceId),
+    /// A sequence.
+    Sequence(Arc<SequenceDescriptor>),
 }
 
 impl Object {
@@ -139,6 +145,7 @@ impl Object {
             Object::Role(r) => ObjectId::Plain(Kind::Role, r.oid),
             Object::Comment(target, _) => ObjectId::Comment(*target),
             Object::Garbage(space) => ObjectId::Plain(Kind::Garbage, space.0),
+            Object::Sequence(s) => ObjectId::Plain(Kind::Sequence, s.oid),
         }
     }
 
@@ -152,6 +159,7 @@ impl Object {
             Object::Role(v) => serde_json::to_vec(v),
             Object::Comment(_, text) => serde_json::to_vec(text),
             Object::Garbage(v) => serde_json::to_vec(v),
+            Object::Sequence(v) => serde_json::to_vec(v.as_ref()),
         };
         json.map(Bytes::from).map_err(|e| {
             Error::internal(format!("catalog object {:?} cannot be written", self.id()))
@@ -169,6 +177,7 @@ impl Object {
             ObjectId::Plain(Kind::Table, _) => Object::Table(Arc::new(read(id, value)?)),
             ObjectId::Plain(Kind::Role, _) => Object::Role(read(id, value)?),
             ObjectId::Plain(Kind::Garbage, _) => Object::Garbage(read(id, value)?),
+            ObjectId::Plain(Kind::Sequence, _) => Object::Sequence(Arc::new(read(id, value)?)),
             ObjectId::Plain(Kind::Comment, _) => {
                 return Err(Error::corrupted("a comment without its target in the catalog"));
             }
@@ -185,7 +194,7 @@ fn read<T: DeserializeOwned>(id: ObjectId, value: &[u8]) -> Result<T> {
 /// A name that must be unique.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name<'a> {
-    /// Tables and indexes of a schema (its OID) share one set of names.
+    /// Tables, indexes and sequences of a schema (its OID) share one set of names.
     Relation(u32, &'a str),
     /// A schema.
     Schema(&'a str),

@@ -13,11 +13,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::RwLock;
 
 use super::descriptor::{
-    CommentTarget, DatabaseDescriptor, PG_CATALOG, PUBLIC, RoleDescriptor, SchemaDescriptor, oids,
+    CommentTarget, DatabaseDescriptor, PG_CATALOG, PUBLIC, RoleDescriptor, SchemaDescriptor,
+    SequenceDescriptor, oids,
 };
 use super::object::{Kind, Object, ObjectId};
+use super::sequence::Sequences;
 use super::system;
 use crate::clock::Timestamp;
+use crate::kv::Estimate;
 use crate::types::descriptor::{IndexDescriptor, IndexState, SpaceId, TableDescriptor, TableId};
 
 /// How long a transaction may go on with a snapshot of rows older than an index that was made
@@ -31,6 +34,8 @@ pub enum Relation {
     Table(Arc<TableDescriptor>),
     /// An index: its table and its place there.
     Index(Arc<TableDescriptor>, IndexRef),
+    /// A sequence.
+    Sequence(Arc<SequenceDescriptor>),
 }
 
 /// Which index of a table.
@@ -75,6 +80,7 @@ pub struct CatalogSnapshot {
     database: Arc<DatabaseDescriptor>,
     schemas: Arc<BTreeMap<String, Arc<SchemaDescriptor>>>,
     tables: Arc<BTreeMap<u32, Arc<TableDescriptor>>>,
+    sequences: Arc<BTreeMap<u32, Arc<SequenceDescriptor>>>,
     /// Index OID → table OID.
     indexes: Arc<HashMap<u32, u32>>,
     /// Schema → relation name → OID.
@@ -82,12 +88,14 @@ pub struct CatalogSnapshot {
     roles: Arc<BTreeMap<String, Arc<RoleDescriptor>>>,
     comments: Arc<BTreeMap<CommentTarget, Arc<str>>>,
     garbage: Arc<BTreeMap<u32, SpaceId>>,
-    /// Estimated bytes of tables and indexes, shared by all snapshots: no part of the schema.
-    sizes: Arc<RwLock<HashMap<u32, i64>>>,
+    /// Estimated sizes of tables and indexes, shared by all snapshots: no part of the schema.
+    sizes: Arc<RwLock<HashMap<u32, Estimate>>>,
     /// When indexes were made on tables that were there, as far as transactions may be older.
     born: Arc<HashMap<u32, Timestamp>>,
     /// Where rows of system relations about the running process come from.
     providers: Arc<RwLock<HashMap<&'static str, system::Provider>>>,
+    /// Where sequences stand, shared by all snapshots; none before a store is there.
+    counters: Option<Arc<Sequences>>,
     changes: Vec<Change>,
 }
 
@@ -143,6 +151,7 @@ impl CatalogSnapshot {
             }),
             schemas: Arc::new(schemas),
             tables: Arc::default(),
+            sequences: Arc::default(),
             indexes: Arc::default(),
             names: Arc::default(),
             roles: Arc::default(),
@@ -151,8 +160,14 @@ impl CatalogSnapshot {
             sizes: Arc::default(),
             born: Arc::default(),
             providers: Arc::default(),
+            counters: None,
             changes: Vec::new(),
         }
+    }
+
+    pub(super) fn with_sequences(mut self, counters: Arc<Sequences>) -> CatalogSnapshot {
+        self.counters = Some(counters);
+        self
     }
 
     /// Which state this is: another version, another state.
@@ -185,7 +200,7 @@ impl CatalogSnapshot {
     ) -> Option<Arc<TableDescriptor>> {
         match self.relation(schema, name, path)? {
             Relation::Table(table) => Some(table),
-            Relation::Index(..) => None,
+            Relation::Index(..) | Relation::Sequence(_) => None,
         }
     }
 
@@ -215,6 +230,9 @@ impl CatalogSnapshot {
         if let Some(table) = self.table_by_id(TableId(oid)) {
             return Some(Relation::Table(table));
         }
+        if let Some(sequence) = self.sequences.get(&oid) {
+            return Some(Relation::Sequence(Arc::clone(sequence)));
+        }
         let table = self.tables.get(self.indexes.get(&oid)?)?;
         let (at, _) = visible_indexes(table).find(|(_, index)| index.oid == oid)?;
         Some(Relation::Index(Arc::clone(table), at))
@@ -234,7 +252,38 @@ impl CatalogSnapshot {
         self.tables.values()
     }
 
-    /// Whether a schema holds any relation.
+    /// All sequences, by OID.
+    pub fn sequences(&self) -> impl Iterator<Item = &Arc<SequenceDescriptor>> {
+        self.sequences.values()
+    }
+
+    /// Where sequences stand.
+    pub fn counters(&self) -> Option<&Arc<Sequences>> {
+        self.counters.as_ref()
+    }
+
+    /// The value that a sequence gave last in this process.
+    pub(super) fn last_value(&self, sequence: u32) -> Option<i64> {
+        self.counters.as_ref()?.last_given(self.sequences.get(&sequence)?)
+    }
+
+    /// A sequence by OID.
+    pub fn sequence(&self, oid: u32) -> Option<&Arc<SequenceDescriptor>> {
+        self.sequences.get(&oid)
+    }
+
+    /// The sequences that go with a table's columns.
+    pub fn owned_sequences(
+        &self,
+        table: TableId,
+    ) -> impl Iterator<Item = &Arc<SequenceDescriptor>> {
+        let owned = move |s: &&Arc<SequenceDescriptor>| {
+            s.owned_by.is_some_and(|owner| owner.table == table)
+        };
+        self.sequences.values().filter(owned)
+    }
+
+    /// A schema's tables.
     pub fn schema_tables(&self, schema: &str) -> impl Iterator<Item = &Arc<TableDescriptor>> {
         let schema = schema.to_owned();
         self.tables.values().filter(move |t| t.schema == schema)
@@ -275,8 +324,8 @@ impl CatalogSnapshot {
         self.garbage.values().copied()
     }
 
-    /// Estimated bytes of relations, by OID, as last refreshed.
-    pub(super) fn sizes(&self) -> &RwLock<HashMap<u32, i64>> {
+    /// Estimated rows and bytes of relations, by OID, as last refreshed.
+    pub(super) fn sizes(&self) -> &RwLock<HashMap<u32, Estimate>> {
         &self.sizes
     }
 
@@ -325,6 +374,7 @@ impl CatalogSnapshot {
         self.versions = Arc::clone(&before.versions);
         self.sizes = Arc::clone(&before.sizes);
         self.providers = Arc::clone(&before.providers);
+        self.counters.clone_from(&before.counters);
         self.version = self.versions.fetch_add(1, Ordering::Relaxed) + 1;
         self.published()
     }
@@ -384,6 +434,12 @@ impl CatalogSnapshot {
             Object::Comment(target, text) => {
                 Arc::make_mut(&mut self.comments).insert(target, text.into());
             }
+            Object::Sequence(s) => {
+                self.remove(ObjectId::Plain(Kind::Sequence, s.oid));
+                let names = Arc::make_mut(&mut self.names).entry(s.schema.clone()).or_default();
+                names.insert(s.name.clone(), s.oid);
+                Arc::make_mut(&mut self.sequences).insert(s.oid, s);
+            }
             Object::Garbage(space) => {
                 Arc::make_mut(&mut self.garbage).insert(space.0, space);
             }
@@ -403,6 +459,7 @@ impl CatalogSnapshot {
                 }
             }
             ObjectId::Plain(Kind::Table, oid) => self.remove_table(oid),
+            ObjectId::Plain(Kind::Sequence, oid) => self.remove_sequence(oid),
             ObjectId::Plain(Kind::Garbage, space) => {
                 Arc::make_mut(&mut self.garbage).remove(&space);
             }
@@ -423,6 +480,17 @@ impl CatalogSnapshot {
             indexes.insert(index.oid, table.id.0);
         }
         Arc::make_mut(&mut self.tables).insert(table.id.0, table);
+    }
+
+    fn remove_sequence(&mut self, oid: u32) {
+        if !self.sequences.contains_key(&oid) {
+            return;
+        }
+        let Some(sequence) = Arc::make_mut(&mut self.sequences).remove(&oid) else { return };
+        let names = Arc::make_mut(&mut self.names).entry(sequence.schema.clone()).or_default();
+        if names.get(&sequence.name) == Some(&oid) {
+            names.remove(&sequence.name);
+        }
     }
 
     fn remove_table(&mut self, oid: u32) {

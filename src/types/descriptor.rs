@@ -89,6 +89,9 @@ pub struct CheckDescriptor {
     pub name: String,
     /// The condition, as SQL text that the binder can read.
     pub expr: String,
+    /// The columns it uses.
+    #[serde(default)]
+    pub columns: Vec<ColumnId>,
 }
 
 /// How far an index has come.

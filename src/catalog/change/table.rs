@@ -12,8 +12,8 @@ use super::{SchemaChange, undefined_table};
 use crate::error::{Error, Result, SqlState};
 use crate::kv::LockMode;
 use crate::types::descriptor::{
-    CheckDescriptor, ColumnDescriptor, IndexDescriptor, IndexState, RelationKind, TableDescriptor,
-    TableId,
+    CheckDescriptor, ColumnDescriptor, ColumnId, IndexDescriptor, IndexState, RelationKind,
+    TableDescriptor, TableId,
 };
 
 /// A CHECK constraint to make.
@@ -23,8 +23,8 @@ pub struct NewCheck {
     pub name: Option<String>,
     /// The condition, as it is stored.
     pub expr: String,
-    /// The column that its made-up name mentions: the only one it uses.
-    pub column: Option<String>,
+    /// The columns it uses.
+    pub columns: Vec<ColumnId>,
 }
 
 /// A table to make.
@@ -117,11 +117,16 @@ impl SchemaChange<'_> {
             }
             Some(name) => name,
             None => {
-                let column = check.column.as_deref().unwrap_or_default();
+                // The name mentions the column if there is just one.
+                let column = match check.columns.as_slice() {
+                    [only] => table.column_by_id(*only).map_or("", |c| &c.name),
+                    _ => "",
+                };
                 names::choose(&table.name, column, "check", |name| taken.contains(name))
             }
         };
-        Ok(CheckDescriptor { oid: self.catalog.next_oid().await?, name, expr: check.expr })
+        let oid = self.catalog.next_oid().await?;
+        Ok(CheckDescriptor { oid, name, expr: check.expr, columns: check.columns })
     }
 
     /// DROP TABLE of a table locked by [`SchemaChange::lock_table`].

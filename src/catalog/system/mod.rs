@@ -1,21 +1,148 @@
-//! The system's own relations: `pg_catalog` and `information_schema`.
+//! The system's own relations: `pg_catalog` and `information_schema`, made from the snapshot.
+//!
+//! `relations.txt` lists them with the columns, types and OIDs that PostgreSQL 15 has; a relation
+//! that is not in it does not exist. Rows about types, functions, operators and casts come from
+//! the tables that the binder itself uses, rows about user objects from the [`CatalogSnapshot`],
+//! rows about the running process from [`Provider`]s. What Sluice has none of (triggers, policies,
+//! publications, …) is an empty relation.
+//!
+//! PostgreSQL's views are relations of their own here, not queries over the others.
 
-use std::sync::Arc;
+mod attributes;
+mod cells;
+mod information;
+mod objects;
+mod roles;
+#[cfg(test)]
+mod tests;
+mod types;
+mod views;
 
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use super::CatalogSnapshot;
 use crate::functions::EvalContext;
-use crate::types::Row;
-use crate::types::descriptor::TableDescriptor;
+use crate::types::descriptor::{
+    ColumnDescriptor, ColumnId, IndexDescriptor, IndexState, RelationKind, SpaceId,
+    TableDescriptor, TableId,
+};
+use crate::types::{BaseType, Row, SqlType, pg_type};
 
 /// Gives the rows of a system relation that is about the running process (`pg_stat_activity`,
 /// `pg_settings`, …), as seen by a session.
 pub type Provider = Arc<dyn Fn(&EvalContext) -> Vec<Row> + Send + Sync>;
 
+/// PostgreSQL's definitions: `schema.name oid kind column:type!,…`.
+const DEFINITIONS: &str = include_str!("relations.txt");
+
+/// What system relations are made from.
+pub(super) struct Source<'a> {
+    pub snapshot: &'a CatalogSnapshot,
+    pub eval: &'a EvalContext,
+}
+
+/// The rows of a system relation.
+pub fn rows(table: &TableDescriptor, snapshot: &CatalogSnapshot, eval: &EvalContext) -> Vec<Row> {
+    let provider = snapshot.providers().read().get(table.name.as_str()).cloned();
+    if let Some(provider) = provider {
+        return provider(eval);
+    }
+    let source = Source { snapshot, eval };
+    if table.schema == super::descriptor::INFORMATION_SCHEMA {
+        return information::rows(&table.name, &source);
+    }
+    objects::rows(&table.name, &source)
+        .or_else(|| types::rows(&table.name))
+        .or_else(|| roles::rows(&table.name, &source))
+        .or_else(|| views::rows(&table.name, &source))
+        .unwrap_or_default()
+}
+
 /// A system relation by name.
-pub fn table(_schema: &str, _name: &str) -> Option<Arc<TableDescriptor>> {
-    None
+pub fn table(schema: &str, name: &str) -> Option<Arc<TableDescriptor>> {
+    let definitions = definitions();
+    definitions.by_name.get(name).filter(|t| t.table.schema == schema).map(|r| r.table.clone())
 }
 
 /// A system relation by OID.
-pub fn table_by_oid(_oid: u32) -> Option<Arc<TableDescriptor>> {
-    None
+pub fn table_by_oid(oid: u32) -> Option<Arc<TableDescriptor>> {
+    let definitions = definitions();
+    definitions.by_oid.get(&oid).map(|r| r.table.clone())
+}
+
+/// A system relation, with PostgreSQL's `relkind`.
+#[derive(Clone)]
+pub(super) struct SystemRelation {
+    pub table: Arc<TableDescriptor>,
+    pub relkind: u8,
+}
+
+/// All system relations, as listed.
+pub(super) fn all() -> &'static [SystemRelation] {
+    &definitions().all
+}
+
+struct Definitions {
+    all: Vec<SystemRelation>,
+    by_name: HashMap<String, SystemRelation>,
+    by_oid: HashMap<u32, SystemRelation>,
+}
+
+fn definitions() -> &'static Definitions {
+    static DEFINED: OnceLock<Definitions> = OnceLock::new();
+    DEFINED.get_or_init(|| {
+        let all: Vec<SystemRelation> = DEFINITIONS.lines().filter_map(define).collect();
+        let by_name = all.iter().map(|r| (r.table.name.clone(), r.clone())).collect();
+        let by_oid = all.iter().map(|r| (r.table.id.0, r.clone())).collect();
+        Definitions { all, by_name, by_oid }
+    })
+}
+
+fn define(line: &str) -> Option<SystemRelation> {
+    let mut parts = line.split(' ');
+    let (schema, name) = parts.next()?.split_once('.')?;
+    let oid: u32 = parts.next()?.parse().ok()?;
+    let relkind = *parts.next()?.as_bytes().first()?;
+    let columns: Vec<ColumnDescriptor> = parts
+        .next()?
+        .split(',')
+        .zip(1..)
+        .filter_map(|(column, id)| define_column(column, id))
+        .collect();
+    let table = TableDescriptor {
+        id: TableId(oid),
+        schema: schema.to_owned(),
+        name: name.to_owned(),
+        kind: RelationKind::Virtual,
+        next_column: columns.len() as u16 + 1,
+        columns,
+        primary: IndexDescriptor {
+            oid: 0,
+            name: String::new(),
+            columns: Vec::new(),
+            unique: true,
+            constraint_oid: None,
+            space: SpaceId(0),
+            state: IndexState::Public,
+        },
+        hidden_key: true,
+        partition_columns: 0,
+        indexes: Vec::new(),
+        checks: Vec::new(),
+        columnar: false,
+        owner: String::new(),
+        version: 1,
+    };
+    Some(SystemRelation { table: Arc::new(table), relkind })
+}
+
+fn define_column(text: &str, id: u16) -> Option<ColumnDescriptor> {
+    let (name, ty) = text.split_once(':')?;
+    let not_null = ty.ends_with('!');
+    let ty = match ty.trim_end_matches('!') {
+        "anyarray" => SqlType::of(BaseType::AnyArray),
+        name => pg_type::by_typname(name)?,
+    };
+    Some(ColumnDescriptor { not_null, ..ColumnDescriptor::new(ColumnId(id), name, ty) })
 }

@@ -1,0 +1,271 @@
+//! Where sequences stand.
+//!
+//! A sequence's counter is no part of any transaction: values are taken in blocks by small commits
+//! of their own and given out from memory, so that `nextval` neither waits for other transactions
+//! nor comes back after a rollback. A crash loses at most the rest of a block, as PostgreSQL's
+//! write-ahead log of 32 values does. `ALTER SEQUENCE … RESTART` is transactional: it begins a new
+//! generation, whose counter is another key.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use super::counter::autonomous_txn;
+use super::descriptor::SequenceDescriptor;
+use super::object::COUNTER_SPACE;
+use crate::clock::Clock;
+use crate::error::{Error, Result, SqlState};
+use crate::kv::{Commit, CommitOutcome, Expect, Key, SharedStore, Version, Write};
+
+/// Values taken from the store at once, as PostgreSQL logs ahead.
+const BLOCK: i64 = 32;
+/// Attempts at a block against other gateways before giving up.
+const ATTEMPTS_MAX: usize = 64;
+
+/// Which counter: a sequence and its generation.
+type CounterId = (u32, u32);
+
+/// What the store holds of a sequence: every value up to `last` may have been given out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Position {
+    last: i64,
+    called: bool,
+}
+
+/// Values at hand.
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    /// The last value given out by this process.
+    last: i64,
+    /// How many more there are.
+    left: i64,
+}
+
+/// What one session remembers, for `currval` and `lastval`.
+#[derive(Default)]
+struct SessionValues {
+    last: Option<u32>,
+    values: HashMap<u32, i64>,
+}
+
+/// All sequences of a process.
+pub struct Sequences {
+    store: SharedStore,
+    clock: Arc<dyn Clock>,
+    blocks: Mutex<HashMap<CounterId, Block>>,
+    sessions: Mutex<HashMap<i32, SessionValues>>,
+    /// One block is taken at a time, so that sessions do not take several for one.
+    taking: tokio::sync::Mutex<()>,
+}
+
+impl Sequences {
+    pub(super) fn new(store: SharedStore, clock: Arc<dyn Clock>) -> Sequences {
+        Sequences {
+            store,
+            clock,
+            blocks: Mutex::default(),
+            sessions: Mutex::default(),
+            taking: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// `nextval`. 2200H at the end of a sequence that does not cycle.
+    pub async fn next(&self, sequence: &SequenceDescriptor, session: i32) -> Result<i64> {
+        let value = loop {
+            if let Some(value) = self.from_block(sequence) {
+                break value;
+            }
+            let _taking = self.taking.lock().await;
+            // Another session may have taken a block while this one waited.
+            if let Some(value) = self.from_block(sequence) {
+                break value;
+            }
+            self.take_block(sequence).await?;
+        };
+        let mut sessions = self.sessions.lock();
+        let remembered = sessions.entry(session).or_default();
+        remembered.last = Some(sequence.oid);
+        remembered.values.insert(sequence.oid, value);
+        Ok(value)
+    }
+
+    fn from_block(&self, sequence: &SequenceDescriptor) -> Option<i64> {
+        let mut blocks = self.blocks.lock();
+        let block = blocks.get_mut(&id(sequence)).filter(|block| block.left > 0)?;
+        block.left -= 1;
+        block.last += sequence.increment;
+        Some(block.last)
+    }
+
+    async fn take_block(&self, sequence: &SequenceDescriptor) -> Result<()> {
+        for _ in 0..ATTEMPTS_MAX {
+            let (position, expect) = self.read(sequence).await?;
+            let first = first_value(sequence, position)?;
+            let room = match sequence.increment > 0 {
+                true => {
+                    (i128::from(sequence.max) - i128::from(first)) / i128::from(sequence.increment)
+                }
+                false => {
+                    (i128::from(first) - i128::from(sequence.min)) / -i128::from(sequence.increment)
+                }
+            };
+            let more = i64::try_from(room).unwrap_or(i64::MAX).min(BLOCK.max(sequence.cache) - 1);
+            let last = first + more * sequence.increment;
+            if self.write(sequence, Position { last, called: true }, expect).await? {
+                // The first value given out is one step after `last`.
+                let before = first.wrapping_sub(sequence.increment);
+                self.blocks.lock().insert(id(sequence), Block { last: before, left: more + 1 });
+                return Ok(());
+            }
+        }
+        Err(Error::new(
+            SqlState::SERIALIZATION_FAILURE,
+            format!("could not advance sequence \"{}\" against other gateways", sequence.name),
+        ))
+    }
+
+    /// `setval`. 22003 outside the sequence's bounds.
+    pub async fn set(
+        &self,
+        sequence: &SequenceDescriptor,
+        value: i64,
+        called: bool,
+        session: i32,
+    ) -> Result<()> {
+        if !(sequence.min..=sequence.max).contains(&value) {
+            return Err(Error::new(
+                SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+                format!(
+                    "setval: value {value} is out of bounds for sequence \"{}\" ({}..{})",
+                    sequence.name, sequence.min, sequence.max
+                ),
+            ));
+        }
+        let _taking = self.taking.lock().await;
+        for _ in 0..ATTEMPTS_MAX {
+            let (_, expect) = self.read(sequence).await?;
+            if self.write(sequence, Position { last: value, called }, expect).await? {
+                self.blocks.lock().remove(&id(sequence));
+                if called {
+                    let mut sessions = self.sessions.lock();
+                    sessions.entry(session).or_default().values.insert(sequence.oid, value);
+                }
+                return Ok(());
+            }
+        }
+        Err(Error::new(
+            SqlState::SERIALIZATION_FAILURE,
+            format!("could not set sequence \"{}\" against other gateways", sequence.name),
+        ))
+    }
+
+    /// `currval`: the value that this session got last.
+    pub fn current(&self, sequence: u32, session: i32) -> Option<i64> {
+        self.sessions.lock().get(&session)?.values.get(&sequence).copied()
+    }
+
+    /// The sequence that `lastval` is about: the one this session called last.
+    pub fn last_called(&self, session: i32) -> Option<u32> {
+        self.sessions.lock().get(&session)?.last
+    }
+
+    /// A session ended: nothing of it is remembered.
+    pub fn end_session(&self, session: i32) {
+        self.sessions.lock().remove(&session);
+    }
+
+    /// `last_value` and `is_called`, as a SELECT from the sequence shows them.
+    pub async fn position(&self, sequence: &SequenceDescriptor) -> Result<(i64, bool)> {
+        if let Some(value) = self.last_given(sequence) {
+            return Ok((value, true));
+        }
+        let position = self.read(sequence).await?.0;
+        Ok(position.map_or((sequence.start_at, false), |p| (p.last, p.called)))
+    }
+
+    /// The last value that this process gave out.
+    pub fn last_given(&self, sequence: &SequenceDescriptor) -> Option<i64> {
+        self.blocks.lock().get(&id(sequence)).map(|block| block.last)
+    }
+
+    async fn read(&self, sequence: &SequenceDescriptor) -> Result<(Option<Position>, Expect)> {
+        let hold = self.store.snapshot().await?;
+        let version = self.store.get(&counter_key(sequence), hold.at).await?;
+        let Some(Version { ts, value: Some(value) }) = version else {
+            return Ok((None, Expect::Absent));
+        };
+        let position = serde_json::from_slice(&value).map_err(|e| {
+            Error::corrupted(format!("position of sequence {}: {e}", sequence.oid)).with_source(e)
+        })?;
+        Ok((Some(position), Expect::Unchanged(ts)))
+    }
+
+    /// Writes a position; false if another gateway was first.
+    async fn write(
+        &self,
+        sequence: &SequenceDescriptor,
+        position: Position,
+        expect: Expect,
+    ) -> Result<bool> {
+        let value = serde_json::to_vec(&position)
+            .map_err(|e| Error::internal("a sequence's position").with_source(e))?;
+        let write = Write {
+            key: counter_key(sequence),
+            value: Some(Bytes::from(value)),
+            expect,
+            tracked: false,
+        };
+        let commit = Commit {
+            txn: autonomous_txn(self.clock.as_ref()),
+            snapshot: self.store.snapshot().await?.at,
+            reads: Vec::new(),
+            ranges: Vec::new(),
+            writes: vec![write],
+        };
+        Ok(matches!(self.store.commit(commit).await?, CommitOutcome::Committed(_)))
+    }
+}
+
+fn id(sequence: &SequenceDescriptor) -> CounterId {
+    (sequence.oid, sequence.generation)
+}
+
+/// Where a sequence's position lies.
+pub(super) fn counter_key(sequence: &SequenceDescriptor) -> Key {
+    let mut tail = vec![b'q'];
+    tail.extend_from_slice(&sequence.oid.to_be_bytes());
+    tail.extend_from_slice(&sequence.generation.to_be_bytes());
+    Key::new(COUNTER_SPACE, &tail, tail.len())
+}
+
+/// The value after a position.
+fn first_value(sequence: &SequenceDescriptor, position: Option<Position>) -> Result<i64> {
+    let last = match position {
+        None => return Ok(sequence.start_at),
+        Some(Position { last, called: false }) => return Ok(last),
+        Some(Position { last, called: true }) => last,
+    };
+    let next = last.checked_add(sequence.increment);
+    let ascending = sequence.increment > 0;
+    match next.filter(|next| (sequence.min..=sequence.max).contains(next)) {
+        Some(next) => Ok(next),
+        None if sequence.cycle && ascending => Ok(sequence.min),
+        None if sequence.cycle => Ok(sequence.max),
+        None => {
+            let (which, bound) = match ascending {
+                true => ("maximum", sequence.max),
+                false => ("minimum", sequence.min),
+            };
+            Err(Error::new(
+                SqlState::SEQUENCE_GENERATOR_LIMIT_EXCEEDED,
+                format!(
+                    "nextval: reached {which} value of sequence \"{}\" ({bound})",
+                    sequence.name
+                ),
+            ))
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! Schemas, relations, indexes, constraints, sequences, comments and what depends on what.
+
+use super::super::descriptor::{SequenceDescriptor, oids};
+use super::super::snapshot::visible_indexes;
+use super::cells::*;
+use super::types::{collation_of, operator_class};
+use super::{Source, all, attributes};
+use crate::types::descriptor::{IndexDescriptor, TableDescriptor};
+use crate::types::{Datum, Row};
+
+/// `pg_am`: tables
+pub(super) const HEAP: u32 = 2;
+/// `pg_am`: indexes
+pub(super) const BTREE: u32 = 403;
+
+/// The rows of a relation of this module; none if it is not one.
+pub(super) fn rows(name: &str, source: &Source<'_>) -> Option<Vec<Row>> {
+    Some(match name {
+        "pg_namespace" => namespaces(source),
+        "pg_class" => classes(source),
+        "pg_attribute" => attributes::attributes(source),
+        "pg_attrdef" => attributes::defaults(source),
+        "pg_index" => indexes(source),
+        "pg_constraint" => constraints(source),
+        "pg_sequence" => source.snapshot.sequences().map(|s| sequence(s)).collect(),
+        "pg_description" => descriptions(source),
+        "pg_shdescription" => shared_descriptions(source),
+        "pg_depend" => dependencies(source),
+        _ => return None,
+    })
+}
+
+impl Source<'_> {
+    /// OID of a role; objects of roles that are gone belong to the first superuser.
+    pub(super) fn owner(&self, name: &str) -> u32 {
+        self.snapshot.role(name).map_or(oids::BOOTSTRAP_ROLE, |r| r.oid)
+    }
+
+    /// OID of a schema.
+    pub(super) fn schema(&self, name: &str) -> u32 {
+        self.snapshot.schema(name).map_or(0, |s| s.oid)
+    }
+}
+
+fn namespaces(source: &Source<'_>) -> Vec<Row> {
+    let schemas = source.snapshot.schemas();
+    schemas.map(|s| vec![oid(s.oid), text(&s.name), oid(source.owner(&s.owner)), NULL]).collect()
+}
+
+/// What sets one row of `pg_class` apart from the others.
+struct Class<'a> {
+    oid: u32,
+    name: &'a str,
+    schema: u32,
+    owner: u32,
+    access_method: u32,
+    file: u32,
+    rows: f32,
+    kind: u8,
+    columns: usize,
+    checks: usize,
+    has_index: bool,
+    options: Datum,
+}
+
+impl Class<'_> {
+    fn row(self) -> Row {
+        let replica_identity = match self.kind {
+            b'r' if self.oid >= oids::FIRST_USER => b'd',
+            _ => b'n',
+        };
+        vec![
+            oid(self.oid),
+            text(self.name),
+            oid(self.schema),
+            oid(0), // reltype: tables have no row type of their own
+            oid(0), // reloftype
+            oid(self.owner),
+            oid(self.access_method),
+            oid(self.file),
+            oid(0), // reltablespace
+            int4(0),
+            float4(self.rows),
+            int4(0), // relallvisible
+            oid(0),  // reltoastrelid
+            bool(self.has_index),
+            bool(false), // relisshared
+            char(b'p'),
+            char(self.kind),
+            int2(self.columns as i16),
+            int2(self.checks as i16),
+            bool(false), // relhasrules
+            bool(false), // relhastriggers
+            bool(false), // relhassubclass
+            bool(false), // relrowsecurity
+            bool(false), // relforcerowsecurity
+            bool(true),  // relispopulated
+            char(replica_identity),
+            bool(false), // relispartition
+            oid(0),      // relrewrite
+            oid(0),      // relfrozenxid
+            oid(0),      // relminmxid
+            NULL,        // relacl
+            self.options,
+            NULL, // relpartbound
+        ]
+    }
+}
+
+fn classes(source: &Source<'_>) -> Vec<Row> {
+    let mut rows: Vec<Row> = all().iter().map(|relation| system_class(source, relation)).collect();
+    let sizes = source.snapshot.sizes().read();
+    for table in source.snapshot.tables() {
+        let (schema, owner) = (source.schema(&table.schema), source.owner(&table.owner));
+        let estimate = |oid| sizes.get(&oid).map_or(-1.0, |size| size.rows as f32);
+        rows.push(
+            Class {
+                oid: table.id.0,
+                name: &table.name,
+                schema,
+                owner,
+                access_method: HEAP,
+                file: table.space().0,
+                rows: estimate(table.id.0),
+                kind: b'r',
+                columns: usize::from(table.next_column) - 1,
+                checks: table.checks.len(),
+                has_index: visible_indexes(table).next().is_some(),
+                options: table_options(table),
+            }
+            .row(),
+        );
+        for (_, index) in visible_indexes(table) {
+            rows.push(
+                Class {
+                    oid: index.oid,
+                    name: &index.name,
+                    schema,
+                    owner,
+                    access_method: BTREE,
+                    file: index.space.0,
+                    rows: estimate(index.oid).max(0.0),
+                    kind: b'i',
+                    columns: index.columns.len(),
+                    checks: 0,
+                    has_index: false,
+                    options: NULL,
+                }
+                .row(),
+            );
+        }
+    }
+    rows.extend(source.snapshot.sequences().map(|sequence| sequence_class(source, sequence)));
+    rows
+}
+
+/// `reloptions`: what WITH (…) said.
+fn table_options(table: &TableDescriptor) -> Datum {
+    let mut options = Vec::new();
+    if table.columnar {
+        options.push("columnar=on".to_owned());
+    }
+    if !table.hidden_key && table.partition_columns != 1 {
+        let key = table.primary.columns.iter().take(usize::from(table.partition_columns));
+        let names = key.filter_map(|c| table.column_by_id(c.column)).map(|c| c.name.as_str());
+        options.push(format!("partition_by={}", names.collect::<Vec<_>>().join(",")));
+    }
+    if options.is_empty() { NULL } else { text_array(options) }
+}
+
+fn system_class(source: &Source<'_>, relation: &super::SystemRelation) -> Row {
+    let table = &relation.table;
+    Class {
+        oid: table.id.0,
+        name: &table.name,
+        schema: source.schema(&table.schema),
+        owner: oids::BOOTSTRAP_ROLE,
+        access_method: if relation.relkind == b'r' { HEAP } else { 0 },
+        file: 0,
+        rows: -1.0,
+        kind: relation.relkind,
+        columns: table.columns.len(),
+        checks: 0,
+        has_index: false,
+        options: NULL,
+    }
+    .row()
+}
+
+fn sequence_class(source: &Source<'_>, sequence: &SequenceDescriptor) -> Row {
+    Class {
+        oid: sequence.oid,
+        name: &sequence.name,
+        schema: source.schema(&sequence.schema),
+        owner: source.owner(&sequence.owner),
+        access_method: 0,
+        file: sequence.oid,
+        rows: 1.0,
+        kind: b'S',
+        columns: 3,
+        checks: 0,
+        has_index: false,
+        options: NULL,
+    }
+    .row()
+}
+
+fn indexes(source: &Source<'_>) -> Vec<Row> {
+    let tables = source.snapshot.tables();
+    tables.flat_map(|t| visible_indexes(t).map(|(_, index)| index_row(t, index))).collect()
+}
+
+fn index_row(table: &TableDescriptor, index: &IndexDescriptor) -> Row {
+    let columns = index.columns.len() as i16;
+    let ty = |id| table.column_by_id(id).map(|c| c.ty);
+    let types = || index.columns.iter().filter_map(|c| ty(c.column));
+    let option = |desc, nulls_first| i16::from(desc) | i16::from(nulls_first) << 1;
+    vec![
+        oid(index.oid),
+        oid(table.id.0),
+        int2(columns),
+        int2(columns),
+        bool(index.unique),
+        bool(false), // indnullsnotdistinct
+        bool(index.oid == table.primary.oid),
+        bool(false), // indisexclusion
+        bool(true),  // indimmediate
+        bool(false), // indisclustered
+        bool(true),  // indisvalid
+        bool(false), // indcheckxmin
+        bool(true),  // indisready
+        bool(true),  // indislive
+        bool(false), // indisreplident
+        int2_vector(index.columns.iter().map(|c| c.column.0 as i16)),
+        oid_vector(types().map(collation_of)),
+        oid_vector(types().map(operator_class)),
+        int2_vector(index.columns.iter().map(|c| option(c.desc, c.nulls_first))),
+        NULL, // indexprs
+        NULL, // indpred
+    ]
+}
+
+fn constraints(source: &Source<'_>) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for table in source.snapshot.tables() {
+        let schema = source.schema(&table.schema);
+        for check in &table.checks {
+            let columns = check.columns.iter().map(|c| c.0 as i16).collect();
+            rows.push(constraint_row(
+                check.oid,
+                &check.name,
+                schema,
+                (b'c', table.id.0, 0),
+                columns,
+                text(&check.expr),
+            ));
+        }
+        for (_, index) in visible_indexes(table) {
+            let Some(constraint) = index.constraint_oid else { continue };
+            let kind = if index.oid == table.primary.oid { b'p' } else { b'u' };
+            let columns = index.columns.iter().map(|c| c.column.0 as i16).collect();
+            rows.push(constraint_row(
+                constraint,
+                &index.name,
+                schema,
+                (kind, table.id.0, index.oid),
+                columns,
+                NULL,
+            ));
+        }
+    }
+    rows
+}
+
+fn constraint_row(
+    constraint: u32,
+    name: &str,
+    schema: u32,
+    (kind, table, index): (u8, u32, u32),
+    columns: Vec<i16>,
+    binary: Datum,
+) -> Row {
+    let key = match columns.is_empty() {
+        true => NULL,
+        false => int2_array(columns.into_iter()),
+    };
+    vec![
+        oid(constraint),
+        text(name),
+        oid(schema),
+        char(kind),
+        bool(false), // condeferrable
+        bool(false), // condeferred
+        bool(true),  // convalidated
+        oid(table),
+        oid(0), // contypid
+        oid(index),
+        oid(0), // conparentid
+        oid(0), // confrelid
+        char(b' '),
+        char(b' '),
+        char(b' '),
+        bool(true), // conislocal
+        int4(0),
+        bool(kind != b'c'), // connoinherit
+        key,
+        NULL, // confkey
+        NULL, // conpfeqop
+        NULL, // conppeqop
+        NULL, // conffeqop
+        NULL, // confdelsetcols
+        NULL, // conexclop
+        binary,
+    ]
+}
+
+fn sequence(sequence: &SequenceDescriptor) -> Row {
+    vec![
+        oid(sequence.oid),
+        oid(sequence.ty.oid()),
+        int8(sequence.start),
+        int8(sequence.increment),
+        int8(sequence.max),
+        int8(sequence.min),
+        int8(sequence.cache),
+        bool(sequence.cycle),
+    ]
+}
+
+/// Whether comments on a catalog's objects are shared by all databases.
+fn is_shared(class: u32) -> bool {
+    class == oids::CLASS_ROLE || class == oids::CLASS_DATABASE
+}
+
+fn descriptions(source: &Source<'_>) -> Vec<Row> {
+    let comments = source.snapshot.comments().filter(|(target, _)| !is_shared(target.class));
+    comments
+        .map(|(target, comment)| {
+            vec![oid(target.oid), oid(target.class), int4(target.sub_id), text(comment)]
+        })
+        .collect()
+}
+
+fn shared_descriptions(source: &Source<'_>) -> Vec<Row> {
+    let comments = source.snapshot.comments().filter(|(target, _)| is_shared(target.class));
+    comments
+        .map(|(target, comment)| vec![oid(target.oid), oid(target.class), text(comment)])
+        .collect()
+}
+
+/// OID of `pg_attrdef`.
+const CLASS_DEFAULT: u32 = 2604;
+
+fn dependencies(source: &Source<'_>) -> Vec<Row> {
+    let row = |(class, object): (u32, u32), (of, referenced, column): (u32, u32, i32), kind: u8| {
+        vec![oid(class), oid(object), int4(0), oid(of), oid(referenced), int4(column), char(kind)]
+    };
+    let relation = oids::CLASS_RELATION;
+    let mut rows = Vec::new();
+    for table in source.snapshot.tables() {
+        let id = table.id.0;
+        let schema = source.schema(&table.schema);
+        rows.push(row((relation, id), (oids::CLASS_SCHEMA, schema, 0), b'n'));
+        for (_, index) in visible_indexes(table) {
+            match index.constraint_oid {
+                Some(constraint) => {
+                    let constraint = (oids::CLASS_CONSTRAINT, constraint);
+                    rows.push(row((relation, index.oid), (constraint.0, constraint.1, 0), b'i'));
+                    for column in &index.columns {
+                        let column = i32::from(column.column.0);
+                        rows.push(row(constraint, (relation, id, column), b'a'));
+                    }
+                }
+                None => {
+                    for column in &index.columns {
+                        let column = i32::from(column.column.0);
+                        rows.push(row((relation, index.oid), (relation, id, column), b'a'));
+                    }
+                }
+            }
+        }
+        for check in &table.checks {
+            for column in &check.columns {
+                let constraint = (oids::CLASS_CONSTRAINT, check.oid);
+                rows.push(row(constraint, (relation, id, i32::from(column.0)), b'a'));
+            }
+        }
+        for column in table.columns.iter().filter(|c| attributes::has_default(c)) {
+            let default = (CLASS_DEFAULT, attributes::default_oid(table, column));
+            rows.push(row(default, (relation, id, i32::from(column.id.0)), b'a'));
+        }
+    }
+    for sequence in source.snapshot.sequences() {
+        let schema = source.schema(&sequence.schema);
+        rows.push(row((relation, sequence.oid), (oids::CLASS_SCHEMA, schema, 0), b'n'));
+        if let Some(owner) = sequence.owned_by {
+            let kind = if owner.identity { b'i' } else { b'a' };
+            let column = (relation, owner.table.0, i32::from(owner.column.0));
+            rows.push(row((relation, sequence.oid), column, kind));
+        }
+    }
+    rows
+}
