@@ -75,12 +75,16 @@ impl Numeric {
         if self.is_nan() || n.is_nan() {
             return Ok(Numeric::NAN);
         }
-        if self.sign() < 0 || n.sign() < 0 {
+        // Finite arguments are looked at in turn.
+        if self.is_finite() && n.is_finite() {
+            self.check_logarithm()?;
+        } else if self.sign() < 0 || n.sign() < 0 {
             return Err(log_error("a negative number"));
         }
-        if self.sign() == 0 || n.sign() == 0 {
+        if self.sign() == 0 {
             return Err(log_error("zero"));
         }
+        n.check_logarithm()?;
         match (self.is_infinite(), n.is_infinite()) {
             (true, true) => return Ok(Numeric::NAN),
             (true, false) => return Ok(Numeric::ZERO),
@@ -181,9 +185,9 @@ fn sqrt(v: &Var, rscale: i32) -> Var {
     if v.is_zero() {
         return Var::zero(rscale.max(0));
     }
-    // A float of the two first digits starts it with about 15 digits right.
+    // A float of the first digits starts it with about 15 decimal digits right.
     let even = v.weight - v.weight.rem_euclid(2);
-    let lead = (0..4).fold(0f64, |f, i| f * 1e4 + f64::from(v.at(even + 1 - i))) / 1e8;
+    let lead = (0..6).fold(0f64, |f, i| f * 1e4 + f64::from(v.at(even + 1 - i))) / 1e16;
     let text = format!("{:.17e}", lead.sqrt());
     let mut x = match Numeric::parse(&text) {
         Ok(n) => n.to_var(),
@@ -319,7 +323,7 @@ fn power(base: &Var, exponent: &Var) -> Result<Var> {
     if exponent.is_integral()
         && let Some(n) = exponent.to_scaled(0).and_then(|n| i32::try_from(n).ok())
     {
-        return power_int(base, n, exponent.dscale);
+        return power_int(base, n);
     }
     if base.is_zero() {
         return Ok(Var::zero(SIGNIFICANT_MIN));
@@ -359,16 +363,9 @@ fn estimate_power_weight(base: &Var, n: i32) -> f64 {
     f64::from(n) * (digits.log10() + f64::from(weight))
 }
 
-fn power_int(base: &Var, n: i32, exponent_dscale: i32) -> Result<Var> {
-    let estimate = estimate_power_weight(base, n);
-    if estimate > f64::from((WEIGHT_MAX + 1) * GROUP) {
-        return Err(overflow());
-    }
-    if estimate + 1.0 < -f64::from(RESULT_SCALE_MAX) {
-        return Ok(Var::zero(RESULT_SCALE_MAX));
-    }
-    let rscale = (SIGNIFICANT_MIN - estimate as i32).max(base.dscale).max(exponent_dscale);
-    let rscale = rscale.clamp(0, RESULT_SCALE_MAX);
+/// base^n to 16 decimals at least: whole exponents show no significant digits, but decimals.
+fn power_int(base: &Var, n: i32) -> Result<Var> {
+    let rscale = SIGNIFICANT_MIN.max(base.dscale).min(RESULT_SCALE_MAX);
     match n {
         0 => return Ok(Var::one().rounded(rscale)),
         1 => return Ok(base.clone().rounded(rscale)),
@@ -378,6 +375,13 @@ fn power_int(base: &Var, n: i32, exponent_dscale: i32) -> Result<Var> {
     }
     if base.is_zero() {
         return if n < 0 { Err(division_by_zero()) } else { Ok(Var::zero(rscale)) };
+    }
+    let estimate = estimate_power_weight(base, n);
+    if estimate > f64::from((WEIGHT_MAX + 1) * GROUP) {
+        return Err(overflow());
+    }
+    if estimate + 1.0 < -f64::from(rscale) {
+        return Ok(Var::zero(rscale));
     }
     let digits = 1 + rscale + estimate as i32 + f64::from(n).abs().ln() as i32 + GUARD;
     let mut square = base.clone();
