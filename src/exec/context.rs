@@ -8,12 +8,14 @@ use tokio_util::sync::CancellationToken;
 use super::cte::Cte;
 use super::dml::WriteState;
 use super::memory::Memory;
+use super::profile::StoreFigures;
 use super::subquery::Results;
 use crate::catalog::CatalogSnapshot;
 use crate::error::{Error, Result, SqlState};
 use crate::functions::EvalContext;
 use crate::kv::LockWait;
 use crate::plan::Plan;
+use crate::plan::explain::NodeFigures;
 use crate::plan::scalar::{Env, Scalar, Scalars, Stop};
 use crate::txn::Txn;
 use crate::types::descriptor::TableDescriptor;
@@ -60,6 +62,10 @@ pub struct State {
     pub writes: WriteState,
     /// The statement's memory.
     pub memory: Arc<Memory>,
+    /// What was asked of the store.
+    pub store: StoreFigures,
+    /// Figures of the nodes by their id, where EXPLAIN ANALYZE asked for them.
+    pub profile: Option<Vec<NodeFigures>>,
     row_ids: u32,
 }
 
@@ -72,6 +78,8 @@ impl Default for State {
             ctes: HashMap::new(),
             writes: WriteState::default(),
             memory: Memory::new(WORK_BYTES_MAX),
+            store: StoreFigures::default(),
+            profile: None,
             row_ids: 0,
         }
     }

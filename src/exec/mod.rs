@@ -22,6 +22,7 @@ mod key;
 mod limit;
 mod memory;
 mod node;
+mod profile;
 mod scan;
 mod setop;
 mod simple;
@@ -36,11 +37,13 @@ use std::sync::Arc;
 
 pub use context::{ExecContext, State, VirtualTables, WORK_BYTES_MAX};
 pub use node::RowBatch;
+pub use profile::StoreFigures;
 
 use self::node::{Node, build};
 use crate::error::Result;
 use crate::kv::{Key, LockMode};
 use crate::plan::Plan;
+use crate::plan::explain::NodeFigures;
 use crate::types::descriptor::{RelationKind, TableDescriptor};
 
 /// Rows in a batch, at most.
@@ -57,7 +60,18 @@ pub struct Execution {
 impl Execution {
     /// A run of `plan` that has not begun.
     pub fn new(plan: Arc<Plan>) -> Execution {
+        let state = State::new(Arc::clone(&plan));
+        Execution::with_state(plan, state)
+    }
+
+    /// A run that keeps figures of every node, for EXPLAIN ANALYZE.
+    pub fn profiled(plan: Arc<Plan>) -> Execution {
         let mut state = State::new(Arc::clone(&plan));
+        state.profile = Some(Vec::new());
+        Execution::with_state(plan, state)
+    }
+
+    fn with_state(plan: Arc<Plan>, mut state: State) -> Execution {
         let root = build(&plan.root, &mut state);
         Execution { plan, root: Some(root), state, started: false }
     }
@@ -105,6 +119,16 @@ impl Execution {
                 other => return Ok(other),
             }
         }
+    }
+
+    /// Figures of the nodes so far, by their id; empty unless the run is a profiled one.
+    pub fn figures(&self) -> &[NodeFigures] {
+        self.state.profile.as_deref().unwrap_or_default()
+    }
+
+    /// What the statement asked of the store so far.
+    pub fn store_figures(&self) -> StoreFigures {
+        self.state.store
     }
 
     /// Rows written so far: the number in the command tag of INSERT, UPDATE and DELETE.

@@ -14,6 +14,7 @@ use super::dml::nodes::{DeleteNode, InsertNode, LockRowsNode, UpdateNode};
 use super::function::FunctionNode;
 use super::join::{ApplyNode, HashNode, LookupNode, NestedNode};
 use super::limit::LimitNode;
+use super::profile::Profiled;
 use super::scan::{ScanNode, VirtualNode};
 use super::setop::SetOpNode;
 use super::simple::{FilterNode, ProjectNode, ValuesNode};
@@ -35,6 +36,14 @@ pub trait Node: Send {
 
 /// The nodes of a plan.
 pub fn build(plan: &PlanNode, state: &mut State) -> Box<dyn Node> {
+    let node = build_op(plan, state);
+    if state.profile.is_some() {
+        return Box::new(Profiled::new(plan.id, node, state));
+    }
+    node
+}
+
+fn build_op(plan: &PlanNode, state: &mut State) -> Box<dyn Node> {
     match &plan.op {
         Op::Values(p) => Box::new(ValuesNode::new(p.clone())),
         Op::Scan(p) => Box::new(ScanNode::new(p.clone())),

@@ -58,3 +58,9 @@ pub fn plan(mut statement: Statement, settings: &PlanSettings<'_>) -> Result<Pla
     let recheck = rewrite::rewrite(&mut statement, settings)?;
     physical::plan(&statement, &recheck, settings)
 }
+
+/// Plans a query as it was written, without rewrites: what rewritten plans are compared with.
+#[cfg(test)]
+pub(crate) fn plan_as_written(statement: &Statement, settings: &PlanSettings<'_>) -> Result<Plan> {
+    physical::plan(statement, &[], settings)
+}

@@ -54,6 +54,7 @@ pub async fn insert(
     let locked = if keys.is_empty() {
         Vec::new()
     } else {
+        ctx.state.store.locks += keys.len() as u64;
         ctx.txn.lock_newest(&keys, LockMode::Update, wait).await?
     };
     let mut locks = locked.into_iter();

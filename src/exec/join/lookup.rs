@@ -8,7 +8,7 @@ use super::join_row;
 use crate::error::Result;
 use crate::exec::context::{ExecContext, State};
 use crate::exec::node::{Node, Ready, RowBatch, build};
-use crate::exec::scan;
+use crate::exec::{profile, scan};
 use crate::plan::node::LookupPlan;
 
 /// See [`LookupPlan`].
@@ -38,6 +38,10 @@ impl Node for LookupNode {
             for left in batch {
                 ctx.check_cancel()?;
                 let rows = scan::fetch(ctx, &plan.right, &left).await?;
+                profile::add(&mut ctx.state, plan.right_id, |f| {
+                    f.loops += 1;
+                    f.rows += rows.len() as u64;
+                });
                 let candidates = rows.iter().enumerate();
                 let width = plan.right_width;
                 join_row(ctx, plan.kind, &plan.on, &left, candidates, width, &mut out, |_| {})

@@ -147,6 +147,8 @@ impl Reader {
         let rows_max = if self.plan.filter.is_empty() { max } else { max.max(64) };
         let limit = PageLimit { rows_max, bytes_max: PAGE_BYTES_MAX };
         let page = ctx.txn.scan(&range, self.plan.reverse, limit, from).await?;
+        ctx.state.store.requests += 1;
+        ctx.state.store.scanned += page.entries.len() as u64;
         if page.next.is_some() {
             self.open = Some((range, page.next));
         }
@@ -191,6 +193,11 @@ impl Reader {
 
 /// The live ones of some keys, in their order.
 async fn get(ctx: &mut ExecContext<'_>, keys: Vec<Key>) -> Result<Vec<(Key, Bytes)>> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    ctx.state.store.requests += 1;
+    ctx.state.store.gets += keys.len() as u64;
     if let [key] = keys.as_slice() {
         let found = ctx.txn.get(key).await?;
         return Ok(found.map(|v| (key.clone(), v.value)).into_iter().collect());

@@ -12,7 +12,7 @@ use crate::exec::{ExecContext, Execution, State, VirtualTables};
 use crate::functions::EvalContext;
 use crate::kv::memory::MemoryStore;
 use crate::plan::tests::build::{Sizes, context};
-use crate::plan::{PlanSettings, ReadEngines, plan};
+use crate::plan::{Plan, PlanSettings, ReadEngines, plan, plan_as_written};
 use crate::sql::bound::Statement;
 use crate::txn::{Isolation, Txn, TxnManager, TxnOptions};
 use crate::types::descriptor::TableDescriptor;
@@ -21,7 +21,7 @@ use crate::types::{Datum, Row};
 /// A database without a front end.
 pub struct Db {
     manager: TxnManager,
-    eval: EvalContext,
+    pub eval: EvalContext,
     catalog: Arc<CatalogSnapshot>,
 }
 
@@ -83,7 +83,25 @@ impl Db {
             engines: ReadEngines::default(),
             labels: false,
         };
-        let plan = Arc::new(plan(statement, &settings)?);
+        let plan = plan(statement, &settings)?;
+        self.execute(txn, plan, params).await
+    }
+
+    /// Runs a query planned as it was written.
+    pub async fn run_as_written(&self, statement: &Statement) -> Result<Vec<Row>> {
+        let settings = PlanSettings {
+            eval: &self.eval,
+            statistics: &Sizes,
+            ordered: true,
+            engines: ReadEngines::default(),
+            labels: false,
+        };
+        let plan = plan_as_written(statement, &settings)?;
+        self.execute(&mut self.begin(), plan, &[]).await
+    }
+
+    async fn execute(&self, txn: &mut Txn, plan: Plan, params: &[Datum]) -> Result<Vec<Row>> {
+        let plan = Arc::new(plan);
         txn.begin_statement().await?;
         let mut execution = Execution::new(plan);
         let mut ctx = ExecContext {

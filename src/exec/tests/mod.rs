@@ -1,6 +1,7 @@
 //! Statements run on the store in memory.
 
 mod harness;
+mod queries;
 
 use self::harness::Db;
 use crate::error::Result;
