@@ -17,8 +17,9 @@ enum Fault {
     Range,
 }
 
-/// Sign and digits with blanks around.
-fn parse(text: &str) -> Result<i64, Fault> {
+/// Sign and digits with blanks around, of a number not below `min` and not above `-1 - min`. Out
+/// of range is noticed before what is wrong behind it.
+fn parse(text: &str, min: i64) -> Result<i64, Fault> {
     let bytes = trim_space(text).as_bytes();
     let (negative, digits) = match bytes {
         [b'-', rest @ ..] => (true, rest),
@@ -30,23 +31,23 @@ fn parse(text: &str) -> Result<i64, Fault> {
     }
     let mut value: i64 = 0;
     // Counted downwards: the negative side has one more.
-    for (i, &b) in digits.iter().enumerate() {
+    for &b in digits {
         let digit = b.wrapping_sub(b'0');
         if digit > 9 {
             return Err(Fault::Syntax);
         }
         let next = value.checked_mul(10).and_then(|v| v.checked_sub(i64::from(digit)));
-        value = match next {
-            Some(next) => next,
-            None if digits[i..].iter().all(u8::is_ascii_digit) => return Err(Fault::Range),
-            None => return Err(Fault::Syntax),
-        };
+        value = next.filter(|v| *v >= min).ok_or(Fault::Range)?;
     }
-    if negative { Ok(value) } else { value.checked_neg().ok_or(Fault::Range) }
+    match negative {
+        true => Ok(value),
+        false if value == min => Err(Fault::Range),
+        false => Ok(-value),
+    }
 }
 
-fn parse_as<T: TryFrom<i64>>(text: &str, type_name: &str) -> Result<T> {
-    match parse(text) {
+fn parse_as<T: TryFrom<i64>>(text: &str, type_name: &str, min: i64) -> Result<T> {
+    match parse(text, min) {
         Ok(value) => T::try_from(value).map_err(|_| out_of_range(type_name, text)),
         Err(Fault::Syntax) => Err(invalid_syntax(type_name, text)),
         Err(Fault::Range) => Err(out_of_range(type_name, text)),
@@ -55,22 +56,22 @@ fn parse_as<T: TryFrom<i64>>(text: &str, type_name: &str) -> Result<T> {
 
 /// Reads a smallint.
 pub fn parse_i16(text: &str) -> Result<i16> {
-    parse_as(text, "smallint")
+    parse_as(text, "smallint", i64::from(i16::MIN))
 }
 
 /// Reads an integer.
 pub fn parse_i32(text: &str) -> Result<i32> {
-    parse_as(text, "integer")
+    parse_as(text, "integer", i64::from(i32::MIN))
 }
 
 /// Reads a bigint.
 pub fn parse_i64(text: &str) -> Result<i64> {
-    parse_as(text, "bigint")
+    parse_as(text, "bigint", i64::MIN)
 }
 
 /// Reads an OID; as in C, negative numbers wrap.
 pub(super) fn parse_oid(text: &str) -> Result<u32> {
-    match parse(text) {
+    match parse(text, i64::MIN) {
         Ok(value) => u32::try_from(value)
             .or_else(|_| i32::try_from(value).map(|v| v as u32))
             .map_err(|_| out_of_range("oid", text)),

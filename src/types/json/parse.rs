@@ -36,6 +36,8 @@ enum Token {
     True,
     False,
     Null,
+    /// No token at all.
+    Invalid,
     End,
 }
 
@@ -57,7 +59,7 @@ impl<'a> Parser<'a> {
             text,
             bytes: text.as_bytes(),
             build,
-            token: Token::End,
+            token: Token::Invalid,
             start: 0,
             end: 0,
             string: String::new(),
@@ -193,7 +195,10 @@ impl<'a> Parser<'a> {
             "true" => Token::True,
             "false" => Token::False,
             "null" => Token::Null,
-            _ => return Err(self.invalid_token()),
+            _ => {
+                self.token = Token::Invalid;
+                return Err(self.invalid_token());
+            }
         };
         Ok(())
     }
