@@ -37,10 +37,10 @@ impl Session {
                 self.check_read_write("EXPLAIN")?;
             }
             let begun = self.database.clock.monotonic();
-            let mut running = Running::new(plan.clone(), schema.clone());
+            let mut running = Running::profiled(plan.clone(), schema.clone());
             while self.next_batch(&mut running, parameters, BATCH_ROWS).await?.is_some() {}
             let took = self.database.clock.monotonic() - begun;
-            lines = explain(plan, &shown, &[]);
+            lines = explain(plan, &shown, running.figures());
             if options.summary.unwrap_or(true) {
                 lines.push(format!("Execution Time: {:.3} ms", took.as_secs_f64() * 1000.0));
             }

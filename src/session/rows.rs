@@ -11,6 +11,7 @@ use super::transaction::Block;
 use crate::catalog::CatalogSnapshot;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution, RowBatch, State, VirtualTables};
+use crate::plan::explain::NodeFigures;
 use crate::plan::{Plan, StatementKind};
 use crate::txn::{Isolation, Statement};
 use crate::types::descriptor::TableDescriptor;
@@ -38,6 +39,16 @@ impl Running {
     /// A run of `plan` that has not begun.
     pub fn new(plan: Arc<Plan>, schema: Arc<CatalogSnapshot>) -> Running {
         Running { execution: Execution::new(plan), statement: None, schema }
+    }
+
+    /// A run that keeps figures of every node.
+    pub fn profiled(plan: Arc<Plan>, schema: Arc<CatalogSnapshot>) -> Running {
+        Running { execution: Execution::profiled(plan), statement: None, schema }
+    }
+
+    /// The figures so far.
+    pub fn figures(&self) -> &[NodeFigures] {
+        self.execution.figures()
     }
 
     fn plan(&self) -> &Arc<Plan> {
