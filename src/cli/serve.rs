@@ -14,7 +14,7 @@ use crate::catalog::{Catalog, Initial};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Result, SqlState};
 use crate::kv::SharedStore;
-use crate::kv::memory::MemoryStore;
+use crate::kv::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::session::Database;
 use crate::telemetry;
 use crate::wire::auth::{Method, verifier};
@@ -108,7 +108,7 @@ fn open_store(data: &Path, clock: &Arc<dyn Clock>) -> Result<SharedStore> {
         Error::new(SqlState::IO_ERROR, message)
             .with_hint("Give --data a folder that this user may write to.")
     })?;
-    Ok(MemoryStore::new(clock.clone()))
+    EmbeddedStore::open(EmbeddedOptions::new(data), clock.clone())
 }
 
 fn gate(database: Arc<Database>, args: &StartArgs, clock: &dyn Clock) -> Gate {

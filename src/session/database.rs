@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::plans::PlanCache;
 use super::registry::Registry;
 use super::settings::Settings;
+use super::system;
 use crate::catalog::{Catalog, CatalogSnapshot};
 use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
@@ -48,14 +49,16 @@ impl Database {
             ("max_connections", connections_max.to_string()),
         ];
         overrides.extend(settings.iter().cloned());
-        Ok(Arc::new(Database {
+        let database = Arc::new(Database {
             registry: Arc::new(Registry::new(clock.clone(), connections_max)),
             transactions: TxnManager::new(store, clock.clone()),
             plans: PlanCache::default(),
             settings: Settings::server(&overrides),
             catalog,
             clock,
-        }))
+        });
+        system::provide(&database);
+        Ok(database)
     }
 
     /// The SCRAM verifier of a role that may log in.

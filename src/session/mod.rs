@@ -21,6 +21,7 @@ mod database;
 mod environment;
 mod explain;
 mod extended;
+mod named;
 mod plans;
 pub mod registry;
 mod rows;
@@ -28,7 +29,9 @@ mod run;
 pub mod settings;
 mod simple;
 mod statement;
+mod system;
 mod transaction;
+mod transfer;
 pub mod utf8;
 mod utility;
 

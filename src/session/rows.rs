@@ -7,15 +7,15 @@ use super::Session;
 use super::client::Client;
 use super::extended::{Portal, PortalState};
 use super::statement::Prepared;
+use super::system::SystemTables;
 use super::transaction::Block;
 use crate::catalog::CatalogSnapshot;
 use crate::error::{Error, Result, SqlState};
-use crate::exec::{ExecContext, Execution, RowBatch, State, VirtualTables};
+use crate::exec::{ExecContext, Execution, RowBatch, State};
 use crate::plan::explain::NodeFigures;
 use crate::plan::{Plan, StatementKind};
 use crate::txn::{Isolation, Statement};
-use crate::types::descriptor::TableDescriptor;
-use crate::types::{Datum, Row};
+use crate::types::Datum;
 
 /// Times that a statement is run again after a conflict, before the client is told.
 const RETRIES_MAX: usize = 20;
@@ -53,15 +53,6 @@ impl Running {
 
     fn plan(&self) -> &Arc<Plan> {
         self.execution.plan()
-    }
-}
-
-/// Rows of catalog relations.
-struct SystemTables;
-
-impl VirtualTables for SystemTables {
-    fn rows(&self, table: &TableDescriptor) -> Result<Vec<Row>> {
-        Err(Error::unsupported(format!("reading {}.{}", table.schema, table.name)))
     }
 }
 
@@ -221,7 +212,7 @@ impl Session {
                 eval: &eval,
                 params: parameters,
                 catalog: schema,
-                virtuals: &SystemTables,
+                virtuals: &SystemTables { schema, eval: &eval },
                 cancel: &token,
                 state: State::default(),
             };

@@ -7,6 +7,7 @@ use super::client::Client;
 use super::extended::{Portal, PortalState};
 use super::statement::Body;
 use crate::error::{Error, Result, SqlState};
+use crate::sql::StatementKind;
 use crate::types::Row;
 
 /// What a statement that is no query came to.
@@ -53,7 +54,14 @@ impl Session {
         portal: &mut Portal,
         rows_max: usize,
     ) -> Result<()> {
-        let prepared = self.revalidate(&portal.prepared)?;
+        let mut prepared = self.revalidate(&portal.prepared)?;
+        if let Some(parsed) = prepared.parsed.clone()
+            && let StatementKind::Execute(name, arguments) = &parsed.kind
+        {
+            let (named, parameters) = self.execute_named(&parsed, name, arguments).await?;
+            prepared = self.revalidate(&named)?;
+            portal.parameters = parameters;
+        }
         match &prepared.body {
             Body::Empty => {
                 client.empty_query();

@@ -7,18 +7,20 @@ use super::settings::Source;
 use super::settings::table::table;
 use super::transaction::isolation_name;
 use crate::error::{Error, Result, SqlState};
+use crate::sql::ast::QualifiedName;
+use crate::sql::bind::Binder;
 use crate::sql::statement::{Discard, TransactionModes};
 use crate::sql::{ParsedStatement, StatementKind};
 use crate::types::{Datum, Row, SqlType};
 
 /// Parameters that `SHOW ALL` and `pg_settings` leave out.
-const UNLISTED: [&str; 3] = ["is_superuser", "role", "session_authorization"];
+pub(super) const UNLISTED: [&str; 3] = ["is_superuser", "role", "session_authorization"];
 
 impl Session {
     /// Runs a statement that is not a query.
     pub(super) async fn utility(
         &mut self,
-        _client: &mut impl Client,
+        client: &mut impl Client,
         parsed: &ParsedStatement,
     ) -> Result<Outcome> {
         match &parsed.kind {
@@ -55,9 +57,42 @@ impl Session {
             StatementKind::Show(name) => self.show(name.as_deref()),
             StatementKind::Deallocate(name) => self.deallocate(name.as_deref()),
             StatementKind::Discard(what) => self.discard(*what),
+            StatementKind::Prepare(name, types, kind) => {
+                self.prepare_named(parsed, name, types, kind)?;
+                Ok(Outcome::tag("PREPARE"))
+            }
+            StatementKind::Copy(copy) => self.copy(client, parsed, copy).await,
+            StatementKind::Vacuum(tables, _) => {
+                if self.in_block() {
+                    return Err(Error::new(
+                        SqlState::ACTIVE_SQL_TRANSACTION,
+                        "VACUUM cannot run inside a transaction block",
+                    ));
+                }
+                self.analyze(parsed, tables).await?;
+                Ok(Outcome::tag("VACUUM"))
+            }
+            StatementKind::Analyze(tables) => {
+                self.analyze(parsed, tables).await?;
+                Ok(Outcome::tag("ANALYZE"))
+            }
+            // Every commit is durable before it is acknowledged: there is nothing to flush.
+            StatementKind::Checkpoint => Ok(Outcome::tag("CHECKPOINT")),
+            StatementKind::LockTable(..) => Err(Error::unsupported("LOCK TABLE")),
             StatementKind::Unsupported(what) => Err(Error::unsupported(what)),
             _ => Err(Error::unsupported("this statement")),
         }
+    }
+
+    /// ANALYZE, and what is left of VACUUM: old versions are collected all the time.
+    async fn analyze(&mut self, parsed: &ParsedStatement, tables: &[QualifiedName]) -> Result<()> {
+        let schema = self.schema();
+        let eval = self.eval_context(&schema);
+        for name in tables {
+            Binder::new(schema.as_ref(), &eval, parsed.text.clone(), Vec::new())
+                .find_table(name)?;
+        }
+        self.database.catalog.refresh_sizes().await
     }
 
     /// Nesting level for settings: that of the open transaction.

@@ -132,7 +132,7 @@ fn canonical_real(setting: &Setting, input: &str, min: f64, max: f64) -> Result<
 }
 
 /// A bound as C's `%g` prints it.
-fn bound(value: f64) -> String {
+pub fn bound(value: f64) -> String {
     if value == f64::MAX { "1.79769e+308".to_owned() } else { value.to_string() }
 }
 

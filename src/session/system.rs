@@ -1,0 +1,131 @@
+//! Catalog relations about sessions: `pg_stat_activity` and `pg_settings`.
+
+use std::sync::{Arc, Weak};
+
+use super::POSTGRES_EPOCH_MICROS;
+use super::database::Database;
+use super::registry::Backend;
+use super::settings::table::{Kind, Setting, table};
+use super::settings::value;
+use super::utility::UNLISTED;
+use crate::catalog::{self, CatalogSnapshot};
+use crate::error::Result;
+use crate::exec::VirtualTables;
+use crate::functions::EvalContext;
+use crate::types::descriptor::TableDescriptor;
+use crate::types::{Array, BaseType, Datum, Row};
+
+/// Rows of catalog relations, as one statement sees them.
+pub struct SystemTables<'a> {
+    /// The schema.
+    pub schema: &'a CatalogSnapshot,
+    /// The statement's context.
+    pub eval: &'a EvalContext,
+}
+
+impl VirtualTables for SystemTables<'_> {
+    fn rows(&self, table: &TableDescriptor) -> Result<Vec<Row>> {
+        Ok(catalog::system::rows(table, self.schema, self.eval))
+    }
+}
+
+/// Makes the relations about sessions known to the catalog.
+pub fn provide(database: &Arc<Database>) {
+    let weak: Weak<Database> = Arc::downgrade(database);
+    let activity = weak.clone();
+    database.catalog.provide(
+        "pg_stat_activity",
+        Arc::new(move |_| activity.upgrade().map(|d| activity_rows(&d)).unwrap_or_default()),
+    );
+    database.catalog.provide(
+        "pg_settings",
+        Arc::new(move |eval| weak.upgrade().map(|d| setting_rows(&d, eval)).unwrap_or_default()),
+    );
+}
+
+fn activity_rows(database: &Database) -> Vec<Row> {
+    let snapshot = database.catalog.snapshot();
+    let oid = snapshot.database().oid;
+    let row = |backend: &Arc<Backend>| {
+        let activity = backend.activity.lock().clone();
+        let user = snapshot.role(&activity.user).map_or(Datum::Null, |role| Datum::Oid(role.oid));
+        let moment = |micros: i64| match micros {
+            0 => Datum::Null,
+            micros => Datum::Timestamptz(micros - POSTGRES_EPOCH_MICROS),
+        };
+        let peer = backend.peer;
+        vec![
+            Datum::Oid(oid),
+            Datum::text(activity.database),
+            Datum::Int4(backend.pid),
+            Datum::Null,
+            user,
+            Datum::text(activity.user),
+            Datum::text(activity.application_name),
+            peer.map_or(Datum::Null, |peer| Datum::text(peer.ip().to_string())),
+            Datum::Null,
+            peer.map_or(Datum::Null, |peer| Datum::Int4(peer.port().into())),
+            moment(activity.backend_start),
+            moment(activity.transaction_start),
+            moment(activity.query_start),
+            moment(activity.state_change),
+            Datum::Null,
+            Datum::Null,
+            Datum::text(activity.state.name()),
+            Datum::Null,
+            Datum::Null,
+            Datum::Null,
+            Datum::Text(activity.query),
+            Datum::text("client backend"),
+        ]
+    };
+    database.registry.all().iter().map(row).collect()
+}
+
+fn setting_rows(database: &Database, eval: &EvalContext) -> Vec<Row> {
+    let row = |(id, setting): (_, &Setting)| {
+        let shown = eval.session.settings.get(&setting.name.to_ascii_lowercase());
+        let now = shown.and_then(|shown| value::canonical(setting, shown).ok());
+        let reset = database.settings.value_of(id);
+        let now = now.unwrap_or_else(|| reset.to_owned());
+        let (vartype, min, max, values) = match &setting.kind {
+            Kind::Bool => ("bool", None, None, None),
+            Kind::Int { min, max } => {
+                ("integer", Some(min.to_string()), Some(max.to_string()), None)
+            }
+            Kind::Real { min, max } => {
+                ("real", Some(value::bound(*min)), Some(value::bound(*max)), None)
+            }
+            Kind::Enum(values) => ("enum", None, None, Some(values)),
+            Kind::Text => ("string", None, None, None),
+        };
+        let unit = Some(setting.unit_name).filter(|unit| !unit.is_empty());
+        let source = if now == setting.boot { "default" } else { "session" };
+        let optional = |text: Option<String>| text.map_or(Datum::Null, Datum::text);
+        vec![
+            Datum::text(setting.name),
+            Datum::text(now),
+            unit.map_or(Datum::Null, Datum::text),
+            Datum::text(setting.category),
+            Datum::text(setting.description),
+            Datum::Null,
+            Datum::text(setting.context.name()),
+            Datum::text(vartype),
+            Datum::text(source),
+            optional(min),
+            optional(max),
+            values.map_or(Datum::Null, |values| words(values)),
+            Datum::text(setting.boot),
+            Datum::text(reset),
+            Datum::Null,
+            Datum::Null,
+            Datum::Bool(false),
+        ]
+    };
+    table().all().filter(|(_, s)| !UNLISTED.contains(&s.name)).map(row).collect()
+}
+
+fn words(values: &[&'static str]) -> Datum {
+    let values = values.iter().map(|value| Datum::text(*value)).collect();
+    Datum::Array(Arc::new(Array { element: BaseType::Text, lower_bound: 1, values }))
+}
