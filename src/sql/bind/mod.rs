@@ -17,11 +17,13 @@ pub mod aggregate;
 pub mod call;
 pub mod coerce;
 pub mod common;
+pub mod conflict;
 pub mod cte;
 pub mod expr;
 pub mod from;
 pub mod generic;
 pub mod group;
+pub mod insert;
 pub mod join;
 pub mod level;
 pub mod literal;
@@ -35,6 +37,7 @@ pub mod setop;
 pub mod subquery;
 pub mod target;
 pub mod types;
+pub mod update;
 pub mod window;
 pub mod write;
 
@@ -150,9 +153,9 @@ impl<'a> Binder<'a> {
                 let bound = self.bind_query(query)?;
                 (Statement::Query(bound.rel), bound.columns)
             }
-            StatementKind::Insert(_) => return Err(Error::unsupported("INSERT")),
-            StatementKind::Update(_) => return Err(Error::unsupported("UPDATE")),
-            StatementKind::Delete(_) => return Err(Error::unsupported("DELETE")),
+            StatementKind::Insert(insert) => self.bind_insert(insert)?,
+            StatementKind::Update(update) => self.bind_update(update)?,
+            StatementKind::Delete(delete) => self.bind_delete(delete)?,
             _ => return Err(Error::internal("a statement without rows was bound")),
         };
         Ok(Bound { statement, columns, parameters: self.parameter_types()? })
