@@ -76,14 +76,10 @@ pub fn parse(
     if !items.rest.trim_matches(is_space).is_empty() {
         return Err(malformed(text, "Junk after closing right brace."));
     }
-    let lower_bound = match bounds {
-        Some((lower, count)) if count != values.len() as i64 => {
-            let _ = lower;
-            return Err(malformed(text, "Specified array dimensions do not match array contents."));
-        }
-        Some((lower, _)) if !values.is_empty() => lower,
-        _ => 1,
-    };
+    if bounds.is_some_and(|(_, count)| count != values.len() as i64) {
+        return Err(malformed(text, "Specified array dimensions do not match array contents."));
+    }
+    let lower_bound = bounds.map_or(1, |(lower, _)| lower);
     Ok(Array { element, lower_bound, values })
 }
 

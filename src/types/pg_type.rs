@@ -355,6 +355,7 @@ impl SqlType {
     }
 
     /// `typlen`
+    #[expect(clippy::len_without_is_empty, reason = "a length of values, not a collection's")]
     pub fn len(self) -> i16 {
         if self.is_array { -1 } else { info(self.base).len }
     }

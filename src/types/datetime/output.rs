@@ -40,13 +40,19 @@ pub(in crate::types) fn push_fraction(micros: i32, out: &mut String) {
     push_padded(value, width, out);
 }
 
+/// Two digits of a number below 100.
+fn pair(value: i32) -> [u8; 2] {
+    [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8]
+}
+
+fn push_ascii(bytes: &[u8], out: &mut String) {
+    out.push_str(std::str::from_utf8(bytes).unwrap_or_default());
+}
+
 fn push_clock(micros: i64, out: &mut String) {
     let c = clock_from_micros(micros);
-    push_padded(c.hour, 2, out);
-    out.push(':');
-    push_padded(c.minute, 2, out);
-    out.push(':');
-    push_padded(c.second, 2, out);
+    let ([a, b], [d, e], [f, g]) = (pair(c.hour), pair(c.minute), pair(c.second));
+    push_ascii(&[a, b, b':', d, e, b':', f, g], out);
     push_fraction(c.micros, out);
 }
 
@@ -59,10 +65,8 @@ fn push_date(c: Civil, style: DateStyle, out: &mut String) {
     let separator = match style.format {
         DateFormat::Iso => {
             push_padded(shown_year(c), 4, out);
-            out.push('-');
-            push_padded(c.month, 2, out);
-            out.push('-');
-            return push_padded(c.day, 2, out);
+            let ([a, b], [d, e]) = (pair(c.month), pair(c.day));
+            return push_ascii(&[b'-', a, b, b'-', d, e], out);
         }
         DateFormat::Sql => '/',
         DateFormat::Postgres => '-',

@@ -270,7 +270,7 @@ impl Eq for Json {}
 
 impl PartialOrd for Json {
     fn partial_cmp(&self, other: &Json) -> Option<Ordering> {
-        Some(self.compare(other))
+        Some(self.cmp(other))
     }
 }
 

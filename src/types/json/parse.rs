@@ -100,7 +100,6 @@ impl<'a> Parser<'a> {
         let mut items = Vec::new();
         self.advance()?;
         if self.token != Token::ArrayEnd {
-            self.check_starts_value("array element or \"]\"")?;
             loop {
                 let item = self.value(depth + 1)?;
                 if self.build {
@@ -115,17 +114,6 @@ impl<'a> Parser<'a> {
         }
         self.advance()?;
         Ok(Json::Array(items))
-    }
-
-    /// The first token of an array has an error of its own.
-    fn check_starts_value(&self, wanted: &str) -> Result<()> {
-        match self.token {
-            Token::Comma | Token::Colon | Token::ObjectEnd | Token::End => {
-                let _ = wanted;
-                Err(self.expected("JSON value"))
-            }
-            _ => Ok(()),
-        }
     }
 
     fn object(&mut self, depth: usize) -> Result<Json> {

@@ -3,14 +3,13 @@
 //! Each works with eight digits more than it shows, so that the last digit shown is rounded
 //! rightly but for ties of that length.
 
+use std::f64::consts::{LN_10, LOG10_2, LOG10_E};
+
 use super::arith::{RESULT_SCALE_MAX, SIGNIFICANT_MIN};
 use super::var::{GROUP, Var};
 use super::{Numeric, WEIGHT_MAX, division_by_zero, overflow};
 use crate::error::{Error, Result, SqlState};
 
-const LOG10_E: f64 = 0.434_294_481_903_252;
-const LN_10: f64 = 2.302_585_092_994_046;
-const LOG10_2: f64 = 0.301_029_995_663_981;
 /// Digits worked with beyond those shown.
 const GUARD: i32 = 8;
 /// Exponents are estimated within this, so that no estimate overflows.

@@ -249,7 +249,7 @@ fn write_small(mantissa: i64, scale: usize, out: &mut String) {
         at -= 1;
         buf[at] = b'-';
     }
-    out.extend(buf[at..].iter().map(|&b| b as char));
+    out.push_str(std::str::from_utf8(&buf[at..]).unwrap_or_default());
 }
 
 impl PartialEq for Numeric {
@@ -262,7 +262,7 @@ impl Eq for Numeric {}
 
 impl PartialOrd for Numeric {
     fn partial_cmp(&self, other: &Numeric) -> Option<Ordering> {
-        Some(self.compare(other))
+        Some(self.cmp(other))
     }
 }
 

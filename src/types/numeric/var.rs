@@ -346,7 +346,7 @@ impl Var {
             }
             buf.truncate(end);
         }
-        out.extend(buf.iter().map(|&b| b as char));
+        out.push_str(std::str::from_utf8(&buf).unwrap_or_default());
     }
 }
 
