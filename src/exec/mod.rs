@@ -27,6 +27,7 @@ mod scan;
 mod setop;
 mod simple;
 mod sort;
+mod statistics;
 mod subquery;
 mod window;
 
@@ -38,6 +39,7 @@ use std::sync::Arc;
 pub use context::{ExecContext, State, VirtualTables, WORK_BYTES_MAX};
 pub use node::RowBatch;
 pub use profile::StoreFigures;
+pub use statistics::StoreStatistics;
 
 use self::node::{Node, build};
 use crate::error::Result;

@@ -28,6 +28,9 @@ impl Statistics for NoStatistics {
 
 /// Rows of a table of which nothing is known.
 pub const ROWS_DEFAULT: f64 = 1000.0;
+/// A table is planned for as if it had at least so many rows: it may be empty now and full when
+/// the plan is used again.
+pub const ROWS_MIN: f64 = 200.0;
 /// Different values of a column of which nothing is known, as PostgreSQL's DEFAULT_NUM_DISTINCT.
 pub const DISTINCT_DEFAULT: f64 = 200.0;
 /// Share of rows that a range condition keeps, as PostgreSQL's DEFAULT_INEQ_SEL.

@@ -9,6 +9,7 @@ use super::system;
 use crate::catalog::{Catalog, CatalogSnapshot};
 use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
+use crate::exec::StoreStatistics;
 use crate::kv::SharedStore;
 use crate::txn::TxnManager;
 
@@ -28,6 +29,8 @@ pub struct Database {
     pub transactions: TxnManager,
     /// Who is connected.
     pub registry: Arc<Registry>,
+    /// Sizes of tables, for the planner.
+    pub statistics: StoreStatistics,
     /// Plans that sessions share.
     pub(super) plans: PlanCache,
     /// What sessions start with.
@@ -51,6 +54,7 @@ impl Database {
         overrides.extend(settings.iter().cloned());
         let database = Arc::new(Database {
             registry: Arc::new(Registry::new(clock.clone(), connections_max)),
+            statistics: StoreStatistics::new(store.clone(), clock.clone()),
             transactions: TxnManager::new(store, clock.clone()),
             plans: PlanCache::default(),
             settings: Settings::server(&overrides),

@@ -11,7 +11,7 @@ use super::{POSTGRES_EPOCH_MICROS, Session};
 use crate::catalog::CatalogSnapshot;
 use crate::error::{Error, Result, SqlState};
 use crate::functions::EvalContext;
-use crate::plan::{self, NoStatistics, Plan, PlanSettings, ReadEngines};
+use crate::plan::{self, Plan, PlanSettings, ReadEngines};
 use crate::sql::bind::Binder;
 use crate::sql::bound::Column;
 use crate::sql::statement::ExplainOptions;
@@ -214,7 +214,7 @@ impl Session {
         let engines = self.settings.value("sluice.read_engines");
         let settings = PlanSettings {
             eval: &eval,
-            statistics: &NoStatistics,
+            statistics: &self.database.statistics,
             ordered: self.database.transactions.store().capabilities().ordered,
             engines: ReadEngines {
                 row: engines.contains("row"),

@@ -136,7 +136,7 @@ impl Planner<'_> {
                 .cloned()
                 .collect();
             let step = Step { kind: JoinKind::Inner, on: &on, left: columns, right: &item.columns };
-            let rows = self.join_rows(node, item.rel, &item.node, &step);
+            let rows = self.join_rows(node, &item.node, &step);
             let hash = item.node.cost + item.node.rows * stats::BUILD_COST;
             let lookup = self.lookup_cost(node, item.rel, &step).unwrap_or(f64::MAX);
             let mut cost = hash.min(lookup) + rows * stats::ROW_COST;
@@ -151,12 +151,18 @@ impl Planner<'_> {
     }
 
     /// Rows that a join gives.
-    fn join_rows(&self, left: &PlanNode, rel: &Rel, right: &PlanNode, step: &Step<'_>) -> f64 {
+    fn join_rows(&self, left: &PlanNode, right: &PlanNode, step: &Step<'_>) -> f64 {
         let pairs = key_pairs(step);
         let mut rows = left.rows * right.rows;
         for pair in &pairs {
-            let distinct = self.distinct_of(rel, &pair.right).unwrap_or(stats::DISTINCT_DEFAULT);
-            rows /= distinct.max(1.0).min(left.rows.max(right.rows));
+            // As PostgreSQL's eqjoinsel: every value of the side with fewer has its partners.
+            let known = [&pair.left, &pair.right].map(|e| self.distinct_of(e));
+            let distinct = match known {
+                [Some(a), Some(b)] => a.max(b),
+                [Some(a), None] | [None, Some(a)] => a,
+                [None, None] => stats::DISTINCT_DEFAULT,
+            };
+            rows /= distinct.max(1.0);
         }
         let used: HashSet<usize> = pairs.iter().map(|p| p.conjunct).collect();
         for (at, e) in step.on.iter().enumerate() {
@@ -173,17 +179,10 @@ impl Planner<'_> {
     }
 
     /// Different values of an expression that is a table's column.
-    fn distinct_of(&self, rel: &Rel, expr: &Expr) -> Option<f64> {
+    fn distinct_of(&self, expr: &Expr) -> Option<f64> {
         let Expr::Column(id, _) = expr else { return None };
-        let mut found = None;
-        tree::each_rel_deep(rel, &mut |r| {
-            if let Rel::Scan(scan) = r
-                && let Some((column, _)) = scan.columns.iter().find(|(_, c)| c.id == *id)
-            {
-                found = Some(self.distinct_values(&scan.table, *column));
-            }
-        });
-        found
+        let (table, column) = self.origins.get(id)?;
+        Some(self.distinct_values(table, *column))
     }
 
     /// What looking `rel` up for each row of `left` would cost, if it can be.
@@ -225,7 +224,7 @@ impl Planner<'_> {
             None => self.build(rel, &Want::default())?,
         };
         let pairs = key_pairs(step);
-        let rows = self.join_rows(&left, rel, &right, step);
+        let rows = self.join_rows(&left, &right, step);
         let table = right.cost + right.rows * stats::BUILD_COST;
         let hash = (!pairs.is_empty()).then_some(table + left.rows * stats::PROBE_COST);
         let nested = right.cost + left.rows * right.rows * stats::EVAL_COST;

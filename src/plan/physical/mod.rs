@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::functions::FunctionKind;
 use crate::kv::LockMode;
 use crate::sql::bound::{Call, ColId, Column, Expr, Rel, SetOp, SortKey, Statement};
-use crate::types::descriptor::TableDescriptor;
+use crate::types::descriptor::{ColumnId, TableDescriptor};
 use crate::types::{BaseType, Datum};
 
 /// What a parent wants of a node's rows. Nothing of it is a promise, but for `top`, which a sort
@@ -56,6 +56,8 @@ pub struct Planner<'a> {
     pub(super) written: HashSet<crate::types::descriptor::TableId>,
     /// Names of columns, for EXPLAIN.
     names: explain::Names,
+    /// Which table's column a column is.
+    origins: HashMap<ColId, (Arc<TableDescriptor>, ColumnId)>,
 }
 
 impl Scope for Planner<'_> {
@@ -106,6 +108,7 @@ pub fn plan(statement: &Statement, recheck: &[Expr], settings: &PlanSettings<'_>
         scanned: vec![HashSet::new()],
         written: HashSet::new(),
         names: explain::Names::default(),
+        origins: HashMap::new(),
     };
     if settings.labels {
         planner.names = explain::Names::of(statement);

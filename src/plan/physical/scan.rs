@@ -34,6 +34,9 @@ impl Planner<'_> {
         if scan.table.kind == RelationKind::Virtual {
             return self.virtual_scan(scan);
         }
+        for (id, column) in &scan.columns {
+            self.origins.insert(column.id, (scan.table.clone(), *id));
+        }
         let conjuncts: Vec<Expr> =
             scan.filter.iter().flat_map(|e| tree::conjuncts(e.clone())).collect();
         let conditions = access::conditions(scan, &conjuncts);
@@ -79,7 +82,7 @@ impl Planner<'_> {
 
     /// Rows of a table.
     pub(super) fn table_rows(&self, table: &TableDescriptor) -> f64 {
-        stats::clamp(self.settings.statistics.rows(table).unwrap_or(stats::ROWS_DEFAULT))
+        self.settings.statistics.rows(table).map_or(stats::ROWS_DEFAULT, |r| r.max(stats::ROWS_MIN))
     }
 
     /// Different values of a column.
