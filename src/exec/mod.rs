@@ -14,6 +14,7 @@
 mod aggregate;
 pub mod context;
 mod cte;
+pub mod ddl;
 mod distinct;
 pub mod dml;
 mod function;

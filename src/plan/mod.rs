@@ -64,3 +64,37 @@ pub fn plan(mut statement: Statement, settings: &PlanSettings<'_>) -> Result<Pla
 pub(crate) fn plan_as_written(statement: &Statement, settings: &PlanSettings<'_>) -> Result<Plan> {
     physical::plan(statement, &[], settings)
 }
+
+/// The value of an expression without columns, parameters and subqueries: a DEFAULT.
+///
+/// # Errors
+/// What evaluating it raises; 0A000 for a subquery.
+pub fn constant_value(
+    expr: &crate::sql::bound::Expr,
+    context: &EvalContext,
+) -> Result<crate::types::Datum> {
+    struct Alone;
+    impl scalar::Scope for Alone {
+        fn frame_slot(&mut self, _: crate::sql::bound::ColId) -> Result<usize> {
+            Err(crate::error::Error::internal("a default with a column"))
+        }
+
+        fn subplan(
+            &mut self,
+            _: &crate::sql::bound::Rel,
+            _: Option<u64>,
+        ) -> Result<(usize, Vec<crate::sql::bound::ColId>)> {
+            Err(crate::error::Error::unsupported("a subquery in a default"))
+        }
+    }
+    let compiled = scalar::Compiler { row: &[], right: &[], scope: &mut Alone }.compile(expr)?;
+    let env = scalar::Env {
+        context,
+        params: &[],
+        frame: &[],
+        subresults: &scalar::NoSubresults,
+        row: &[],
+        right: &[],
+    };
+    compiled.eval(&env).map_err(scalar::Stop::into_error)
+}

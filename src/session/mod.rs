@@ -18,6 +18,7 @@ mod blocks;
 mod client;
 pub mod copy;
 mod database;
+mod ddl;
 mod environment;
 mod explain;
 mod extended;

@@ -79,6 +79,7 @@ impl Session {
             // Every commit is durable before it is acknowledged: there is nothing to flush.
             StatementKind::Checkpoint => Ok(Outcome::tag("CHECKPOINT")),
             StatementKind::LockTable(..) => Err(Error::unsupported("LOCK TABLE")),
+            StatementKind::Ddl(ddl) => self.run_ddl(ddl, parsed.text.clone()).await,
             StatementKind::Unsupported(what) => Err(Error::unsupported(what)),
             _ => Err(Error::unsupported("this statement")),
         }
