@@ -20,6 +20,7 @@ mod signature;
 mod strings;
 #[cfg(test)]
 mod tests;
+mod times;
 
 use std::sync::Arc;
 

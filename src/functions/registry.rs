@@ -38,6 +38,7 @@ static TABLES: &[&[Function]] = &[
     super::strings::table::FUNCTIONS,
     super::aggregates::table::FUNCTIONS,
     super::sets::table::FUNCTIONS,
+    super::times::table::FUNCTIONS,
 ];
 
 struct Registry {

@@ -6,12 +6,13 @@ pub(super) mod table;
 use std::cmp::Ordering;
 
 use super::EvalContext;
-use super::call::arg;
+use super::call::{Arg, Date, Timestamp, Timestamptz, arg};
 use super::datum_order::{compare, compare_floats};
 use super::numbers::floats::Float;
 use super::numbers::ints::Int;
 use crate::error::Result;
 use crate::types::Datum;
+use crate::types::datetime::{DAY, SECOND};
 
 /// How two arguments compare: one for each pair of types that differ in more than name.
 pub(super) trait Pair {
@@ -29,6 +30,71 @@ pub(super) struct Blanks;
 
 /// An xid and an int4.
 pub(super) struct XidInt;
+
+/// Two of date, timestamp and timestamptz.
+pub(super) struct Times<A, B>(std::marker::PhantomData<(A, B)>);
+
+/// A point in time, as far as comparison goes.
+pub(super) trait Instant: for<'a> Arg<'a> {
+    /// Whether it names an instant, not a local time.
+    const ZONED: bool;
+    /// Microseconds since 2000, beyond what a timestamp reaches too.
+    fn micros(self) -> i128;
+}
+
+impl Instant for Date {
+    const ZONED: bool = false;
+    fn micros(self) -> i128 {
+        match self.0 {
+            i32::MIN => i64::MIN.into(),
+            i32::MAX => i64::MAX.into(),
+            days => i128::from(days) * i128::from(DAY),
+        }
+    }
+}
+
+impl Instant for Timestamp {
+    const ZONED: bool = false;
+    fn micros(self) -> i128 {
+        self.0.into()
+    }
+}
+
+impl Instant for Timestamptz {
+    const ZONED: bool = true;
+    fn micros(self) -> i128 {
+        self.0.into()
+    }
+}
+
+/// The instant of a local time in the session's zone; times beyond all timestamps stay so.
+fn instant(context: &EvalContext, local: i128) -> i128 {
+    match i64::try_from(local) {
+        Ok(i64::MIN | i64::MAX) | Err(_) => local,
+        Ok(finite) => {
+            let offset = context.session.format.time_zone.offset_of_local(finite);
+            local - i128::from(offset) * i128::from(SECOND)
+        }
+    }
+}
+
+impl<A: Instant, B: Instant> Pair for Times<A, B> {
+    fn order(context: &EvalContext, a: &[Datum]) -> Result<Ordering> {
+        let (x, y) = (arg::<A>(a, 0)?.micros(), arg::<B>(a, 1)?.micros());
+        // Infinity is above every date, though there are dates beyond the last timestamp.
+        let infinite = |t: i128| match t {
+            _ if t == i128::from(i64::MAX) => 1,
+            _ if t == i128::from(i64::MIN) => -1,
+            _ => 0,
+        };
+        let (x, y) = match (A::ZONED, B::ZONED) {
+            (true, false) => (x, instant(context, y)),
+            (false, true) => (instant(context, x), y),
+            _ => (x, y),
+        };
+        Ok(infinite(x).cmp(&infinite(y)).then(x.cmp(&y)))
+    }
+}
 
 impl Pair for Same {
     #[inline]

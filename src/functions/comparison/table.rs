@@ -248,6 +248,138 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
     scalar(2193, "btint82cmp", &[INT8, INT2], INT4, order::<Ints<i64, i16>>),
     scalar(2194, "btfloat48cmp", &[FLOAT4, FLOAT8], INT4, order::<Floats<f32, f64>>),
     scalar(2195, "btfloat84cmp", &[FLOAT8, FLOAT4], INT4, order::<Floats<f64, f32>>),
+    scalar(2338, "date_lt_timestamp", &[DATE, TIMESTAMP], BOOL, lt::<Times<Date, Timestamp>>),
+    scalar(2339, "date_le_timestamp", &[DATE, TIMESTAMP], BOOL, le::<Times<Date, Timestamp>>),
+    scalar(2340, "date_eq_timestamp", &[DATE, TIMESTAMP], BOOL, eq::<Times<Date, Timestamp>>),
+    scalar(2341, "date_gt_timestamp", &[DATE, TIMESTAMP], BOOL, gt::<Times<Date, Timestamp>>),
+    scalar(2342, "date_ge_timestamp", &[DATE, TIMESTAMP], BOOL, ge::<Times<Date, Timestamp>>),
+    scalar(2343, "date_ne_timestamp", &[DATE, TIMESTAMP], BOOL, ne::<Times<Date, Timestamp>>),
+    scalar(2351, "date_lt_timestamptz", &[DATE, TIMESTAMPTZ], BOOL, lt::<Times<Date, Timestamptz>>)
+        .stable(),
+    scalar(2352, "date_le_timestamptz", &[DATE, TIMESTAMPTZ], BOOL, le::<Times<Date, Timestamptz>>)
+        .stable(),
+    scalar(2353, "date_eq_timestamptz", &[DATE, TIMESTAMPTZ], BOOL, eq::<Times<Date, Timestamptz>>)
+        .stable(),
+    scalar(2354, "date_gt_timestamptz", &[DATE, TIMESTAMPTZ], BOOL, gt::<Times<Date, Timestamptz>>)
+        .stable(),
+    scalar(2355, "date_ge_timestamptz", &[DATE, TIMESTAMPTZ], BOOL, ge::<Times<Date, Timestamptz>>)
+        .stable(),
+    scalar(2356, "date_ne_timestamptz", &[DATE, TIMESTAMPTZ], BOOL, ne::<Times<Date, Timestamptz>>)
+        .stable(),
+    scalar(2364, "timestamp_lt_date", &[TIMESTAMP, DATE], BOOL, lt::<Times<Timestamp, Date>>),
+    scalar(2365, "timestamp_le_date", &[TIMESTAMP, DATE], BOOL, le::<Times<Timestamp, Date>>),
+    scalar(2366, "timestamp_eq_date", &[TIMESTAMP, DATE], BOOL, eq::<Times<Timestamp, Date>>),
+    scalar(2367, "timestamp_gt_date", &[TIMESTAMP, DATE], BOOL, gt::<Times<Timestamp, Date>>),
+    scalar(2368, "timestamp_ge_date", &[TIMESTAMP, DATE], BOOL, ge::<Times<Timestamp, Date>>),
+    scalar(2369, "timestamp_ne_date", &[TIMESTAMP, DATE], BOOL, ne::<Times<Timestamp, Date>>),
+    scalar(2377, "timestamptz_lt_date", &[TIMESTAMPTZ, DATE], BOOL, lt::<Times<Timestamptz, Date>>)
+        .stable(),
+    scalar(2378, "timestamptz_le_date", &[TIMESTAMPTZ, DATE], BOOL, le::<Times<Timestamptz, Date>>)
+        .stable(),
+    scalar(2379, "timestamptz_eq_date", &[TIMESTAMPTZ, DATE], BOOL, eq::<Times<Timestamptz, Date>>)
+        .stable(),
+    scalar(2380, "timestamptz_gt_date", &[TIMESTAMPTZ, DATE], BOOL, gt::<Times<Timestamptz, Date>>)
+        .stable(),
+    scalar(2381, "timestamptz_ge_date", &[TIMESTAMPTZ, DATE], BOOL, ge::<Times<Timestamptz, Date>>)
+        .stable(),
+    scalar(2382, "timestamptz_ne_date", &[TIMESTAMPTZ, DATE], BOOL, ne::<Times<Timestamptz, Date>>)
+        .stable(),
+    scalar(
+        2520,
+        "timestamp_lt_timestamptz",
+        &[TIMESTAMP, TIMESTAMPTZ],
+        BOOL,
+        lt::<Times<Timestamp, Timestamptz>>,
+    )
+    .stable(),
+    scalar(
+        2521,
+        "timestamp_le_timestamptz",
+        &[TIMESTAMP, TIMESTAMPTZ],
+        BOOL,
+        le::<Times<Timestamp, Timestamptz>>,
+    )
+    .stable(),
+    scalar(
+        2522,
+        "timestamp_eq_timestamptz",
+        &[TIMESTAMP, TIMESTAMPTZ],
+        BOOL,
+        eq::<Times<Timestamp, Timestamptz>>,
+    )
+    .stable(),
+    scalar(
+        2523,
+        "timestamp_gt_timestamptz",
+        &[TIMESTAMP, TIMESTAMPTZ],
+        BOOL,
+        gt::<Times<Timestamp, Timestamptz>>,
+    )
+    .stable(),
+    scalar(
+        2524,
+        "timestamp_ge_timestamptz",
+        &[TIMESTAMP, TIMESTAMPTZ],
+        BOOL,
+        ge::<Times<Timestamp, Timestamptz>>,
+    )
+    .stable(),
+    scalar(
+        2525,
+        "timestamp_ne_timestamptz",
+        &[TIMESTAMP, TIMESTAMPTZ],
+        BOOL,
+        ne::<Times<Timestamp, Timestamptz>>,
+    )
+    .stable(),
+    scalar(
+        2527,
+        "timestamptz_lt_timestamp",
+        &[TIMESTAMPTZ, TIMESTAMP],
+        BOOL,
+        lt::<Times<Timestamptz, Timestamp>>,
+    )
+    .stable(),
+    scalar(
+        2528,
+        "timestamptz_le_timestamp",
+        &[TIMESTAMPTZ, TIMESTAMP],
+        BOOL,
+        le::<Times<Timestamptz, Timestamp>>,
+    )
+    .stable(),
+    scalar(
+        2529,
+        "timestamptz_eq_timestamp",
+        &[TIMESTAMPTZ, TIMESTAMP],
+        BOOL,
+        eq::<Times<Timestamptz, Timestamp>>,
+    )
+    .stable(),
+    scalar(
+        2530,
+        "timestamptz_gt_timestamp",
+        &[TIMESTAMPTZ, TIMESTAMP],
+        BOOL,
+        gt::<Times<Timestamptz, Timestamp>>,
+    )
+    .stable(),
+    scalar(
+        2531,
+        "timestamptz_ge_timestamp",
+        &[TIMESTAMPTZ, TIMESTAMP],
+        BOOL,
+        ge::<Times<Timestamptz, Timestamp>>,
+    )
+    .stable(),
+    scalar(
+        2532,
+        "timestamptz_ne_timestamp",
+        &[TIMESTAMPTZ, TIMESTAMP],
+        BOOL,
+        ne::<Times<Timestamptz, Timestamp>>,
+    )
+    .stable(),
     scalar(2954, "uuid_lt", &[UUID, UUID], BOOL, lt::<Same>),
     scalar(2955, "uuid_le", &[UUID, UUID], BOOL, le::<Same>),
     scalar(2956, "uuid_eq", &[UUID, UUID], BOOL, eq::<Same>),

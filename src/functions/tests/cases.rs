@@ -44,12 +44,14 @@ fn parse_type(name: &str) -> SqlType {
         None => (name, Vec::new()),
     };
     let ty = match base {
+        "interval day" => SqlType::with_typmod(BaseType::Interval, (8 << 16) | 0xffff),
         "\"char\"" => SqlType::of(BaseType::SingleChar),
         _ => pg_type::by_name(base).unwrap_or_else(|| panic!("no type {base}")),
     };
     let typmod = match (base, args.is_empty()) {
         // SQL's char without a length is char(1).
         ("char", true) => 5,
+        ("interval day", true) => ty.typmod,
         (_, true) => -1,
         _ => pg_type::modifier_from_args(ty.base, &args).unwrap(),
     };
@@ -241,7 +243,7 @@ macro_rules! case_files {
     };
 }
 
-case_files!(regex, strings);
+case_files!(regex, strings, times);
 
 #[test]
 fn every_comparable_type_has_an_equality() {
