@@ -1,5 +1,5 @@
 //! Tests of the registry as a whole.
 
 mod cases;
-mod context;
+pub(super) mod context;
 mod registry;

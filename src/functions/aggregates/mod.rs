@@ -4,6 +4,9 @@
 //! `finish` may be called again after more rows: windows with growing frames do.
 
 mod basic;
+mod collect;
+mod numbers;
+mod statistics;
 pub(super) mod table;
 
 use super::Accumulator;

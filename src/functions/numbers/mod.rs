@@ -2,4 +2,6 @@
 
 pub(super) mod floats;
 pub(super) mod ints;
+mod math;
+pub(super) mod numerics;
 pub(super) mod table;

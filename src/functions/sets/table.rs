@@ -59,4 +59,23 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
         crate::functions::strings::regexp_split_to_table,
         &[],
     ),
+    set(3260, "generate_series", &[NUMERIC, NUMERIC], NUMERIC, series::numerics, &[]),
+    set(3259, "generate_series", &[NUMERIC, NUMERIC, NUMERIC], NUMERIC, series::numerics, &[]),
+    set(
+        938,
+        "generate_series",
+        &[TIMESTAMP, TIMESTAMP, INTERVAL],
+        TIMESTAMP,
+        series::timestamps,
+        &[],
+    ),
+    set(
+        939,
+        "generate_series",
+        &[TIMESTAMPTZ, TIMESTAMPTZ, INTERVAL],
+        TIMESTAMPTZ,
+        series::timestamptzs,
+        &[],
+    )
+    .stable(),
 ];

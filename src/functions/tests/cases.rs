@@ -243,7 +243,7 @@ macro_rules! case_files {
     };
 }
 
-case_files!(regex, strings, times);
+case_files!(aggregates, numbers, regex, strings, times);
 
 #[test]
 fn every_comparable_type_has_an_equality() {

@@ -43,6 +43,11 @@ impl Numeric {
         Numeric::from_var(sqrt(&v, rscale))
     }
 
+    /// The square root of a number that is not negative, rounded to `scale` decimals.
+    pub fn sqrt_to_scale(&self, scale: u32) -> Result<Numeric> {
+        Numeric::from_var(sqrt(&self.to_var(), (scale as i32).clamp(0, RESULT_SCALE_MAX)))
+    }
+
     /// e to this power.
     pub fn exp(&self) -> Result<Numeric> {
         if !self.is_finite() {
