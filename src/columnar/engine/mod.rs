@@ -1,0 +1,320 @@
+//! The analytical engine of a gateway: its threads and memory, and the views of its tables.
+//!
+//! Everything wide runs on the engine's own runtime and in its own memory pool, which spills into
+//! the engine's folder: a query over its memory fails alone with 53200, and point reads, on the
+//! other runtime, do not wait for scans.
+//!
+//! A table's view comes into being in the background ([`Engine::enable`]), is refreshed when enough
+//! changed or some time passed, and is made anew when a file of it turns out damaged. Meanwhile,
+//! and for snapshots older than every generation kept, [`Engine::provider`] says 55000 and the
+//! caller takes the row path.
+
+mod refresh;
+mod run;
+mod table;
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use parking_lot::Mutex;
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+
+use super::delta::OwnWrite;
+use super::export::FileOptions;
+use super::files::{Files, LocalFiles};
+use super::query::cache::ChunkCache;
+use super::query::{ViewSnapshot, ViewTable};
+use crate::clock::Clock;
+use crate::error::{Error, Result, SqlState};
+use crate::kv::{Hold, SharedStore};
+use crate::types::descriptor::{ColumnId, TableDescriptor, TableId};
+pub use run::BatchStream;
+use table::{Generation, TableEntry};
+pub use table::{ViewState, ViewStatus};
+
+/// Settings of the engine.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Where views and spilled data lie.
+    pub dir: PathBuf,
+    /// Memory of all analytical queries together; beyond it they spill, then fail.
+    pub memory_bytes: usize,
+    /// Disk that spilled data may take.
+    pub spill_bytes: u64,
+    /// Memory for decoded columns.
+    pub cache_bytes: usize,
+    /// Threads, and partitions of a plan.
+    pub threads: usize,
+    /// Analytical queries that run at once; others wait.
+    pub queries_max: usize,
+    /// Changed keys beyond which a query waits for a refresh on the row path.
+    pub delta_keys_max: usize,
+    /// Changed keys that make a view be refreshed, at least.
+    pub refresh_keys_min: usize,
+    /// Changed keys that make a view be refreshed, in percent of its rows, at least.
+    pub refresh_percent: u64,
+    /// Age at which a view with any change is refreshed.
+    pub refresh_age: Duration,
+    /// How often the background looks.
+    pub check_interval: Duration,
+    /// Pause after a failed build.
+    pub retry_pause: Duration,
+    /// How files are laid out.
+    pub file: FileOptions,
+}
+
+impl EngineOptions {
+    /// The defaults, with everything below `dir`.
+    pub fn new(dir: PathBuf) -> EngineOptions {
+        EngineOptions {
+            dir,
+            memory_bytes: 1 << 30,
+            spill_bytes: 16 << 30,
+            cache_bytes: 1 << 30,
+            threads: std::thread::available_parallelism().map_or(2, NonZeroUsize::get),
+            queries_max: 8,
+            delta_keys_max: 1_000_000,
+            refresh_keys_min: 50_000,
+            refresh_percent: 2,
+            refresh_age: Duration::from_secs(300),
+            check_interval: Duration::from_secs(1),
+            retry_pause: Duration::from_secs(30),
+            file: FileOptions::default(),
+        }
+    }
+}
+
+/// The engine.
+pub struct Engine {
+    store: SharedStore,
+    clock: Arc<dyn Clock>,
+    options: EngineOptions,
+    runtime: Option<Runtime>,
+    environment: Arc<RuntimeEnv>,
+    cache: Arc<ChunkCache>,
+    admission: Arc<Semaphore>,
+    tables: Mutex<HashMap<TableId, Arc<TableEntry>>>,
+    this: Weak<Engine>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Engine({})", self.options.dir.display())
+    }
+}
+
+/// A scan of one table that a plan needs.
+pub struct ScanRequest {
+    /// The table, as the transaction sees it.
+    pub table: Arc<TableDescriptor>,
+    /// The transaction's snapshot.
+    pub hold: Arc<Hold>,
+    /// The transaction's own writes to the table's rows.
+    pub own: Vec<OwnWrite>,
+    /// The columns wanted, in this order; the provider's are named `c0`, `c1`, ….
+    pub columns: Vec<ColumnId>,
+}
+
+impl Engine {
+    /// Starts an engine without tables.
+    pub fn start(
+        store: SharedStore,
+        clock: Arc<dyn Clock>,
+        options: EngineOptions,
+    ) -> Result<Arc<Engine>> {
+        let spill = options.dir.join("spill");
+        // What an earlier process spilled is of no use to anybody.
+        let _ = std::fs::remove_dir_all(&spill);
+        std::fs::create_dir_all(&spill)
+            .map_err(|e| super::files::io_error("create directory", &spill.to_string_lossy(), e))?;
+        let pool = TrackConsumersPool::new(
+            FairSpillPool::new(options.memory_bytes),
+            NonZeroUsize::new(5).unwrap_or(NonZeroUsize::MIN),
+        );
+        let disk = DiskManagerBuilder::default()
+            .with_mode(DiskManagerMode::Directories(vec![spill]))
+            .with_max_temp_directory_size(options.spill_bytes);
+        let environment = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(pool))
+            .with_disk_manager_builder(disk)
+            .build()
+            .map_err(|e| Error::internal(format!("analytical engine: {e}")))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(options.threads.max(1))
+            .thread_name("analytics")
+            .enable_all()
+            .build()?;
+        let engine = Arc::new_cyclic(|this| Engine {
+            store,
+            clock,
+            cache: Arc::new(ChunkCache::new(options.cache_bytes)),
+            admission: Arc::new(Semaphore::new(options.queries_max.max(1))),
+            options,
+            environment: Arc::new(environment),
+            tables: Mutex::default(),
+            this: this.clone(),
+            runtime: Some(runtime),
+        });
+        engine.handle().spawn(refresh::watch(Arc::downgrade(&engine)));
+        Ok(engine)
+    }
+
+    fn handle(&self) -> tokio::runtime::Handle {
+        match &self.runtime {
+            Some(runtime) => runtime.handle().clone(),
+            None => unreachable!("the runtime goes only with the engine"),
+        }
+    }
+
+    /// Keeps a view of `table` from now on, or tells the engine of a change of its descriptor.
+    /// A view on disk is used if it is whole; otherwise one is made in the background.
+    pub fn enable(&self, table: &TableDescriptor) -> Result<()> {
+        if let Some(entry) = self.entry(table.id) {
+            entry.set_descriptor(table);
+            return Ok(());
+        }
+        let dir = self.options.dir.join("views").join(table.id.0.to_string());
+        self.enable_in(table, Arc::new(LocalFiles::create(dir)?))
+    }
+
+    /// Like [`Engine::enable`], with the view in a folder of the caller's.
+    pub fn enable_in(&self, table: &TableDescriptor, files: Arc<dyn Files>) -> Result<()> {
+        let entry = Arc::new(TableEntry::load(table, files)?);
+        self.tables.lock().insert(table.id, entry);
+        Ok(())
+    }
+
+    /// Keeps no view of the table any more; its files go when nobody reads them.
+    pub fn disable(&self, table: TableId) {
+        if let Some(entry) = self.tables.lock().remove(&table) {
+            entry.discard();
+        }
+    }
+
+    /// What is known of a table's view; none if it has none.
+    pub fn status(&self, table: TableId) -> Option<ViewStatus> {
+        self.entry(table).map(|entry| entry.status())
+    }
+
+    /// The statuses of all tables with a view.
+    pub fn statuses(&self) -> Vec<(TableId, ViewStatus)> {
+        let tables = self.tables.lock();
+        tables.iter().map(|(id, entry)| (*id, entry.status())).collect()
+    }
+
+    /// Bytes of decoded columns kept.
+    pub fn cache_bytes(&self) -> usize {
+        self.cache.bytes()
+    }
+
+    fn entry(&self, table: TableId) -> Option<Arc<TableEntry>> {
+        self.tables.lock().get(&table).cloned()
+    }
+
+    /// A table at a snapshot, through its view and what changed since. 55000 if there is no view
+    /// that can show it: none yet, the snapshot is older, or too much changed.
+    pub async fn provider(&self, request: ScanRequest) -> Result<Arc<ViewTable>> {
+        let Some(engine) = self.this.upgrade() else {
+            return Err(Error::internal("the analytical engine has stopped"));
+        };
+        let task = self.handle().spawn(async move { engine.provide(request).await });
+        task.await.map_err(|e| Error::internal(format!("analytical engine: {e}")))?
+    }
+
+    async fn provide(&self, request: ScanRequest) -> Result<Arc<ViewTable>> {
+        let table = &request.table;
+        let unready = |why: String| {
+            Error::new(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("columnar view of table \"{}\" is not ready", table.name),
+            )
+            .with_detail(why)
+        };
+        let entry = self.entry(table.id).ok_or_else(|| unready("The table has no view.".into()))?;
+        let generation = entry.generation_for(table, request.hold.at).map_err(unready)?;
+        let view = &generation.view;
+        let columns = request.columns.iter().map(|id| {
+            let wanted = table.column_by_id(*id);
+            let found = view.shape.columns.iter().position(|c| c.id == *id);
+            match (found, wanted) {
+                (Some(at), Some(c)) if view.shape.columns[at].ty == c.ty => Ok(at),
+                _ => Err(unready(format!("The view was made before column {} was.", id.0))),
+            }
+        });
+        let columns: Vec<usize> = columns.collect::<Result<_>>()?;
+        let overlay = generation.delta.overlay(
+            view,
+            &self.store,
+            request.hold.at,
+            &request.own,
+            self.options.delta_keys_max,
+        );
+        let overlay = match overlay.await {
+            Ok(Some(overlay)) => overlay,
+            Ok(None) => {
+                entry.want_refresh();
+                return Err(unready("Too much changed since it was made.".into()));
+            }
+            Err(e) => {
+                entry.failed_reading(&e);
+                return Err(match e.code() {
+                    SqlState::SNAPSHOT_TOO_OLD
+                    | SqlState::DATA_CORRUPTED
+                    | SqlState::NUMERIC_VALUE_OUT_OF_RANGE => unready(e.message().to_owned()),
+                    _ => e,
+                });
+            }
+        };
+        let damaged = Arc::downgrade(&entry);
+        let snapshot = ViewSnapshot {
+            view: view.clone(),
+            bounds: generation.bounds.clone(),
+            overlay,
+            cache: self.cache.clone(),
+            hold: request.hold,
+            damaged: Box::new(move |e| {
+                if let Some(entry) = damaged.upgrade() {
+                    entry.failed_reading(e);
+                }
+            }),
+        };
+        Ok(Arc::new(ViewTable::new(Arc::new(snapshot), columns)))
+    }
+
+    /// A session of DataFusion with the engine's memory and parallelism.
+    pub fn context(&self) -> SessionContext {
+        let mut config = SessionConfig::new()
+            .with_target_partitions(self.options.threads.max(1))
+            .with_batch_size(super::query::scan::OUTPUT_ROWS)
+            .with_information_schema(false);
+        // Statistics of a view come from its manifest; there are no files for DataFusion to list.
+        config.options_mut().execution.collect_statistics = false;
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(self.environment.clone())
+            .with_default_features()
+            .build();
+        SessionContext::new_with_state(state)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // The last user may be a task of some runtime, where waiting for threads is not allowed.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! Making and refreshing views.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+
+use super::table::TableEntry;
+use super::{Engine, Generation};
+use crate::columnar::delta::{changes_since, read_versions, wait_resolved};
+use crate::columnar::export::Progress;
+use crate::columnar::view::build::Build;
+use crate::error::{Error, Result, SqlState};
+use crate::kv::KeyRange;
+use crate::types::descriptor::TableId;
+
+impl Engine {
+    /// Brings a table's view to a new snapshot; makes it if there is none. Returns when queries
+    /// see it. The refresh goes on if the caller does not wait.
+    pub async fn refresh(&self, table: TableId) -> Result<()> {
+        let (Some(entry), Some(engine)) = (self.entry(table), self.this.upgrade()) else {
+            return Err(Error::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("table {} has no columnar view", table.0),
+            ));
+        };
+        let task = self.handle().spawn(async move {
+            let refreshed = engine.refresh_entry(&entry).await;
+            if let Err(e) = &refreshed {
+                let pause = engine.options.retry_pause.as_micros() as i64;
+                let retry_at = engine.clock.wall_micros().saturating_add(pause);
+                entry.retry_at.store(retry_at, Ordering::SeqCst);
+                tracing::warn!(table = %entry.descriptor.lock().name, error = ?e,
+                    "columnar view was not refreshed");
+                let copy = Error::new(e.code(), e.message());
+                *entry.last_error.lock() = Some(copy);
+            }
+            refreshed
+        });
+        task.await.map_err(|e| Error::internal(format!("refresh of a columnar view: {e}")))?
+    }
+
+    async fn refresh_entry(&self, entry: &Arc<TableEntry>) -> Result<()> {
+        let _building = entry.building.lock().await;
+        entry.take_wanted();
+        let table = entry.descriptor.lock().clone();
+        let hold = self.store.snapshot().await?;
+        wait_resolved(&self.store, hold.at).await?;
+        let cursor = self.store.cursor_at(table.space(), hold.at).await?;
+        let before: Option<Arc<Generation>> = entry.newest().filter(|_| !entry.is_broken());
+        let before = before.filter(|g| g.view.shape.table.space() == table.space());
+        let progress = Arc::new(Progress::default());
+        let estimate = self.store.estimate(&KeyRange::all(table.space())).await?;
+        progress.rows_total.store(estimate.rows, Ordering::Relaxed);
+        *entry.progress.lock() = Some(progress.clone());
+        let changed = match &before {
+            Some(g) => changes_since(&self.store, &g.view, &g.view.manifest.cursor).await,
+            None => Ok(Default::default()),
+        };
+        let (store, files) = (self.store.clone(), entry.files.clone());
+        let (options, now_micros) = (self.options.file.clone(), self.clock.wall_micros());
+        let runtime = tokio::runtime::Handle::current();
+        let at = hold.at;
+        let newest = entry.newest();
+        let built = tokio::task::spawn_blocking(move || {
+            let build = Build {
+                files: &files,
+                table: &table,
+                at,
+                cursor,
+                options: &options,
+                progress: &progress,
+                now_micros,
+            };
+            match (before, changed) {
+                (Some(before), Ok((changed, _))) => {
+                    let changed = changed.into_keys().collect();
+                    build.incremental(&store, &before.view, &changed, &mut |keys| {
+                        runtime.block_on(read_versions(&store, keys, at))
+                    })
+                }
+                // Without a view, or a change log that still goes back to it, all is read.
+                _ => build.whole(&store, newest.as_ref().map(|g| g.view.as_ref())),
+            }
+        });
+        let built = built.await.map_err(|e| Error::internal(format!("export of a table: {e}")));
+        *entry.progress.lock() = None;
+        entry.install(built??);
+        self.forget(entry).await
+    }
+
+    /// Trims the change log to what the kept generations need, and the cache to their files.
+    async fn forget(&self, entry: &TableEntry) -> Result<()> {
+        let oldest = entry.generations.lock().first().cloned();
+        if let Some(oldest) = oldest {
+            let space = oldest.view.shape.table.space();
+            self.store.trim_changes(space, &oldest.view.manifest.cursor).await?;
+        }
+        let entries: Vec<Arc<TableEntry>> = self.tables.lock().values().cloned().collect();
+        let mut used = std::collections::HashSet::new();
+        for entry in entries {
+            for generation in entry.generations.lock().iter() {
+                used.extend(generation.view.files.iter().map(|f| f.id));
+            }
+        }
+        self.cache.retain(|file| used.contains(&file));
+        Ok(())
+    }
+
+    /// Whether a view should be refreshed now.
+    async fn is_due(&self, entry: &TableEntry) -> Result<bool> {
+        let now = self.clock.wall_micros();
+        if now < entry.retry_at.load(Ordering::SeqCst) {
+            return Ok(false);
+        }
+        let Some(newest) = entry.newest().filter(|_| !entry.is_broken()) else { return Ok(true) };
+        if entry.take_wanted() {
+            return Ok(true);
+        }
+        let resolved = self.store.resolved().await?;
+        let changed = newest.delta.advance(&newest.view, &self.store, resolved).await;
+        let changed = changed.inspect_err(|e| entry.failed_reading(e))?;
+        let manifest = &newest.view.manifest;
+        let share = manifest.rows as usize / 100 * self.options.refresh_percent as usize;
+        let age = now.saturating_sub(manifest.made_micros);
+        Ok(changed >= share.max(self.options.refresh_keys_min)
+            || changed > 0 && age >= self.options.refresh_age.as_micros() as i64)
+    }
+}
+
+/// Looks after every view for as long as the engine lives.
+pub(super) async fn watch(engine: Weak<Engine>) {
+    loop {
+        let Some(engine) = engine.upgrade() else { return };
+        let entries: Vec<(TableId, Arc<TableEntry>)> =
+            engine.tables.lock().iter().map(|(id, entry)| (*id, entry.clone())).collect();
+        for (id, entry) in entries {
+            match engine.is_due(&entry).await {
+                Ok(true) => {
+                    // Its failure is kept in the entry, and said there.
+                    let _ = engine.refresh(id).await;
+                }
+                Ok(false) => {}
+                Err(e) => tracing::debug!(table = id.0, error = ?e, "changes were not read"),
+            }
+        }
+        let interval = engine.options.check_interval;
+        drop(engine);
+        tokio::time::sleep(interval).await;
+    }
+}

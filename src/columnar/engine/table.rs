@@ -1,0 +1,242 @@
+//! One table's view in the engine: its generations and its state.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::clock::Timestamp;
+use crate::columnar::delta::Delta;
+use crate::columnar::export::Progress;
+use crate::columnar::files::Files;
+use crate::columnar::manifest::{self, ColumnStatistics};
+use crate::columnar::query::prune::GroupBounds;
+use crate::columnar::view::{View, remove_orphans};
+use crate::error::{Error, Result, SqlState};
+use crate::types::descriptor::{ColumnId, TableDescriptor};
+
+/// Generations kept for transactions whose snapshot is older than the newest.
+pub(super) const GENERATIONS_MAX: usize = 2;
+
+/// A generation in use.
+pub(super) struct Generation {
+    pub(super) view: Arc<View>,
+    pub(super) delta: Delta,
+    pub(super) bounds: Arc<GroupBounds>,
+}
+
+impl Generation {
+    pub(super) fn new(view: View) -> Generation {
+        let view = Arc::new(view);
+        let bounds = Arc::new(GroupBounds::new(view.clone()));
+        Generation { delta: Delta::new(&view), view, bounds }
+    }
+}
+
+/// A table's place in the engine.
+pub(super) struct TableEntry {
+    pub(super) files: Arc<dyn Files>,
+    pub(super) descriptor: Mutex<TableDescriptor>,
+    /// Oldest first.
+    pub(super) generations: Mutex<Vec<Arc<Generation>>>,
+    /// One build at a time.
+    pub(super) building: tokio::sync::Mutex<()>,
+    pub(super) progress: Mutex<Option<Arc<Progress>>>,
+    pub(super) last_error: Mutex<Option<Error>>,
+    /// Before this (wall clock), no build is tried again.
+    pub(super) retry_at: AtomicI64,
+    broken: AtomicBool,
+    wanted: AtomicBool,
+    discarded: AtomicBool,
+}
+
+/// What a view can do now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ViewState {
+    /// There is none yet.
+    Absent,
+    /// It serves queries.
+    Ready,
+    /// It cannot be made or read, and why; it will be tried again.
+    Failed(String),
+}
+
+/// A view's status.
+#[derive(Clone, Debug)]
+pub struct ViewStatus {
+    /// What it can do.
+    pub state: ViewState,
+    /// Generation; 0 for none.
+    pub generation: u64,
+    /// Its snapshot.
+    pub at: Timestamp,
+    /// When it was made: microseconds since 1970.
+    pub made_micros: i64,
+    /// Live rows.
+    pub rows: u64,
+    /// Rows in its files that are dead.
+    pub dead_rows: u64,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Its files.
+    pub files: usize,
+    /// What is known of its columns.
+    pub columns: Vec<(ColumnId, ColumnStatistics)>,
+    /// The build that runs, if one does.
+    pub progress: Option<Arc<Progress>>,
+}
+
+impl TableEntry {
+    /// An entry with the view that the folder has, if it is whole.
+    pub(super) fn load(table: &TableDescriptor, files: Arc<dyn Files>) -> Result<TableEntry> {
+        let loaded = match View::load(&files) {
+            Ok(Some(view)) if view.shape.table.space() == table.space() => Some(view),
+            Ok(_) => None,
+            Err(e) => {
+                // Refused by name, and made anew from the store.
+                tracing::warn!(table = %table.name, error = ?e, "columnar view is not usable");
+                None
+            }
+        };
+        remove_orphans(files.as_ref(), loaded.as_ref().map(|v| &v.manifest))?;
+        Ok(TableEntry {
+            files,
+            descriptor: Mutex::new(table.clone()),
+            generations: Mutex::new(
+                loaded.into_iter().map(|v| Arc::new(Generation::new(v))).collect(),
+            ),
+            building: tokio::sync::Mutex::default(),
+            progress: Mutex::default(),
+            last_error: Mutex::default(),
+            retry_at: AtomicI64::new(i64::MIN),
+            broken: AtomicBool::new(false),
+            wanted: AtomicBool::new(false),
+            discarded: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn set_descriptor(&self, table: &TableDescriptor) {
+        let mut descriptor = self.descriptor.lock();
+        if descriptor.columns != table.columns || descriptor.space() != table.space() {
+            self.want_refresh();
+        }
+        *descriptor = table.clone();
+    }
+
+    /// The newest generation that can show `table` at `at`, or why there is none.
+    pub(super) fn generation_for(
+        &self,
+        table: &TableDescriptor,
+        at: Timestamp,
+    ) -> Result<Arc<Generation>, String> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err("It is being made anew.".into());
+        }
+        let generations = self.generations.lock();
+        if generations.is_empty() {
+            let failed = self.last_error.lock().as_ref().map(|e| e.message().to_owned());
+            return Err(failed.unwrap_or_else(|| "It is being made.".into()));
+        }
+        let fitting = generations
+            .iter()
+            .rev()
+            .find(|g| g.view.manifest.at <= at && g.view.shape.table.space() == table.space());
+        fitting.cloned().ok_or_else(|| "The snapshot is older than the view.".into())
+    }
+
+    pub(super) fn newest(&self) -> Option<Arc<Generation>> {
+        self.generations.lock().last().cloned()
+    }
+
+    /// Makes the background refresh the view soon.
+    pub(super) fn want_refresh(&self) {
+        self.wanted.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether somebody asked for a refresh; asks for none any more.
+    pub(super) fn take_wanted(&self) -> bool {
+        self.wanted.swap(false, Ordering::SeqCst)
+    }
+
+    /// Whether the view must be made anew.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::SeqCst)
+    }
+
+    /// Takes note of an error that reading the view or its changes met.
+    pub(super) fn failed_reading(&self, e: &Error) {
+        let broken = matches!(
+            e.code(),
+            SqlState::DATA_CORRUPTED
+                | SqlState::IO_ERROR
+                | SqlState::UNDEFINED_FILE
+                | SqlState::SNAPSHOT_TOO_OLD
+        );
+        if broken && !self.broken.swap(true, Ordering::SeqCst) {
+            tracing::warn!(table = %self.descriptor.lock().name, error = ?e,
+                "columnar view is not usable; it is made anew");
+        }
+    }
+
+    /// Makes `view` the newest generation. Queries over older ones go on.
+    pub(super) fn install(&self, view: View) {
+        let mut generations = self.generations.lock();
+        if self.broken.swap(false, Ordering::SeqCst) {
+            generations.clear();
+        }
+        if self.discarded.load(Ordering::SeqCst) {
+            view.files.iter().for_each(|file| file.retire());
+            let _ = self.files.remove(manifest::NAME);
+            return;
+        }
+        generations.push(Arc::new(Generation::new(view)));
+        while generations.len() > GENERATIONS_MAX {
+            generations.remove(0);
+        }
+        *self.last_error.lock() = None;
+    }
+
+    /// Lets all files go.
+    pub(super) fn discard(&self) {
+        self.discarded.store(true, Ordering::SeqCst);
+        if let Some(progress) = self.progress.lock().as_ref() {
+            progress.stop();
+        }
+        let generations = std::mem::take(&mut *self.generations.lock());
+        let _ = self.files.remove(manifest::NAME);
+        for generation in generations {
+            generation.view.files.iter().for_each(|file| file.retire());
+            if let Some(masks) = &generation.view.manifest.masks {
+                let _ = self.files.remove(&masks.name);
+            }
+        }
+    }
+
+    pub(super) fn status(&self) -> ViewStatus {
+        let newest = self.newest();
+        let failed = self.last_error.lock().as_ref().map(|e| e.message().to_owned());
+        let state = match (&newest, failed) {
+            (Some(_), _) if !self.is_broken() => ViewState::Ready,
+            (_, Some(why)) => ViewState::Failed(why),
+            _ => ViewState::Absent,
+        };
+        let manifest = newest.as_ref().map(|g| &g.view.manifest);
+        let files = manifest.map_or(&[][..], |m| &m.files);
+        let columns = manifest.map_or(Vec::new(), |m| {
+            m.columns.iter().map(|c| c.id).zip(m.statistics.iter().cloned()).collect()
+        });
+        let rows = manifest.map_or(0, |m| m.rows);
+        ViewStatus {
+            state,
+            generation: manifest.map_or(0, |m| m.generation),
+            at: manifest.map_or(Timestamp::ZERO, |m| m.at),
+            made_micros: manifest.map_or(0, |m| m.made_micros),
+            rows,
+            dead_rows: files.iter().map(|f| u64::from(f.rows)).sum::<u64>() - rows,
+            bytes: files.iter().map(|f| f.bytes + f.index_bytes).sum(),
+            files: files.len(),
+            columns,
+            progress: self.progress.lock().clone(),
+        }
+    }
+}

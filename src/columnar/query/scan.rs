@@ -1,0 +1,464 @@
+//! The scan of a view at a snapshot.
+//!
+//! Row groups are dealt to partitions in turn; the delta's batches go to the last partition. For
+//! each row group that may match, the columns of the predicate are read first; the others only if
+//! a row is left. Filters that arrive while the query runs (the bounds of a hash join's build side,
+//! the worst row of a top-N) are applied like the rest and skip row groups too.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::{BatchCoalescer, and, prep_null_mask_filter};
+use arrow::datatypes::SchemaRef;
+use datafusion::common::Statistics;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::config::ConfigOptions;
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::utils::{collect_columns, conjunction, reassign_expr_columns};
+use datafusion::physical_expr::{DynamicFilterTracking, EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::filter_pushdown::{
+    ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation, PushedDown,
+};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet,
+};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning,
+    PlanProperties, ReplaceChildrenOptions,
+};
+
+use super::{ViewSnapshot, statistics, to_datafusion};
+
+/// Rows of the batches given out.
+pub const OUTPUT_ROWS: usize = 8192;
+
+/// The scan.
+#[derive(Clone)]
+pub struct ViewScan {
+    snapshot: Arc<ViewSnapshot>,
+    /// The view's columns behind the table's.
+    columns: Arc<[usize]>,
+    /// The table's columns.
+    table_schema: SchemaRef,
+    /// The table's columns that come out.
+    projection: Vec<usize>,
+    schema: SchemaRef,
+    /// On the table's columns, in the order they were written; all must hold.
+    filters: Vec<Arc<dyn PhysicalExpr>>,
+    fetch: Option<usize>,
+    /// Row groups to read: file and group.
+    groups: Arc<[(usize, usize)]>,
+    groups_all: usize,
+    partitions: usize,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl ViewScan {
+    /// A scan of some of a table's columns.
+    pub fn new(
+        snapshot: Arc<ViewSnapshot>,
+        columns: Arc<[usize]>,
+        table_schema: SchemaRef,
+        projection: Vec<usize>,
+        filters: Vec<Arc<dyn PhysicalExpr>>,
+        fetch: Option<usize>,
+        partitions: usize,
+    ) -> DataFusionResult<ViewScan> {
+        let schema = Arc::new(table_schema.project(&projection)?);
+        let masks = &snapshot.overlay.masks;
+        let all: Vec<(usize, usize)> = (snapshot.view.files.iter().enumerate())
+            .flat_map(|(file, f)| (0..f.groups()).map(move |group| (file, group)))
+            .collect();
+        let mut keep = vec![true; all.len()];
+        for filter in &filters {
+            let matching = snapshot.bounds.prune(filter, &table_schema, &columns);
+            keep.iter_mut().zip(matching).for_each(|(keep, matching)| *keep &= matching);
+        }
+        let live = |file: usize, group: usize| {
+            (masks[file].dead_in_group(group) as usize)
+                < snapshot.view.files[file].group_rows(group)
+        };
+        let groups: Arc<[(usize, usize)]> = (all.iter().zip(keep))
+            .filter(|((file, group), keep)| *keep && live(*file, *group))
+            .map(|(group, _)| *group)
+            .collect();
+        let partitions = partitions.min(groups.len()).max(1);
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(schema.clone()),
+            Partitioning::UnknownPartitioning(partitions),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        );
+        Ok(ViewScan {
+            snapshot,
+            columns,
+            table_schema,
+            projection,
+            schema,
+            filters,
+            fetch,
+            groups,
+            groups_all: all.len(),
+            partitions,
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+        })
+    }
+
+    /// Row groups that are read, and all there are.
+    pub fn groups_read(&self) -> (usize, usize) {
+        (self.groups.len(), self.groups_all)
+    }
+}
+
+impl std::fmt::Debug for ViewScan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ViewScan({:?})", self.snapshot)
+    }
+}
+
+impl DisplayAs for ViewScan {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let view = &self.snapshot.view.manifest;
+        write!(
+            f,
+            "ViewScan: table={}, generation={}, row_groups={}/{}, delta_rows={}",
+            view.table.name,
+            view.generation,
+            self.groups.len(),
+            self.groups_all,
+            self.snapshot.overlay.rows,
+        )?;
+        if !self.filters.is_empty() {
+            write!(f, ", filters={}", conjunction(self.filters.iter().cloned()))?;
+        }
+        match self.fetch {
+            Some(fetch) => write!(f, ", fetch={fetch}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl ExecutionPlan for ViewScan {
+    fn name(&self) -> &str {
+        "ViewScan"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DataFusionResult<TreeNodeRecursion>,
+    ) -> DataFusionResult<TreeNodeRecursion> {
+        for filter in &self.filters {
+            if f(filter)? == TreeNodeRecursion::Stop {
+                return Ok(TreeNodeRecursion::Stop);
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let children_properties = ChildrenPropertiesMode::Recompute;
+        self.replace_children(children, ReplaceChildrenOptions { children_properties })
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        _: Arc<TaskContext>,
+    ) -> DataFusionResult<SendableRecordBatchStream> {
+        let scanner = Scanner::new(self, partition)?;
+        let stream = futures::stream::try_unfold(scanner, |mut scanner| async move {
+            // Scanning never waits, so it gives way here: to other queries, and to cancellation.
+            tokio::task::yield_now().await;
+            Ok::<_, DataFusionError>(scanner.next_batch()?.map(|batch| (batch, scanner)))
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), stream)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn partition_statistics(&self, partition: Option<usize>) -> DataFusionResult<Arc<Statistics>> {
+        let columns: Vec<usize> = self.projection.iter().map(|at| self.columns[*at]).collect();
+        let mut all = statistics(&self.snapshot, &columns, &self.schema);
+        if !self.filters.is_empty() || partition.is_some() || self.fetch.is_some() {
+            all = all.to_inexact();
+        }
+        Ok(Arc::new(all))
+    }
+
+    fn handle_child_pushdown_result(
+        &self,
+        _: FilterPushdownPhase,
+        child: ChildPushdownResult,
+        _: &ConfigOptions,
+    ) -> DataFusionResult<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        if child.parent_filters.is_empty() || self.fetch.is_some() {
+            return Ok(FilterPushdownPropagation::if_all(child));
+        }
+        let mut scan = self.clone();
+        for parent in &child.parent_filters {
+            let filter = reassign_expr_columns(parent.filter.clone(), &self.table_schema)?;
+            scan.filters.push(filter);
+        }
+        let taken = vec![PushedDown::Yes; child.parent_filters.len()];
+        let node: Arc<dyn ExecutionPlan> = Arc::new(scan);
+        Ok(FilterPushdownPropagation::with_parent_pushdown_result(taken).with_updated_node(node))
+    }
+}
+
+/// The run of one partition.
+struct Scanner {
+    snapshot: Arc<ViewSnapshot>,
+    columns: Arc<[usize]>,
+    table_schema: SchemaRef,
+    projection: Vec<usize>,
+    schema: SchemaRef,
+    filters: Vec<Filter>,
+    groups: Vec<(usize, usize)>,
+    next_group: usize,
+    current: Option<Group>,
+    /// Batches of the delta that this partition gives.
+    delta: Vec<RecordBatch>,
+    output: BatchCoalescer,
+    finished: bool,
+    left: Option<usize>,
+    metrics: BaselineMetrics,
+    skipped: Count,
+}
+
+/// A filter on just the columns it needs.
+struct Filter {
+    whole: Arc<dyn PhysicalExpr>,
+    expr: Arc<dyn PhysicalExpr>,
+    /// The table's columns it reads.
+    columns: Vec<usize>,
+    schema: SchemaRef,
+}
+
+/// A row group being read.
+struct Group {
+    file: usize,
+    group: usize,
+    rows: usize,
+    next: usize,
+    live: Option<BooleanBuffer>,
+    /// The table's columns read so far.
+    arrays: Vec<Option<ArrayRef>>,
+}
+
+impl Scanner {
+    fn new(scan: &ViewScan, partition: usize) -> DataFusionResult<Scanner> {
+        let filters = scan.filters.iter().map(|whole| {
+            let mut columns: Vec<usize> =
+                collect_columns(whole).iter().map(|column| column.index()).collect();
+            columns.sort_unstable();
+            let schema = Arc::new(scan.table_schema.project(&columns)?);
+            let expr = reassign_expr_columns(whole.clone(), &schema)?;
+            Ok::<_, DataFusionError>(Filter { whole: whole.clone(), expr, columns, schema })
+        });
+        let last = partition + 1 == scan.partitions;
+        Ok(Scanner {
+            snapshot: scan.snapshot.clone(),
+            columns: scan.columns.clone(),
+            table_schema: scan.table_schema.clone(),
+            projection: scan.projection.clone(),
+            schema: scan.schema.clone(),
+            filters: filters.collect::<DataFusionResult<_>>()?,
+            groups: scan.groups.iter().skip(partition).step_by(scan.partitions).copied().collect(),
+            next_group: 0,
+            current: None,
+            delta: if last { scan.snapshot.overlay.batches.clone() } else { Vec::new() },
+            output: BatchCoalescer::new(scan.schema.clone(), OUTPUT_ROWS),
+            finished: false,
+            left: scan.fetch,
+            metrics: BaselineMetrics::new(&scan.metrics, partition),
+            skipped: MetricBuilder::new(&scan.metrics).counter("row_groups_skipped", partition),
+        })
+    }
+
+    fn next_batch(&mut self) -> DataFusionResult<Option<RecordBatch>> {
+        let timer = self.metrics.elapsed_compute().clone();
+        let _timer = timer.timer();
+        if self.left == Some(0) {
+            return Ok(None);
+        }
+        while !self.output.has_completed_batch() && !self.finished {
+            self.step()?;
+        }
+        let Some(mut batch) = self.output.next_completed_batch() else { return Ok(None) };
+        if let Some(left) = &mut self.left {
+            batch = batch.slice(0, batch.num_rows().min(*left));
+            *left -= batch.num_rows();
+        }
+        self.metrics.record_output(batch.num_rows());
+        Ok(Some(batch))
+    }
+
+    /// Reads one more slice into the output.
+    fn step(&mut self) -> DataFusionResult<()> {
+        if let Some(mut group) = self.current.take() {
+            if group.next < group.rows {
+                self.slice(&mut group)?;
+                self.current = Some(group);
+            }
+            return Ok(());
+        }
+        if let Some((file, group)) = self.groups.get(self.next_group).copied() {
+            self.next_group += 1;
+            if !self.may_match(file, group) {
+                self.skipped.add(1);
+                return Ok(());
+            }
+            self.current = Some(Group {
+                file,
+                group,
+                rows: self.snapshot.view.files[file].group_rows(group),
+                next: 0,
+                live: self.snapshot.overlay.masks[file].live_bits(group),
+                arrays: vec![None; self.columns.len()],
+            });
+            return Ok(());
+        }
+        if let Some(batch) = self.delta.pop() {
+            return self.delta_batch(&batch);
+        }
+        self.output.finish_buffered_batch()?;
+        self.finished = true;
+        Ok(())
+    }
+
+    /// Whether a row group can still match: filters that change as the query runs know more now
+    /// than when the scan was planned.
+    fn may_match(&self, file: usize, group: usize) -> bool {
+        let bounds = &self.snapshot.bounds;
+        self.filters.iter().all(|filter| {
+            let tracking = DynamicFilterTracking::classify(&filter.whole);
+            !tracking.contains_dynamic_filter()
+                || bounds.may_match(&filter.whole, &self.table_schema, &self.columns, file, group)
+        })
+    }
+
+    fn array(&self, group: &mut Group, column: usize) -> DataFusionResult<ArrayRef> {
+        if let Some(array) = &group.arrays[column] {
+            return Ok(array.clone());
+        }
+        let file = &self.snapshot.view.files[group.file];
+        let read = self.snapshot.cache.chunk(file, group.group, self.columns[column]);
+        let array = read.map_err(|e| {
+            (self.snapshot.damaged)(&e);
+            to_datafusion(e)
+        })?;
+        group.arrays[column] = Some(array.clone());
+        Ok(array)
+    }
+
+    fn slice(&mut self, group: &mut Group) -> DataFusionResult<()> {
+        let start = group.next;
+        let len = (group.rows - start).min(OUTPUT_ROWS);
+        group.next += len;
+        let mut selected =
+            group.live.as_ref().map(|live| BooleanArray::new(live.slice(start, len), None));
+        for filter in &self.filters {
+            if selected.as_ref().is_some_and(|s| s.true_count() == 0) {
+                return Ok(());
+            }
+            let arrays: DataFusionResult<Vec<ArrayRef>> = filter
+                .columns
+                .iter()
+                .map(|column| Ok(self.array(group, *column)?.slice(start, len)))
+                .collect();
+            selected = Some(filter.apply(arrays?, len, selected)?);
+        }
+        if selected.as_ref().is_some_and(|s| s.true_count() == 0) {
+            return Ok(());
+        }
+        let projection = self.projection.clone();
+        let arrays: DataFusionResult<Vec<ArrayRef>> = projection
+            .into_iter()
+            .map(|column| Ok(self.array(group, column)?.slice(start, len)))
+            .collect();
+        self.push(arrays?, len, selected)
+    }
+
+    fn delta_batch(&mut self, batch: &RecordBatch) -> DataFusionResult<()> {
+        let column = |at: usize| batch.column(self.columns[at]).clone();
+        let mut selected = None;
+        for filter in &self.filters {
+            let arrays = filter.columns.iter().map(|at| column(*at)).collect();
+            selected = Some(filter.apply(arrays, batch.num_rows(), selected)?);
+        }
+        let arrays = self.projection.iter().map(|at| column(*at)).collect();
+        self.push(arrays, batch.num_rows(), selected)
+    }
+
+    fn push(
+        &mut self,
+        arrays: Vec<ArrayRef>,
+        rows: usize,
+        selected: Option<BooleanArray>,
+    ) -> DataFusionResult<()> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)?;
+        match selected.filter(|s| s.true_count() < rows) {
+            Some(selected) => self.output.push_batch_with_filter(batch, &selected)?,
+            None => self.output.push_batch(batch)?,
+        }
+        Ok(())
+    }
+}
+
+impl Filter {
+    /// The rows among `selected` for which the filter is true. The filter is evaluated only on
+    /// those: a row that an earlier one leaves out cannot make it fail.
+    fn apply(
+        &self,
+        arrays: Vec<ArrayRef>,
+        rows: usize,
+        selected: Option<BooleanArray>,
+    ) -> DataFusionResult<BooleanArray> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)?;
+        let value = match &selected {
+            Some(selected) => self.expr.evaluate_selection(&batch, selected)?,
+            None => self.expr.evaluate(&batch)?,
+        };
+        let array = value.into_array(rows)?;
+        let truth = array.as_boolean_opt().ok_or_else(|| {
+            DataFusionError::Internal(format!("filter {} is not boolean", self.expr))
+        })?;
+        let truth = match truth.null_count() == 0 {
+            true => truth.clone(),
+            false => prep_null_mask_filter(truth),
+        };
+        Ok(match selected {
+            Some(selected) => and(&truth, &selected)?,
+            None => truth,
+        })
+    }
+}
