@@ -46,7 +46,33 @@ fn parse(text: &str, min: i64) -> Result<i64, Fault> {
     }
 }
 
+/// Digits that an `i64` holds whatever they are.
+const PLAIN_DIGITS_MAX: usize = 18;
+
+/// The common form: an optional minus and a few digits, nothing around.
+fn parse_plain(bytes: &[u8]) -> Option<i64> {
+    let (negative, digits) = match bytes {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || digits.len() > PLAIN_DIGITS_MAX {
+        return None;
+    }
+    let mut value = 0;
+    for &b in digits {
+        let digit = b.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + i64::from(digit);
+    }
+    Some(if negative { -value } else { value })
+}
+
 fn parse_as<T: TryFrom<i64>>(text: &str, type_name: &str, min: i64) -> Result<T> {
+    if let Some(value) = parse_plain(text.as_bytes()).and_then(|v| T::try_from(v).ok()) {
+        return Ok(value);
+    }
     match parse(text, min) {
         Ok(value) => T::try_from(value).map_err(|_| out_of_range(type_name, text)),
         Err(Fault::Syntax) => Err(invalid_syntax(type_name, text)),
