@@ -403,7 +403,7 @@ impl Txn {
     /// What the transaction itself wrote to a key last, the running statement included; inner
     /// none: deleted.
     pub fn own(&self, key: &Key) -> Option<Option<Bytes>> {
-        self.buffer.newest(key).map(|value| value.cloned())
+        self.buffer.newest(key)
     }
 
     /// The transaction's writes to a space, as the running statement sees them; none: deleted.
@@ -508,7 +508,7 @@ impl Txn {
             return None;
         }
         let value = self.buffer.visible(key, self.command)?;
-        Some(value.map(|value| Visible { ts: Timestamp::ZERO, value: value.clone() }))
+        Some(value.map(|value| Visible { ts: Timestamp::ZERO, value }))
     }
 
     /// Takes note of a point read.

@@ -137,8 +137,7 @@ impl Txn {
             let next = page.next.map(|n| Position { after, rest: Rest::Store(n.0) }.encode());
             return Page { entries: page.entries, next };
         };
-        let mut own =
-            Directed { iter: self.buffer.range(&covered, self.command), reverse }.peekable();
+        let mut own = self.buffer.range(&covered, self.command, reverse).peekable();
         let mut stored = page.entries.into_iter().peekable();
         let mut entries = Vec::with_capacity(stored.len());
         let mut bytes = 0;
@@ -148,19 +147,15 @@ impl Txn {
                 (Some(_), None) => true,
                 (None, Some(_)) => false,
                 (Some((key, _)), Some(entry)) => {
-                    if **key == entry.key {
+                    if *key == entry.key {
                         stored.next();
                         true
                     } else {
-                        (**key < entry.key) != reverse
+                        (*key < entry.key) != reverse
                     }
                 }
             };
-            let entry = if own_first {
-                own.next().and_then(|(key, value)| own_entry(key, value?))
-            } else {
-                stored.next()
-            };
+            let entry = if own_first { own.next().and_then(own_entry) } else { stored.next() };
             let Some(entry) = entry else { continue };
             bytes += entry.key.bytes().len() + entry.value.len();
             entries.push(entry);
@@ -181,7 +176,7 @@ impl Txn {
     fn overlay(&self, entry: Entry) -> Option<Entry> {
         match self.buffer.visible(&entry.key, self.command) {
             None => Some(entry),
-            Some(value) => own_entry(&entry.key, value?),
+            Some(value) => own_entry((entry.key, value)),
         }
     }
 
@@ -195,9 +190,8 @@ impl Txn {
     ) -> Result<Page> {
         let at = self.ensure_snapshot().await?;
         let left = narrowed(range, reverse, after.as_ref());
-        let own = Directed { iter: self.buffer.range(&left, self.command), reverse };
-        let own: Vec<Entry> =
-            own.filter_map(|(key, value)| own_entry(key, value?)).take(limit.rows_max).collect();
+        let own = self.buffer.range(&left, self.command, reverse);
+        let own: Vec<Entry> = own.filter_map(own_entry).take(limit.rows_max).collect();
         let keys: Vec<Key> = own.iter().map(|e| e.key.clone()).collect();
         let stored = self.store().get_many(&keys, at).await?;
         let next = (own.len() == limit.rows_max).then(|| {
@@ -211,23 +205,8 @@ impl Txn {
     }
 }
 
-/// An iterator, or its reverse.
-struct Directed<I> {
-    iter: I,
-    reverse: bool,
-}
-
-impl<I: DoubleEndedIterator> Iterator for Directed<I> {
-    type Item = I::Item;
-
-    fn next(&mut self) -> Option<I::Item> {
-        if self.reverse { self.iter.next_back() } else { self.iter.next() }
-    }
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "called where an option is wanted")]
-fn own_entry(key: &Key, value: &Bytes) -> Option<Entry> {
-    Some(Entry { key: key.clone(), ts: Timestamp::ZERO, value: value.clone() })
+fn own_entry((key, value): (Key, Option<Bytes>)) -> Option<Entry> {
+    value.map(|value| Entry { key, ts: Timestamp::ZERO, value })
 }
 
 fn tail(key: &Key) -> Bytes {

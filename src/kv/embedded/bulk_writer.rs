@@ -144,7 +144,7 @@ impl Writer {
                 partition_len: key.partition_len() as u16,
                 value: value.as_deref(),
             };
-            group.batch.insert(heads, &key.bytes()[..], head.encode());
+            group.insert_head(&self.core, key.bytes(), &head);
         }
         for (space, (list, count)) in lists {
             let extent = extents.entry(space).or_default();
@@ -196,6 +196,7 @@ impl Writer {
     ) -> Result<Done> {
         for key in keys {
             bulk.restore(&self.core.engine, key, &mut group.batch)?;
+            group.touch(key.bytes().clone());
         }
         Ok(Done::Ok)
     }

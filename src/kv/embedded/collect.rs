@@ -38,6 +38,8 @@ pub(super) struct Collector {
     /// Deletions from before the store was opened.
     stale: Vec<Bytes>,
     bulks: Vec<Ended>,
+    /// Heads that this step removes.
+    removed: Vec<Bytes>,
     /// Whether the last step left work that could be done at once.
     more: bool,
     sizes_saved: Duration,
@@ -107,6 +109,9 @@ impl Collector {
         if !batch.is_empty() {
             batch.commit().map_err(engine::error)?;
         }
+        for key in self.removed.drain(..) {
+            core.cache.written(&key, None);
+        }
         Ok(())
     }
 
@@ -119,14 +124,18 @@ impl Collector {
         if let Some(mut stale) = core.stale.try_lock() {
             self.stale.append(&mut stale);
         }
-        for key in self.stale.drain(..) {
-            remove_deletion(core, &key, horizon, batch)?;
+        for key in std::mem::take(&mut self.stale) {
+            if remove_deletion(core, &key, horizon, batch)? {
+                self.removed.push(key);
+            }
         }
         for _ in 0..DELETIONS_PER_STEP {
             let Some((_, key)) = self.deleted.pop_front_if(|(at, _)| *at <= horizon) else {
                 return Ok(());
             };
-            remove_deletion(core, &key, horizon, batch)?;
+            if remove_deletion(core, &key, horizon, batch)? {
+                self.removed.push(key);
+            }
         }
         self.more |= self.deleted.front().is_some_and(|(at, _)| *at <= horizon);
         Ok(())
@@ -159,7 +168,9 @@ impl Collector {
         match ended.bulk.list(ended.tidied.as_deref())? {
             Some((place, keys)) => {
                 for key in keys {
-                    remove_deletion(core, key.bytes(), horizon, batch)?;
+                    if remove_deletion(core, key.bytes(), horizon, batch)? {
+                        self.removed.push(key.bytes().clone());
+                    }
                     ended.bulk.drop_undo(key.bytes(), batch)?;
                 }
                 ended.tidied = Some(place);
@@ -170,17 +181,18 @@ impl Collector {
     }
 }
 
-/// Removes a head if it is a deletion that everyone sees.
+/// Removes a head if it is a deletion that everyone sees. Whether it did.
 fn remove_deletion(
     core: &Core,
     key: &Bytes,
     horizon: Timestamp,
     batch: &mut OwnedWriteBatch,
-) -> Result<()> {
-    let Some(bytes) = core.engine.heads.get(key).map_err(engine::error)? else { return Ok(()) };
+) -> Result<bool> {
+    let Some(bytes) = core.engine.heads.get(key).map_err(engine::error)? else { return Ok(false) };
     let head = Head::decode(&bytes)?;
-    if head.value.is_none() && core.committed(head.stamp).is_some_and(|ts| ts <= horizon) {
+    let gone = head.value.is_none() && core.committed(head.stamp).is_some_and(|ts| ts <= horizon);
+    if gone {
         batch.remove(&core.engine.heads, &key[..]);
     }
-    Ok(())
+    Ok(gone)
 }

@@ -20,6 +20,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::EmbeddedOptions;
 use super::bulk::{Below, Bulks};
+use super::cache::{Cached, HeadCache};
 use super::changes::Place;
 use super::engine::{self, Engine};
 use super::head::{HEADER_LEN, Head, Stamp};
@@ -40,6 +41,7 @@ const AGAIN_MAX: usize = 100;
 pub(super) struct Core {
     pub options: EmbeddedOptions,
     pub engine: Engine,
+    pub cache: HeadCache,
     pub clock: HybridClock,
     pub wall: Arc<dyn Clock>,
     pub holds: Arc<Holds>,
@@ -97,12 +99,23 @@ pub(super) enum Look {
 }
 
 impl Core {
+    /// The newest head of a key.
+    pub fn head(&self, key: &[u8]) -> Result<Option<Slice>> {
+        let ticket = match self.cache.get(key) {
+            Cached::Head(head) => return Ok(Some(head)),
+            Cached::Miss(ticket) => ticket,
+        };
+        let head = self.engine.heads.get(key).map_err(engine::error)?;
+        if let Some(head) = &head {
+            self.cache.put(&ticket, key, head);
+        }
+        Ok(head)
+    }
+
     /// The version of a key at a held timestamp.
     pub fn get(&self, key: &[u8], at: Timestamp) -> Result<Option<Version>> {
         for _ in 0..AGAIN_MAX {
-            let Some(head) = self.engine.heads.get(key).map_err(engine::error)? else {
-                return Ok(None);
-            };
+            let Some(head) = self.head(key)? else { return Ok(None) };
             match self.look(key, &head, at)? {
                 Look::Found(version) => return Ok(Some(version)),
                 Look::Nothing => return Ok(None),
@@ -115,9 +128,7 @@ impl Core {
     /// The newest version of a key that a snapshot taken now would see.
     pub fn get_newest(&self, key: &[u8]) -> Result<Option<Version>> {
         let at = self.holds.visible();
-        let Some(bytes) = self.engine.heads.get(key).map_err(engine::error)? else {
-            return Ok(None);
-        };
+        let Some(bytes) = self.head(key)? else { return Ok(None) };
         let head = Head::decode(&bytes)?;
         match self.committed(head.stamp) {
             Some(ts) if ts <= at => Ok(Some(version(ts, head.value, &bytes))),

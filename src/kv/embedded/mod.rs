@@ -2,7 +2,7 @@
 //!
 //! - `engine` opens the folder and is the only code that names fjall's options and errors;
 //! - `head`, `changes`, `bulk` document the bytes;
-//! - `core` finds versions, `scan` finds many; any thread may, without waiting;
+//! - `core` finds versions (`cache` helps), `scan` finds many; any thread may, without waiting;
 //! - `queue` and `writer` carry commits, one group after the other; `recent` helps validating;
 //! - `bulk_writer` carries huge commits in parts; `history` and `collect` keep and drop versions.
 //!
@@ -12,6 +12,7 @@
 
 mod bulk;
 mod bulk_writer;
+mod cache;
 mod changes;
 mod collect;
 mod core;
@@ -36,6 +37,7 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
 use self::bulk::Bulks;
+use self::cache::HeadCache;
 use self::changes::{BULK_NUMBER, Place};
 use self::collect::Collector;
 use self::core::Core;
@@ -125,6 +127,7 @@ impl EmbeddedStore {
         let core = Arc::new(Core {
             locks: LockTable::new(&*clock, options.deadlock_timeout),
             holds: Holds::new(start),
+            cache: HeadCache::new(),
             history: History::new(ceiling),
             queue: Queue::default(),
             sizes: Mutex::new(core::load_sizes(&engine)?),

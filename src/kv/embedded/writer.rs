@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fjall::{OwnedWriteBatch, PersistMode};
+use fjall::{OwnedWriteBatch, PersistMode, Slice};
 use tokio::sync::oneshot;
 
 use super::bulk::{Below, Bulk};
@@ -64,6 +64,9 @@ pub(super) struct Group {
     /// Heads written by earlier jobs of this group.
     pending: HashMap<Bytes, Version>,
     pub last: Timestamp,
+    /// Heads written, for the cache.
+    heads: Vec<(Bytes, Option<Slice>)>,
+    scratch: Vec<u8>,
     finished: Vec<Finished>,
     pub sizes: BTreeMap<SpaceId, Size>,
 }
@@ -163,6 +166,8 @@ impl Writer {
             shared,
             pending: HashMap::new(),
             last: Timestamp::ZERO,
+            heads: Vec::new(),
+            scratch: Vec::new(),
             finished: Vec::new(),
             sizes: BTreeMap::new(),
         }
@@ -202,6 +207,7 @@ impl Writer {
                 if !matches!(done, Ok(Done::Extents(_))) {
                     // What it had put into the batch has no list to undo it by.
                     group.batch = self.core.engine.db.batch();
+                    group.heads.clear();
                 }
                 done
             }
@@ -218,7 +224,7 @@ impl Writer {
             Work::ForgetBulk { bulk } => self.forget_bulk(bulk),
             Work::Remove { keys } => {
                 for key in keys {
-                    group.batch.remove(&self.core.engine.heads, &key[..]);
+                    group.remove_head(&self.core, key);
                 }
                 Ok(Done::Ok)
             }
@@ -244,9 +250,7 @@ impl Writer {
         {
             return Ok(Current::Version(version.clone(), None));
         }
-        let Some(bytes) = self.core.engine.heads.get(key).map_err(engine::error)? else {
-            return Ok(Current::Nothing);
-        };
+        let Some(bytes) = self.core.head(key)? else { return Ok(Current::Nothing) };
         let head = Head::decode(&bytes)?;
         let value = || head.value.map(Bytes::copy_from_slice);
         let bulk = match head.stamp {
@@ -354,7 +358,7 @@ impl Writer {
             }
             self.collector.superseded(&self.core, key.bytes(), old, ts);
         }
-        group.batch.insert(&self.core.engine.heads, &key.bytes()[..], head.encode());
+        group.insert_head(&self.core, key.bytes(), &head);
         if value.is_none() {
             self.collector.deleted(key.bytes().clone(), ts);
         }
@@ -397,6 +401,9 @@ impl Writer {
             failure = group.batch.durability(mode).commit().err();
         }
         if failure.is_none() {
+            for (key, head) in group.heads {
+                self.core.cache.written(&key, head);
+            }
             self.core.add_sizes(&group.sizes);
             self.core.holds.publish(group.last);
         }
@@ -450,6 +457,24 @@ impl Writer {
         if let Err(error) = batch.durability(Some(PersistMode::SyncAll)).commit() {
             tracing::error!(%error, "closing the store");
         }
+    }
+}
+
+impl Group {
+    pub fn insert_head(&mut self, core: &Core, key: &Bytes, head: &Head<'_>) {
+        let bytes = head.encode(&mut self.scratch);
+        self.batch.insert(&core.engine.heads, &key[..], bytes.clone());
+        self.heads.push((key.clone(), Some(bytes)));
+    }
+
+    pub fn remove_head(&mut self, core: &Core, key: Bytes) {
+        self.batch.remove(&core.engine.heads, &key[..]);
+        self.heads.push((key, None));
+    }
+
+    /// A head that the cache must not keep is changed by other means.
+    pub fn touch(&mut self, key: Bytes) {
+        self.heads.push((key, None));
     }
 }
 

@@ -25,6 +25,7 @@ macro_rules! suite {
             too_many_writes_are_refused
             isolation_is_set_before_the_first_statement
             scans_merge_own_writes
+            scans_merge_many_own_writes
         );
     };
     (@ $make:path, $file:ident: $($case:ident)*) => {

@@ -217,6 +217,15 @@ pub async fn isolation_is_set_before_the_first_statement(store: SharedStore) {
 
 /// Random writes, savepoints and scans, compared with a plain map.
 pub async fn scans_merge_own_writes(store: SharedStore) {
+    merge_own_writes(store, 30).await;
+}
+
+/// The same with so many writes that ascending ones go to a run.
+pub async fn scans_merge_many_own_writes(store: SharedStore) {
+    merge_own_writes(store, 600).await;
+}
+
+async fn merge_own_writes(store: SharedStore, writes_max: u64) {
     let manager = manager(&store);
     let mut setup = manager.begin(TxnOptions::default());
     let mut model: std::collections::BTreeMap<i64, i64> = std::collections::BTreeMap::new();
@@ -244,8 +253,10 @@ pub async fn scans_merge_own_writes(store: SharedStore) {
             }
             _ => {}
         }
-        for _ in 0..random(30) {
-            let n = random(400);
+        let ascending = random(2) == 0;
+        let mut n = 0;
+        for _ in 0..random(writes_max) {
+            n = if ascending { n + random(3) } else { random(2000) };
             if random(3) == 0 {
                 txn.delete(key(n), false).unwrap();
                 model.remove(&n);
@@ -255,7 +266,7 @@ pub async fn scans_merge_own_writes(store: SharedStore) {
             }
         }
         txn.begin_statement().await.unwrap();
-        let (low, high) = (random(400), random(400));
+        let (low, high) = (random(2000), random(2000));
         let bound = |n: i64| Bytes::copy_from_slice(&(n as u32).to_be_bytes());
         let range = KeyRange {
             space: SPACE,
