@@ -88,8 +88,7 @@ impl<P: Pair + Send, const MAX: bool> Accumulator for Extreme<P, MAX> {
             Some(pair) => {
                 // The best so far and the candidate lie beside each other, as `order` wants them.
                 pair[1] = args[0].clone();
-                let order = P::order(context, pair)?;
-                if if MAX { order.is_lt() } else { order.is_gt() } {
+                if !P::keeps_first(context, pair, MAX)? {
                     pair.swap(0, 1);
                 }
             }

@@ -17,6 +17,15 @@ use crate::types::datetime::{DAY, SECOND};
 /// How two arguments compare: one for each pair of types that differ in more than name.
 pub(super) trait Pair {
     fn order(context: &EvalContext, a: &[Datum]) -> Result<Ordering>;
+    /// Which of two equal ones `min` and `max` give: PostgreSQL has the second, but for `char(n)`.
+    const FIRST_OF_EQUALS: bool = false;
+
+    /// Whether the first is the one to keep: the larger (`max`) or the smaller.
+    fn keeps_first(context: &EvalContext, a: &[Datum], max: bool) -> Result<bool> {
+        let order = Self::order(context, a)?;
+        let order = if max { order } else { order.reverse() };
+        Ok(order.is_gt() || order.is_eq() && Self::FIRST_OF_EQUALS)
+    }
 }
 
 /// Two of one type.
@@ -124,6 +133,8 @@ impl Pair for XidInt {
 }
 
 impl Pair for Blanks {
+    const FIRST_OF_EQUALS: bool = true;
+
     fn order(_: &EvalContext, a: &[Datum]) -> Result<Ordering> {
         let (x, y): (&str, &str) = (arg(a, 0)?, arg(a, 1)?);
         Ok(x.trim_end_matches(' ').as_bytes().cmp(y.trim_end_matches(' ').as_bytes()))
@@ -160,9 +171,9 @@ pub(super) fn order<P: Pair>(context: &EvalContext, a: &[Datum]) -> Result<Datum
 }
 
 pub(super) fn larger<P: Pair>(context: &EvalContext, a: &[Datum]) -> Result<Datum> {
-    Ok(a[usize::from(P::order(context, a)?.is_lt())].clone())
+    Ok(a[usize::from(!P::keeps_first(context, a, true)?)].clone())
 }
 
 pub(super) fn smaller<P: Pair>(context: &EvalContext, a: &[Datum]) -> Result<Datum> {
-    Ok(a[usize::from(P::order(context, a)?.is_gt())].clone())
+    Ok(a[usize::from(!P::keeps_first(context, a, false)?)].clone())
 }
