@@ -15,7 +15,7 @@ impl Binder<'_> {
     pub(super) fn aggregate_call(&mut self, call: &ast::Call, at: Offset) -> Result<Expr> {
         let marks: Vec<usize> = self.levels.iter().map(|l| l.uses.len()).collect();
         let (mut aggregate, ty) = self.aggregate_parts(call, at)?;
-        let depth = self.owner(&mut aggregate, at)?;
+        let depth = self.owner(&mut aggregate)?;
         let clause = self.levels[depth].clause;
         if !clause.allows_aggregates() {
             let message = format!("aggregate functions are not allowed in {}", clause.name());
@@ -144,7 +144,7 @@ impl Binder<'_> {
 
     /// The query an aggregate belongs to: the innermost whose columns it takes, else the innermost
     /// of all. Refuses what must not stand inside an aggregate.
-    fn owner(&self, aggregate: &mut AggregateCall, at: Offset) -> Result<usize> {
+    fn owner(&self, aggregate: &mut AggregateCall) -> Result<usize> {
         let here = self.levels.len() - 1;
         let mut owner: Option<usize> = None;
         let mut inner = Vec::new();
@@ -173,15 +173,11 @@ impl Binder<'_> {
                     let message =
                         "aggregate function calls cannot contain set-returning function calls";
                     let error = self.error(SqlState::FEATURE_NOT_SUPPORTED, message, info.at);
-                    return Err(error.with_hint(
-                        "You might be able to move the set-returning function into a LATERAL FROM \
-                         item.",
-                    ));
+                    return Err(error.with_hint(super::call::MOVE_SET));
                 }
                 _ => {}
             }
         }
-        let _ = at;
         Ok(owner)
     }
 
@@ -198,12 +194,13 @@ impl Binder<'_> {
             return Err(self.error(SqlState::GROUPING_ERROR, message, at));
         }
         let mark = self.level().uses.len();
-        let bound = args.iter().map(|arg| self.expr(arg)).collect::<Result<Vec<_>>>()?;
+        let bound = args.iter().map(|arg| Ok((self.expr(arg)?, arg.start())));
+        let bound = bound.collect::<Result<Vec<_>>>()?;
         self.level().uses.truncate(mark);
         let depth = self.levels.len() - 1;
         let id = self.new_id(depth, Producer::Aggregate, at);
         let output = Column { id, name: "grouping".into(), ty: SqlType::INT4, origin: None };
-        self.level().grouping.push((bound, output, at));
+        self.level().grouping.push((bound, output));
         Ok(Expr::Column(id, SqlType::INT4))
     }
 }

@@ -41,7 +41,7 @@ impl Binder<'_> {
                 });
                 resolved?;
                 let message = format!("window function {} requires an OVER clause", name_of(call));
-                Err(self.error(SqlState::WINDOWING_ERROR, message, at))
+                Err(self.error(SqlState::WRONG_OBJECT_TYPE, message, at))
             }
             _ => self.plain_call(call, at),
         }
@@ -138,7 +138,16 @@ impl Binder<'_> {
 
     fn plain_call(&mut self, call: &ast::Call, at: Offset) -> Result<Expr> {
         let rank = self.level().sets.len();
-        let args = self.bind_args(call, at)?;
+        let mut args = self.bind_args(call, at)?;
+        if !call.within_group.is_empty() {
+            if ORDERED_SETS.contains(&name_of(call)) {
+                let name = name_of(call);
+                return Err(self.unsupported(format_args!("ordered-set aggregate {name}"), at));
+            }
+            for item in &call.within_group {
+                args.push(self.expr(&item.expr)?);
+            }
+        }
         let types: Vec<SqlType> = args.iter().map(Expr::ty).collect();
         let resolved = match self.meaning(call, &types, at)? {
             Meaning::Function(resolved) => resolved,
@@ -235,7 +244,7 @@ impl Binder<'_> {
         }
         match choose(found, actual) {
             Choice::One((function, declared)) => {
-                self.resolved(function, &declared, actual, at).map(Meaning::Function)
+                resolved(function, &declared, actual).map(Meaning::Function)
             }
             Choice::None => Err(self.no_such_function(call, actual, at)),
             Choice::Several => {
@@ -247,23 +256,6 @@ impl Binder<'_> {
                 ))
             }
         }
-    }
-
-    fn resolved(
-        &self,
-        function: &'static Function,
-        declared: &Types,
-        actual: &[SqlType],
-        at: Offset,
-    ) -> Result<Resolved> {
-        let polymorphic = declared.iter().copied().any(generic::is_polymorphic);
-        if !polymorphic {
-            let types = declared.to_vec();
-            return Ok(Resolved { function, types, result: function.result });
-        }
-        let (types, result) =
-            generic::resolve(declared, actual, function.result).map_err(|e| self.locate(e, at))?;
-        Ok(Resolved { function, types, result })
     }
 
     /// `type(value)`, where that cast changes no bits or reads a literal, or goes through text.
@@ -330,9 +322,7 @@ impl Binder<'_> {
         if let Some(reason) = self.level().set_barriers.last() {
             let message = format!("set-returning functions are not allowed in {reason}");
             let error = self.error(SqlState::FEATURE_NOT_SUPPORTED, message, at);
-            return Err(error.with_hint(
-                "You might be able to move the set-returning function into a LATERAL FROM item.",
-            ));
+            return Err(error.with_hint(MOVE_SET));
         }
         if !clause.allows_sets() {
             let message = format!("set-returning functions are not allowed in {}", clause.name());
@@ -358,6 +348,16 @@ impl Binder<'_> {
         self.level().sets.push(SetCall { call, columns, rank });
         Ok(expr)
     }
+}
+
+/// A function with the types that a call gives it.
+fn resolved(function: &'static Function, declared: &Types, actual: &[SqlType]) -> Result<Resolved> {
+    if !declared.iter().copied().any(generic::is_polymorphic) {
+        let types = declared.to_vec();
+        return Ok(Resolved { function, types, result: function.result });
+    }
+    let (types, result) = generic::resolve(declared, actual, function.result)?;
+    Ok(Resolved { function, types, result })
 }
 
 /// What a set-returning call produces: names and types.
@@ -412,6 +412,13 @@ pub(super) fn signature(call: &ast::Call, actual: &[SqlType]) -> String {
     let types: Vec<String> = actual.iter().map(SqlType::to_string).collect();
     format!("{}({})", name.join("."), types.join(", "))
 }
+
+/// What to do with a set-returning call that may not stand where it does.
+pub(super) const MOVE_SET: &str =
+    "You might be able to move the set-returning function into a LATERAL FROM item.";
+
+/// Aggregates that only work with WITHIN GROUP.
+const ORDERED_SETS: &[&str] = &["mode", "percentile_cont", "percentile_disc"];
 
 /// Names of parameters, with the defaults of those that have one.
 const PARAMETER_NAMES: &[(&str, &[(&str, &str)])] = &[(

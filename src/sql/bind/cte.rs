@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use super::super::ast::{self, Alias, Cte, Ident, QueryBody, SetOperation, With};
+use super::super::ast::{self, Alias, Cte, Ident, Offset, QueryBody, SetOperation, With};
 use super::super::bound::{Column, Rel, SetOp};
 use super::from::{Item, scope_column};
 use super::scope::Source;
 use super::{Binder, BoundQuery};
-use crate::error::{Result, SqlState};
+use crate::error::{Error, Result, SqlState};
 use crate::types::SqlType;
 
 /// A query of WITH that can be named.
 pub struct VisibleCte {
     name: Arc<str>,
+    at: Offset,
     number: usize,
     columns: Vec<(Arc<str>, SqlType)>,
     state: State,
@@ -34,47 +35,81 @@ enum State {
 }
 
 /// A query of WITH bound, for [`Rel::With`].
-pub(super) struct BoundCte {
+#[derive(Debug)]
+pub struct BoundCte {
     level: usize,
-    index: usize,
     number: usize,
     query: Rel,
+}
+
+/// The queries of a WITH clause that are still to be bound.
+#[derive(Default)]
+pub struct PendingCtes {
+    names: Vec<Arc<str>>,
+    /// With RECURSIVE they may be named before they are written: bound when that happens.
+    queries: Vec<Cte>,
+    /// Numbers of those being bound, the one that named the next before it.
+    open: Vec<usize>,
+    /// Those bound, each after what it names.
+    bound: Vec<BoundCte>,
 }
 
 impl Binder<'_> {
     /// Binds the queries of WITH; they are visible in the level from here on.
     pub(super) fn with_clause(&mut self, with: &With) -> Result<Vec<BoundCte>> {
-        let mut bound = Vec::with_capacity(with.ctes.len());
         for (i, cte) in with.ctes.iter().enumerate() {
             if with.ctes[..i].iter().any(|c| c.name.name == cte.name.name) {
                 let message =
                     format!("WITH query name \"{}\" specified more than once", cte.name.name);
                 return Err(self.error(SqlState::DUPLICATE_ALIAS, message, cte.name.at));
             }
-            let Some(query) = &cte.query else {
-                return Err(self.unsupported("a data-modifying statement in WITH", cte.name.at));
-            };
-            let number = self.next_cte;
-            self.next_cte += 1;
-            let made = match with.recursive {
-                true => self.recursive_cte(cte, query, number)?,
-                false => self.plain_cte(cte, query)?,
-            };
-            let columns = self.cte_columns(cte, &made.columns)?;
-            let level = self.levels.len() - 1;
-            let index = self.level().ctes.len();
-            let name = cte.name.name.clone();
-            let visible = VisibleCte { name, number, columns, state: State::Ready, uses: 0 };
-            self.level().ctes.push(visible);
-            bound.push(BoundCte { level, index, number, query: made.rel });
         }
-        Ok(bound)
+        let pending = &mut self.level().pending_ctes;
+        pending.names = with.ctes.iter().map(|c| c.name.name.clone()).collect();
+        if with.recursive && with.ctes.len() > 1 {
+            pending.queries.clone_from(&with.ctes);
+        }
+        for cte in &with.ctes {
+            if self.level().pending_ctes.names.contains(&cte.name.name) {
+                self.bind_cte(cte, with.recursive)?;
+            }
+        }
+        Ok(std::mem::take(&mut self.level().pending_ctes.bound))
+    }
+
+    /// Binds one query of the innermost level's WITH.
+    fn bind_cte(&mut self, cte: &Cte, recursive: bool) -> Result<()> {
+        let level = self.levels.len() - 1;
+        let number = self.next_cte;
+        self.next_cte += 1;
+        let pending = &mut self.level().pending_ctes;
+        if recursive {
+            pending.names.retain(|n| *n != cte.name.name);
+        }
+        pending.open.push(number);
+        let Some(query) = &cte.query else {
+            return Err(self.unsupported("a data-modifying statement in WITH", cte.name.at));
+        };
+        let made = match recursive {
+            true => self.recursive_cte(cte, query, number)?,
+            false => self.query(query, true)?,
+        };
+        let columns = self.cte_columns(cte, &made.columns)?;
+        let Ident { name, at } = cte.name.clone();
+        let pending = &mut self.level().pending_ctes;
+        pending.names.retain(|n| *n != name);
+        pending.open.pop();
+        pending.bound.push(BoundCte { level, number, query: made.rel });
+        let visible = VisibleCte { name, at, number, columns, state: State::Ready, uses: 0 };
+        self.level().ctes.push(visible);
+        Ok(())
     }
 
     /// Puts the queries that were used around `body`.
     pub(super) fn wrap_with(&self, ctes: Vec<BoundCte>, mut body: Rel) -> Rel {
         for cte in ctes.into_iter().rev() {
-            if self.levels[cte.level].ctes[cte.index].uses > 0 {
+            let known = self.levels[cte.level].ctes.iter().find(|c| c.number == cte.number);
+            if known.is_some_and(|c| c.uses > 0) {
                 let (query, inner) = (Box::new(cte.query), Box::new(body));
                 body = Rel::With { cte: cte.number, query, body: inner };
             }
@@ -82,8 +117,11 @@ impl Binder<'_> {
         body
     }
 
-    fn plain_cte(&mut self, _: &Cte, query: &ast::Query) -> Result<BoundQuery> {
-        self.query(query, true)
+    /// A query of a level's WITH that is being bound.
+    fn open_cte(&mut self, level: usize, number: usize) -> Result<&mut VisibleCte> {
+        let ctes = &mut self.levels[level].ctes;
+        let found = ctes.iter_mut().find(|c| c.number == number);
+        found.ok_or_else(|| Error::internal("a query of WITH is gone"))
     }
 
     fn cte_columns(&self, cte: &Cte, made: &[Column]) -> Result<Vec<(Arc<str>, SqlType)>> {
@@ -117,14 +155,14 @@ impl Binder<'_> {
             _ => None,
         };
         let state = if union.is_some() { State::Base } else { State::Plain };
-        let index = self.level().ctes.len();
-        let name = cte.name.name.clone();
-        self.level().ctes.push(VisibleCte { name, number, columns: Vec::new(), state, uses: 0 });
+        let Ident { name, at } = cte.name.clone();
+        let columns = Vec::new();
+        self.level().ctes.push(VisibleCte { name, at, number, columns, state, uses: 0 });
         let bound = match union {
-            Some(operation) => self.recursive_union(cte, query, operation, number, index),
+            Some(operation) => self.recursive_union(cte, query, operation, number),
             None => self.query(query, true),
         };
-        self.level().ctes.truncate(index);
+        self.level().ctes.retain(|c| c.number != number);
         bound
     }
 
@@ -134,19 +172,19 @@ impl Binder<'_> {
         query: &ast::Query,
         operation: &SetOperation,
         number: usize,
-        index: usize,
     ) -> Result<BoundQuery> {
         let level = self.levels.len() - 1;
         let first = self.query(&operation.left, false)?;
         let first = self.resolve_outputs(first)?;
         let columns = self.cte_columns(cte, &first.columns)?;
-        self.levels[level].ctes[index].columns = columns;
-        self.levels[level].ctes[index].state = State::Step(None);
+        let open = self.open_cte(level, number)?;
+        open.columns = columns;
+        open.state = State::Step(None);
         let step = self.query(&operation.right, false)?;
-        let uses = self.levels[level].ctes[index].uses;
-        if uses == 0 {
+        let open = self.open_cte(level, number)?;
+        if open.uses == 0 {
             // It does not name itself: an ordinary UNION, bound again as one.
-            self.levels[level].ctes[index].state = State::Plain;
+            open.state = State::Plain;
             return self.query(query, true);
         }
         let clause = if !query.order_by.is_empty() {
@@ -222,11 +260,7 @@ impl Binder<'_> {
 
     /// A use of a query of WITH; none if no such query is visible.
     pub(super) fn cte_item(&mut self, name: &Ident, alias: Option<&Alias>) -> Result<Option<Item>> {
-        let found = self.levels.iter().enumerate().rev().find_map(|(level, l)| {
-            let index = l.ctes.iter().rposition(|c| c.name == name.name)?;
-            Some((level, index))
-        });
-        let Some((level, index)) = found else { return Ok(None) };
+        let Some((level, index)) = self.find_cte(name)? else { return Ok(None) };
         let cte = &mut self.levels[level].ctes[index];
         let query = cte.name.clone();
         let fault = match cte.state {
@@ -237,7 +271,8 @@ impl Binder<'_> {
                     "recursive query \"{query}\" does not have the form non-recursive-term UNION \
                      [ALL] recursive-term"
                 );
-                return Err(self.error(SqlState::INVALID_RECURSION, message, name.at));
+                let at = cte.at;
+                return Err(self.error(SqlState::INVALID_RECURSION, message, at));
             }
             State::Base => Some("within its non-recursive term"),
             State::Step(None) => Some("more than once"),
@@ -251,6 +286,9 @@ impl Binder<'_> {
         let cte = &mut self.levels[level].ctes[index];
         cte.uses += 1;
         let (number, shape) = (cte.number, cte.columns.clone());
+        if cte.state != State::Ready {
+            self.level().recursive = true;
+        }
         let mut columns = Vec::with_capacity(shape.len());
         for (name, ty) in shape {
             columns.push(self.source_column(name, ty, None));
@@ -261,6 +299,38 @@ impl Binder<'_> {
         self.mention(&source);
         let rel = Rel::CteScan { cte: number, columns };
         Ok(Some(Item { rel, sources: vec![source] }))
+    }
+
+    /// The query of WITH that a name means: its level and place there.
+    fn find_cte(&mut self, name: &Ident) -> Result<Option<(usize, usize)>> {
+        for level in (0..self.levels.len()).rev() {
+            let known = |b: &Self| b.levels[level].ctes.iter().rposition(|c| c.name == name.name);
+            if let Some(index) = known(self) {
+                let cte = &self.levels[level].ctes[index];
+                let innermost = self.levels[level].pending_ctes.open.last();
+                if cte.state != State::Ready && innermost != Some(&cte.number) {
+                    let message = "mutual recursion between WITH items is not implemented";
+                    return Err(self.error(SqlState::FEATURE_NOT_SUPPORTED, message, cte.at));
+                }
+                return Ok(Some((level, index)));
+            }
+            let pending = &self.levels[level].pending_ctes;
+            let later = pending.names.contains(&name.name);
+            let query = pending.queries.iter().find(|c| c.name.name == name.name).cloned();
+            if let Some(query) = query.filter(|_| later) {
+                let inner = self.levels.split_off(level + 1);
+                let bound = self.bind_cte(&query, true);
+                self.levels.extend(inner);
+                bound?;
+                return Ok(known(self).map(|index| (level, index)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a name is that of a query of WITH which comes later.
+    pub(super) fn is_future_cte(&self, name: &str) -> bool {
+        self.levels.iter().any(|l| l.pending_ctes.names.iter().any(|n| &**n == name))
     }
 
     /// Runs `f` where the recursive query being bound may not be named.

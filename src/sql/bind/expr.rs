@@ -118,7 +118,7 @@ impl Binder<'_> {
     /// `(row).field`: the fields of a row value have no names here.
     fn field(&mut self, base: &Ast, field: &Ident) -> Result<Expr> {
         if let ExprKind::Column(parts) = &base.kind
-            && let Some((level, source)) = self.find_source(parts)?
+            && let Some((level, source)) = self.find_source(parts, parts)?
         {
             let source = self.levels[level].sources[source].clone();
             if let Some(column) = self.column_of(&source, &field.name, field.at)? {
@@ -156,12 +156,12 @@ impl Binder<'_> {
                 self.note_use(&found, name.at);
                 return Ok(found.column.expr);
             }
-            if let Some((level, source)) = self.find_source(std::slice::from_ref(name))? {
+            if let Some((level, source)) = self.find_source(parts, parts)? {
                 return Ok(self.whole_row(level, source, name.at));
             }
             return Err(self.missing_column(&[], name));
         }
-        let Some((level, source)) = self.find_source(qualifier)? else {
+        let Some((level, source)) = self.find_source(qualifier, parts)? else {
             return Err(self.missing_source(qualifier));
         };
         let column =
@@ -418,11 +418,10 @@ impl Binder<'_> {
             }
         };
         let bound = self.expr(index)?;
-        let from = bound.ty();
         let Some(bound) =
             self.coerce_to(bound, SqlType::INT4, CastContext::Assignment, index.at)?
         else {
-            let message = format!("array subscript must have type integer, not {from}");
+            let message = "array subscript must have type integer";
             return Err(self.error(SqlState::DATATYPE_MISMATCH, message, index.start()));
         };
         Ok(Expr::Subscript { array: Box::new(array), index: Box::new(bound), ty: element })

@@ -150,7 +150,20 @@ impl Binder<'_> {
         self.catalog.table(schema, &table.name, path).ok_or_else(|| {
             let schema = schema.map(|s| format!("{s}.")).unwrap_or_default();
             let message = format!("relation \"{schema}{}\" does not exist", table.name);
-            self.error(SqlState::UNDEFINED_TABLE, message, at)
+            let error = self.error(SqlState::UNDEFINED_TABLE, message, at);
+            if schema.is_empty() && self.is_future_cte(&table.name) {
+                return error
+                    .with_detail(format!(
+                        "There is a WITH item named \"{}\", but it cannot be referenced from this \
+                         part of the query.",
+                        table.name
+                    ))
+                    .with_hint(
+                        "Use WITH RECURSIVE, or re-order the WITH items to remove forward \
+                         references.",
+                    );
+            }
+            error
         })
     }
 

@@ -151,7 +151,7 @@ impl Binder<'_> {
         let expr = outputs[output].expr.clone();
         outputs.truncate(visible);
         self.require_equality(expr.ty(), ast.start())?;
-        self.refuse_in_group(expr.clone(), ast)?;
+        self.refuse_in_group(expr.clone())?;
         if let Some(known) = exprs.iter().position(|e| same_expr(e, &expr)) {
             return Ok(known);
         }
@@ -160,7 +160,7 @@ impl Binder<'_> {
     }
 
     /// A name or position may mean an output that no one may group by.
-    fn refuse_in_group(&self, mut expr: Expr, ast: &Ast) -> Result<()> {
+    fn refuse_in_group(&self, mut expr: Expr) -> Result<()> {
         let depth = self.levels.len() as u32 - 1;
         let mut fault = None;
         walk::columns(&mut expr, &mut |id| {
@@ -179,7 +179,6 @@ impl Binder<'_> {
         });
         match fault {
             Some((what, code, at)) => {
-                let _ = ast;
                 Err(self.error(code, format!("{what} not allowed in GROUP BY"), at))
             }
             None => Ok(()),
@@ -195,6 +194,16 @@ impl Binder<'_> {
         outputs: &mut [Output],
         having: &mut Option<(Expr, (usize, usize))>,
     ) -> Result<Rel> {
+        let level = self.level();
+        if level.recursive
+            && let Some(first) = level.aggregates.first()
+        {
+            let at = first.output.id;
+            let at = self.column_info(at).at;
+            let message =
+                "aggregate functions are not allowed in a recursive query's recursive term";
+            return Err(self.error(SqlState::INVALID_RECURSION, message, at));
+        }
         let level = self.level();
         let plain = level.aggregates.is_empty() && level.grouping.is_empty();
         if plain && grouping.is_none() && having.is_none() {
@@ -267,9 +276,9 @@ impl Binder<'_> {
     fn grouping_calls(&mut self, rewrite: &Rewrite) -> Result<Vec<(Vec<usize>, Column)>> {
         let calls = std::mem::take(&mut self.level().grouping);
         let mut out = Vec::with_capacity(calls.len());
-        for (args, output, at) in calls {
+        for (args, output) in calls {
             let mut places = Vec::with_capacity(args.len());
-            for arg in args {
+            for (arg, at) in args {
                 let found = rewrite.groups.iter().position(|(e, _)| same_expr(e, &arg));
                 places.push(found.ok_or_else(|| {
                     let message = "arguments to GROUPING must be grouping expressions of the \

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::ast::{Offset, WindowSpec};
 use super::super::bound::{AggregateCall, Call, ColId, Column, WindowCall};
-use super::cte::VisibleCte;
+use super::cte::{PendingCtes, VisibleCte};
 use super::scope::{Mention, Source};
 
 /// Which clause an expression stands in; decides what it may hold, and what messages call it.
@@ -182,6 +182,10 @@ pub struct Window {
 pub struct Level {
     /// What its expressions can name.
     pub sources: Vec<Source>,
+    /// Whether its FROM names the recursive query being bound.
+    pub recursive: bool,
+    /// Queries of its WITH that are still to be bound.
+    pub pending_ctes: PendingCtes,
     /// Every item of FROM met so far, visible or not.
     pub mentions: Vec<Mention>,
     /// The queries of its WITH.
@@ -193,7 +197,7 @@ pub struct Level {
     /// Aggregates that belong to it.
     pub aggregates: Vec<AggregateCall>,
     /// `GROUPING(…)` calls: arguments and what they come out as.
-    pub grouping: Vec<(Vec<super::Expr>, Column, Offset)>,
+    pub grouping: Vec<(Vec<(super::Expr, Offset)>, Column)>,
     /// Window calls that belong to it.
     pub window_calls: Vec<PendingWindow>,
     /// Windows: named ones first.

@@ -264,3 +264,6 @@ impl<'a> Binder<'a> {
 fn operator_name(symbol: &str) -> ast::OperatorName {
     ast::OperatorName { schema: None, name: symbol.into() }
 }
+
+#[cfg(test)]
+mod tests;

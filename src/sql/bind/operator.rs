@@ -19,7 +19,7 @@ impl Binder<'_> {
         places: [Offset; 2],
     ) -> Result<Expr> {
         let operator = self.find_operator(name, Some(left.ty()), right.ty(), at)?;
-        self.apply(operator, vec![left, right], at, &places)
+        self.apply(operator, vec![left, right], &places)
     }
 
     /// `operator operand`
@@ -31,14 +31,13 @@ impl Binder<'_> {
         place: Offset,
     ) -> Result<Expr> {
         let operator = self.find_operator(name, None, operand.ty(), at)?;
-        self.apply(operator, vec![operand], at, &[place])
+        self.apply(operator, vec![operand], &[place])
     }
 
     fn apply(
         &mut self,
         operator: &'static Operator,
         args: Vec<Expr>,
-        at: Offset,
         places: &[Offset],
     ) -> Result<Expr> {
         let mut declared = [operator.right; 2];
@@ -56,8 +55,7 @@ impl Binder<'_> {
             return Ok(Expr::Call(Call { function, args, ty, position: 0 }));
         }
         let actual: Vec<SqlType> = args.iter().map(Expr::ty).collect();
-        let (types, ty) =
-            generic::resolve(declared, &actual, function.result).map_err(|e| self.locate(e, at))?;
+        let (types, ty) = generic::resolve(declared, &actual, function.result)?;
         let args = self.arguments(args, &types, places)?;
         Ok(Expr::Call(Call { function, args, ty, position: 0 }))
     }
@@ -129,10 +127,17 @@ impl Binder<'_> {
             );
         }
         let message = format!("operator does not exist: {signature}");
-        self.error(SqlState::UNDEFINED_FUNCTION, message, at).with_hint(
-            "No operator matches the given name and argument types. You might need to add \
-             explicit type casts.",
-        )
+        let hint = match left.is_empty() {
+            true => {
+                "No operator matches the given name and argument type. You might need to add an \
+                 explicit type cast."
+            }
+            false => {
+                "No operator matches the given name and argument types. You might need to add \
+                 explicit type casts."
+            }
+        };
+        self.error(SqlState::UNDEFINED_FUNCTION, message, at).with_hint(hint)
     }
 
     /// The function behind an operator that gives a boolean, for `ANY`, `IN` and row comparisons.

@@ -69,7 +69,7 @@ impl Binder<'_> {
                 Ok(position) => return self.output_at(position, ast, clause, outputs),
                 Err(_) => return Err(self.not_a_position(ast, clause)),
             },
-            ExprKind::String(_) | ExprKind::Null | ExprKind::Bits(_) => {
+            ExprKind::String(_) | ExprKind::Null | ExprKind::Bool(_) | ExprKind::Bits(_) => {
                 return Err(self.not_a_position(ast, clause));
             }
             _ => {}
@@ -190,38 +190,52 @@ impl Binder<'_> {
                         return Err(self.error(code, message, output.at));
                     }
                 }
-                for output in outputs.iter().filter(|o| !o.junk) {
-                    let ty = output.expr.ty();
-                    if !ty.same(SqlType::UNKNOWN) {
-                        self.require_equality(ty, output.at)?;
-                    }
+                for output in outputs.iter_mut().filter(|o| !o.junk) {
+                    let at = output.at;
+                    self.settle_output(output, at)?;
+                    self.require_equality(output.expr.ty(), at)?;
                 }
                 Ok(Vec::new())
             }
             Distinct::On(items) => {
-                let mut on = Vec::with_capacity(items.len());
+                let mut on: Vec<usize> = Vec::with_capacity(items.len());
+                let mut places = Vec::with_capacity(items.len());
                 for item in items {
                     let output = self.find_output(item, Clause::DistinctOn, outputs)?;
                     self.settle_output(&mut outputs[output], item.at)?;
                     self.require_equality(outputs[output].expr.ty(), item.start())?;
                     if !on.contains(&output) {
                         on.push(output);
+                        places.push(item.start());
                     }
                 }
-                let leading = order.len().min(on.len());
-                if let Some(key) = order[..leading].iter().find(|k| !on.contains(&k.output)) {
-                    let message =
-                        "SELECT DISTINCT ON expressions must match initial ORDER BY expressions";
-                    let code = SqlState::INVALID_COLUMN_REFERENCE;
-                    // PostgreSQL points at the first expression of ON that ORDER BY lacks.
-                    let missing =
-                        on.iter().find(|o| !order[..leading].iter().any(|k| k.output == **o));
-                    let at = missing.map_or(outputs[key.output].at, |o| outputs[*o].at);
-                    return Err(self.error(code, message, at));
-                }
+                self.match_order(&on, &places, order)?;
                 Ok(on)
             }
         }
+    }
+
+    /// DISTINCT ON's expressions must be what ORDER BY begins with, in any order.
+    fn match_order(&self, on: &[usize], places: &[u32], order: &[OrderKey]) -> Result<()> {
+        let mut skipped = false;
+        let mut matched = Vec::new();
+        let mut fault = None;
+        for key in order {
+            match on.iter().position(|o| *o == key.output) {
+                None => skipped = true,
+                Some(place) if skipped => {
+                    fault = Some(places[place]);
+                    break;
+                }
+                Some(_) => matched.push(key.output),
+            }
+        }
+        if fault.is_none() && skipped {
+            fault = on.iter().position(|o| !matched.contains(o)).map(|place| places[place]);
+        }
+        let Some(at) = fault else { return Ok(()) };
+        let message = "SELECT DISTINCT ON expressions must match initial ORDER BY expressions";
+        Err(self.error(SqlState::INVALID_COLUMN_REFERENCE, message, at))
     }
 
     /// LIMIT and OFFSET around a relation.

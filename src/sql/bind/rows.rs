@@ -82,6 +82,10 @@ impl Binder<'_> {
             ">" | ">=" => Some(">"),
             _ if pairs.len() == 1 => None,
             symbol => {
+                for ((left, left_at), (right, right_at)) in pairs {
+                    let test = self.binary(name, left, right, at, [left_at, right_at])?;
+                    self.row_test(test, at)?;
+                }
                 let message = format!(
                     "could not determine interpretation of row comparison operator {symbol}"
                 );
@@ -337,8 +341,7 @@ impl Binder<'_> {
             return Err(self.error(SqlState::WRONG_OBJECT_TYPE, message, at));
         }
         let declared = [operator.left.unwrap_or(operator.right), operator.right];
-        let (types, _) = super::generic::resolve(&declared, &[left.ty(), element], SqlType::BOOL)
-            .map_err(|e| self.locate(e, at))?;
+        let (types, _) = super::generic::resolve(&declared, &[left.ty(), element], SqlType::BOOL)?;
         let left = self.coerce(left, types[0], left_at)?;
         let wanted = pg_type::array_of(types[1].plain()).ok_or_else(|| {
             let message = format!("could not find array type for data type {}", types[1]);

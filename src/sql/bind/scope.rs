@@ -141,8 +141,13 @@ impl Binder<'_> {
     }
 
     /// The item of FROM that a qualifier means, and its level.
-    pub(super) fn find_source(&self, qualifier: &[Ident]) -> Result<Option<(usize, usize)>> {
-        let (schema, name) = self.split_qualifier(qualifier)?;
+    /// `whole` is the reference that the qualifier stands in, for messages.
+    pub(super) fn find_source(
+        &self,
+        qualifier: &[Ident],
+        whole: &[Ident],
+    ) -> Result<Option<(usize, usize)>> {
+        let (schema, name) = self.split_qualifier(qualifier, whole)?;
         let table = match schema {
             Some(schema) => match self.catalog.table(Some(&schema.name), &name.name, &[]) {
                 Some(table) => Some(table),
@@ -186,6 +191,7 @@ impl Binder<'_> {
     fn split_qualifier<'q>(
         &self,
         qualifier: &'q [Ident],
+        whole: &[Ident],
     ) -> Result<(Option<&'q Ident>, &'q Ident)> {
         match qualifier {
             [name] => Ok((None, name)),
@@ -194,7 +200,7 @@ impl Binder<'_> {
                 Ok((Some(schema), name))
             }
             _ => {
-                let whole: Vec<&str> = qualifier.iter().map(|p| &*p.name).collect();
+                let whole: Vec<&str> = whole.iter().map(|p| &*p.name).collect();
                 let (message, code) = if qualifier.len() == 3 {
                     let message = "cross-database references are not implemented";
                     (message, SqlState::FEATURE_NOT_SUPPORTED)
@@ -227,7 +233,7 @@ impl Binder<'_> {
         let alias = Ident { name: mention.name.clone(), at };
         let visible = mention.aliased
             && mention.name != name.name
-            && matches!(self.find_source(std::slice::from_ref(&alias)), Ok(Some(_)));
+            && matches!(self.find_source(std::slice::from_ref(&alias), &[]), Ok(Some(_)));
         let hint = if visible {
             format!("Perhaps you meant to reference the table alias \"{}\".", mention.name)
         } else {

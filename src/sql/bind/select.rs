@@ -41,7 +41,7 @@ impl Binder<'_> {
         };
         let mut bound = match &query.body {
             QueryBody::Select(select) => self.select(query, select, resolve)?,
-            QueryBody::Values(rows) => self.values_query(query, rows, resolve)?,
+            QueryBody::Values(rows) => self.values_query(query, rows)?,
             QueryBody::SetOp(operation) => {
                 let bound = self.set_operation(query, operation)?;
                 if resolve { self.resolve_outputs(bound)? } else { bound }
@@ -259,7 +259,6 @@ impl Binder<'_> {
             let what = match rel {
                 Rel::Function { .. } => "a function",
                 Rel::CteScan { .. } => "a WITH query",
-                Rel::Values { .. } => "VALUES",
                 _ => "",
             };
             if !what.is_empty() {

@@ -33,17 +33,19 @@ impl Binder<'_> {
         if let Some(lock) = query.locks.first() {
             return Err(self.locks_with(lock, "UNION/INTERSECT/EXCEPT"));
         }
-        let barrier = match operation.op {
-            SetOp::Union => None,
-            SetOp::Intersect => Some("INTERSECT"),
-            SetOp::Except => Some("EXCEPT"),
+        // Where a recursive query may not name itself.
+        let (left_barrier, right_barrier) = match (operation.op, operation.all) {
+            (SetOp::Intersect, true) => (Some("INTERSECT"), Some("INTERSECT")),
+            (SetOp::Except, true) => (Some("EXCEPT"), Some("EXCEPT")),
+            (SetOp::Except, false) => (None, Some("EXCEPT")),
+            _ => (None, None),
         };
-        let side = |b: &mut Self, query: &Query| match barrier {
+        let side = |b: &mut Self, query: &Query, barrier: Option<&'static str>| match barrier {
             Some(place) => b.recursion_barrier(place, |b| b.set_side(query)),
             None => b.set_side(query),
         };
-        let left = side(self, &operation.left)?;
-        let right = side(self, &operation.right)?;
+        let left = side(self, &operation.left, left_barrier)?;
+        let right = side(self, &operation.right, right_barrier)?;
         let matched = self.match_columns(left, right, operation, name)?;
         if !(operation.op == SetOp::Union && operation.all) {
             for (i, ty) in matched.types.iter().enumerate() {
@@ -62,7 +64,7 @@ impl Binder<'_> {
             right: Box::new(matched.right),
             columns: columns.clone(),
         };
-        self.around_columns(query, rel, columns)
+        self.around_columns(query, rel, columns, true)
     }
 
     /// One side; literals of unknown type stay so until both sides are known.
@@ -70,12 +72,13 @@ impl Binder<'_> {
         self.query(query, false)
     }
 
-    /// ORDER BY and LIMIT over columns that exist already.
+    /// ORDER BY and LIMIT over columns that exist already. `only`: ORDER BY may name these alone.
     fn around_columns(
         &mut self,
         query: &Query,
-        rel: Rel,
+        mut rel: Rel,
         columns: Vec<Column>,
+        only: bool,
     ) -> Result<BoundQuery> {
         self.adopt(&columns);
         let outputs = columns.iter().map(|column| Output {
@@ -91,7 +94,10 @@ impl Binder<'_> {
             Source::new(Arc::from("*SELECT*"), columns.iter().map(scope_column).collect());
         source.by_name = false;
         self.level().sources.push(source);
-        let order = self.order_columns(query, &mut outputs)?;
+        let order = match only {
+            true => self.order_columns(query, &mut outputs)?,
+            false => self.order_by(&query.order_by, &mut outputs)?,
+        };
         self.level().sources.clear();
         let limit = self.limit(query)?;
         let top = Top {
@@ -101,7 +107,12 @@ impl Binder<'_> {
             limit,
             with_ties: query.with_ties.is_some(),
         };
-        let rel = self.finish(rel, &[], top);
+        if outputs.len() > columns.len() {
+            let exprs = self.project(&outputs);
+            rel = Rel::Project { input: Box::new(rel), exprs };
+        }
+        let junk: Vec<bool> = outputs.iter().map(|o| o.junk).collect();
+        let rel = self.finish(rel, &junk, top);
         Ok(BoundQuery { rel, columns })
     }
 
@@ -268,12 +279,7 @@ impl Binder<'_> {
     }
 
     /// VALUES with what stands around it.
-    pub(super) fn values_query(
-        &mut self,
-        query: &Query,
-        rows: &[Vec<Ast>],
-        resolve: bool,
-    ) -> Result<BoundQuery> {
+    pub(super) fn values_query(&mut self, query: &Query, rows: &[Vec<Ast>]) -> Result<BoundQuery> {
         if let Some(lock) = query.locks.first() {
             let message = format!("{} cannot be applied to VALUES", super::select::lock_name(lock));
             return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
@@ -293,11 +299,6 @@ impl Binder<'_> {
         for i in 0..width {
             let places: Vec<Offset> = rows.iter().map(|row| row[i].start()).collect();
             let name: Arc<str> = format!("column{}", i + 1).into();
-            let unknown = bound.iter().all(|row| row[i].ty().same(SqlType::UNKNOWN));
-            if unknown && !resolve {
-                columns.push(self.new_column(name, SqlType::UNKNOWN));
-                continue;
-            }
             let taken =
                 bound.iter_mut().map(|row| std::mem::replace(&mut row[i], Expr::Row(Vec::new())));
             let taken = taken.collect();
@@ -308,7 +309,7 @@ impl Binder<'_> {
             columns.push(self.new_column(name, ty));
         }
         let rel = Rel::Values { rows: bound, columns: columns.clone() };
-        self.around_columns(query, rel, columns)
+        self.around_columns(query, rel, columns, false)
     }
 }
 

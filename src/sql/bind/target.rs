@@ -85,7 +85,7 @@ impl Binder<'_> {
             }
             (level, Self::visible_columns(sources).cloned().collect())
         } else {
-            let Some((level, source)) = self.find_source(qualifier)? else {
+            let Some((level, source)) = self.find_source(qualifier, qualifier)? else {
                 return Err(self.missing_source(qualifier));
             };
             (level, self.levels[level].sources[source].columns.clone())
@@ -175,7 +175,6 @@ fn find_name(ast: &Ast) -> Option<(Arc<str>, bool)> {
         ExprKind::Row(_) => strong("row"),
         ExprKind::Exists(_) => strong("exists"),
         ExprKind::Query(query) => Some((first_output(query), true)),
-        ExprKind::Bool(_) => Some((Arc::from("bool"), false)),
         ExprKind::Cast(operand, ty) => match find_name(operand) {
             Some((name, true)) => Some((name, true)),
             _ => ty.name.last().map(|p| (p.name.clone(), false)),

@@ -108,7 +108,13 @@ impl Binder<'_> {
             });
         });
         match fault {
-            Some((code, message, at)) => Err(self.error(code, message, at)),
+            Some((code, message, at)) => {
+                let error = self.error(code, message, at);
+                Err(match code {
+                    SqlState::FEATURE_NOT_SUPPORTED => error.with_hint(super::call::MOVE_SET),
+                    _ => error,
+                })
+            }
             None => Ok(()),
         }
     }
@@ -144,7 +150,7 @@ impl Binder<'_> {
                 .any(|w| w.name.as_ref() == Some(&name.name));
             if known {
                 let message = format!("window \"{}\" is already defined", name.name);
-                return Err(self.error(SqlState::WINDOWING_ERROR, message, name.at));
+                return Err(self.error(SqlState::WINDOWING_ERROR, message, spec.at));
             }
             let name: Arc<str> = name.name.clone();
             self.level().windows.push(Window { name: Some(name), spec: spec.clone() });
@@ -157,7 +163,8 @@ impl Binder<'_> {
         let windows = std::mem::take(&mut self.level().windows);
         let mut bound: Vec<BoundWindow> = Vec::with_capacity(windows.len());
         for (i, window) in windows.iter().enumerate() {
-            let one = self.bind_window(&windows[..i], &bound, &window.spec)?;
+            let named = window.name.is_some();
+            let one = self.bind_window(&windows[..i], &bound, &window.spec, named)?;
             bound.push(one);
         }
         let mut calls = std::mem::take(&mut self.level().window_calls);
@@ -176,6 +183,7 @@ impl Binder<'_> {
         earlier: &[Window],
         bound: &[BoundWindow],
         spec: &WindowSpec,
+        named: bool,
     ) -> Result<BoundWindow> {
         let mut partition_by = Vec::with_capacity(spec.partition_by.len());
         for ast in &spec.partition_by {
@@ -210,7 +218,12 @@ impl Binder<'_> {
             if earlier[i].spec.frame.is_some() {
                 let message =
                     format!("cannot copy window \"{}\" because it has a frame clause", base.name);
-                return Err(self.error(SqlState::WINDOWING_ERROR, message, spec.at));
+                let error = self.error(SqlState::WINDOWING_ERROR, message, spec.at);
+                let bare = !named && spec.order_by.is_empty() && spec.frame.is_none();
+                return Err(match bare {
+                    true => error.with_hint("Omit the parentheses in this OVER clause."),
+                    false => error,
+                });
             }
             partition_by.clone_from(&bound[i].partition_by);
             if order_by.is_empty() {

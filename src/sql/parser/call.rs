@@ -14,8 +14,7 @@ impl Parser<'_> {
         let at = name[0].at;
         self.expect_char(b'(')?;
         let mut call = empty_call(name);
-        if self.is_char(b'*') && self.is_char_at(1, b')') {
-            self.advance();
+        if self.eat_char(b'*') {
             call.star = true;
         } else if !self.is_char(b')') {
             if !self.eat(K::All) {

@@ -146,6 +146,7 @@ impl Parser<'_> {
             Kind::Char(b'*' | b'/' | b'%') => MULTIPLICATION,
             Kind::Char(b'^') => POWER,
             Kind::Operator => OPERATOR,
+            Kind::Keyword(_) if self.ends_operand(1) => return None,
             Kind::Keyword(keyword) => match keyword {
                 K::Operator if self.is_char_at(1, b'(') => OPERATOR,
                 K::Is if grammar == Grammar::Full || self.is_distinct_next() => IS,
@@ -153,6 +154,7 @@ impl Parser<'_> {
                 K::Or => OR,
                 K::And => AND,
                 K::Isnull | K::Notnull => IS,
+                K::Similar if !self.is_at(1, K::To) => return None,
                 K::Between | K::In | K::Like | K::Ilike | K::Similar => MATCHING,
                 K::Not => match self.peek_at(1).kind {
                     Kind::Keyword(K::Between | K::In | K::Like | K::Ilike | K::Similar) => MATCHING,
@@ -166,6 +168,15 @@ impl Parser<'_> {
             _ => return None,
         };
         Some((level, token))
+    }
+
+    /// Whether the token `ahead` can only follow an operand: a keyword before it is a label then
+    /// (`SELECT a is FROM t`).
+    fn ends_operand(&self, ahead: usize) -> bool {
+        matches!(
+            self.peek_at(ahead).kind,
+            Kind::Eof | Kind::Char(b',' | b')' | b']' | b';') | Kind::Keyword(K::From)
+        ) && !matches!(self.kind(), Kind::Keyword(K::Isnull | K::Notnull))
     }
 
     fn is_distinct_next(&self) -> bool {
@@ -340,11 +351,16 @@ impl Parser<'_> {
             let start = row.start();
             match row.kind {
                 ExprKind::Row(items) if items.len() == 2 => args.extend(items),
-                _ => {
+                ExprKind::Row(_) => {
                     return Err(self.error(
                         format!("wrong number of parameters on {side} side of OVERLAPS expression"),
                         start,
                     ));
+                }
+                _ if side == "left" => return Err(self.error_at_offset(at)),
+                _ => {
+                    let last = self.tokens[self.next.saturating_sub(1)];
+                    return Err(self.error_near("syntax error", last));
                 }
             }
         }

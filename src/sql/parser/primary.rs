@@ -19,12 +19,14 @@ pub(super) enum Parens {
 impl Parser<'_> {
     /// An operand with its subscripts, fields and casts.
     pub(super) fn primary(&mut self) -> Result<Expr> {
+        let opens = matches!(self.kind(), Kind::Char(b'(') | Kind::Param);
         let expr = self.bare_primary()?;
-        self.postfix(expr)
+        let indirect = opens || matches!(expr.kind, ExprKind::Column(_));
+        self.postfix(expr, indirect)
     }
 
-    /// `::type` after an operand; subscripts and fields where the operand may have them.
-    fn postfix(&mut self, mut expr: Expr) -> Result<Expr> {
+    /// Subscripts and fields, where `indirect` says that the operand may have them, then casts.
+    fn postfix(&mut self, mut expr: Expr, mut indirect: bool) -> Result<Expr> {
         let mut chain = 0;
         loop {
             let at = self.at();
@@ -33,9 +35,10 @@ impl Parser<'_> {
                     self.advance();
                     let ty = self.type_name()?;
                     expr = Expr::new(ExprKind::Cast(Box::new(expr), ty), at);
+                    indirect = false;
                 }
-                Kind::Char(b'[') => expr = self.subscript(expr)?,
-                Kind::Char(b'.') if may_have_fields(&expr) => {
+                Kind::Char(b'[') if indirect => expr = self.subscript(expr)?,
+                Kind::Char(b'.') if indirect => {
                     self.advance();
                     expr = if self.eat_char(b'*') {
                         Expr::new(ExprKind::FieldStar(Box::new(expr)), at)
@@ -148,7 +151,7 @@ impl Parser<'_> {
 
     /// A list of expressions whose first operand was taken already.
     fn exprs_after(&mut self, first: Expr) -> Result<Vec<Expr>> {
-        let first = self.postfix(first)?;
+        let first = self.postfix(first, true)?;
         let mut items = vec![self.infix(first, 0, Grammar::Full)?];
         while self.eat_char(b',') {
             items.push(self.expr()?);
@@ -385,12 +388,4 @@ impl Parser<'_> {
             _ => false,
         }
     }
-}
-
-/// Whether `.field` may follow: only what stood in parentheses, a parameter or a subscript.
-fn may_have_fields(expr: &Expr) -> bool {
-    !matches!(
-        expr.kind,
-        ExprKind::Number(_) | ExprKind::String(_) | ExprKind::Bits(_) | ExprKind::Star(_)
-    )
 }

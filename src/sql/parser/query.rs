@@ -296,12 +296,11 @@ impl Parser<'_> {
 
     /// ORDER BY, LIMIT, OFFSET, FETCH, FOR: each once over a query and the parentheses around it.
     fn query_options(&mut self, mut query: Query) -> Result<Query> {
-        let at = self.at();
         let order_by = self.order_by()?;
         if !order_by.is_empty() {
             if !query.order_by.is_empty() {
-                return Err(self
-                    .error("multiple ORDER BY clauses not allowed", order_by[0].expr.at.min(at)));
+                let at = order_by[0].expr.start();
+                return Err(self.error("multiple ORDER BY clauses not allowed", at));
             }
             query.order_by = order_by;
         }
