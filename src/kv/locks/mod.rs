@@ -43,6 +43,7 @@ const SHRINK_ABOVE: usize = 1024;
 pub const DEADLOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 type Shard = HashMap<u64, LockState, BuildHasherDefault<HashedKey>>;
+type Owners = HashMap<TxnId, Arc<Owner>>;
 
 /// The hasher of keys that are hashes.
 #[derive(Default)]
@@ -82,7 +83,7 @@ pub enum Grant {
 pub struct LockTable {
     seed: u64,
     shards: Box<[Mutex<Shard>]>,
-    owners: Box<[Mutex<HashMap<TxnId, Arc<Owner>>>]>,
+    owners: Box<[Mutex<Owners>]>,
     tickets: AtomicU64,
     deadlock_timeout: Duration,
 }
