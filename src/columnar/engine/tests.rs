@@ -109,6 +109,7 @@ async fn history(seed: u64, key_columns: usize) {
     engine.enable(&table.descriptor).unwrap();
     engine.refresh(table.descriptor.id).await.unwrap();
     let mut held = vec![snapshot(&table).await];
+    let mut compared = 0;
     for step in 0..30 {
         let count = [1, 5, 40, 300][table.random.below(4) as usize];
         table.churn(count, 1000, 30).await;
@@ -143,6 +144,7 @@ async fn history(seed: u64, key_columns: usize) {
             Err(e) => assert_eq!(e.code(), SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "{e:?}"),
         }
     }
+    assert!(compared >= 15, "seed {seed}: only {compared} snapshots were compared");
     let status = engine.status(table.descriptor.id).unwrap();
     assert_eq!(status.state, ViewState::Ready);
     // A new process reads what the old one left.
@@ -326,9 +328,10 @@ async fn the_background_makes_refreshes_and_removes_views() {
     });
     table.churn(500, 1000, 0).await;
     engine.enable(&table.descriptor).unwrap();
+    let id = table.descriptor.id;
     let reach = async |generation| {
         for _ in 0..2000 {
-            if engine.status(table.descriptor.id).unwrap().generation >= generation {
+            if engine.status(id).unwrap().generation >= generation {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
