@@ -133,6 +133,7 @@ async fn history(seed: u64, key_columns: usize) {
         match columnar_rows(&engine, &table, &hold, &own).await {
             Ok(rows) => {
                 let expected = expected_rows(&table, &hold, &own);
+                compared += 1;
                 assert!(
                     rows == expected,
                     "seed {seed}, step {step}: {} {}",
