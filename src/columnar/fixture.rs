@@ -85,6 +85,7 @@ pub fn table(types: &[SqlType], key_columns: usize) -> TableDescriptor {
         not_null: i < key_columns,
         default: None,
         missing: None,
+        identity: None,
     });
     let key = (1..=key_columns as u16).map(|id| IndexColumn {
         column: ColumnId(id),

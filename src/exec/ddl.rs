@@ -579,20 +579,32 @@ fn columnar_option(option: &StorageOption) -> Result<bool> {
             format!("unrecognized parameter \"{}\"", option.name),
         ));
     }
-    match &option.value {
-        OptionValue::None => Ok(true),
+    let on = match &option.value {
+        OptionValue::None => true,
         OptionValue::Word(word) => match word.to_ascii_lowercase().as_str() {
-            "on" | "true" | "yes" | "1" => Ok(true),
-            "off" | "false" | "no" | "0" => Ok(false),
-            _ => Err(Error::new(
-                SqlState::INVALID_PARAMETER_VALUE,
-                format!("invalid value for boolean option \"columnar\": {word}"),
-            )),
+            "on" | "true" | "yes" | "1" => true,
+            "off" | "false" | "no" | "0" => false,
+            _ => {
+                return Err(Error::new(
+                    SqlState::INVALID_PARAMETER_VALUE,
+                    format!("invalid value for boolean option \"columnar\": {word}"),
+                ));
+            }
         },
         OptionValue::Names(_) => {
-            Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, "columnar requires a Boolean value"))
+            return Err(Error::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                "columnar requires a Boolean value",
+            ));
         }
+    };
+    if on {
+        // Views are made and read by `columnar`, but no session asks it for them: a table would
+        // gather changes that nothing takes away.
+        return Err(Error::unsupported("columnar = on")
+            .with_hint("Tables are served from rows; leave the option out."));
     }
+    Ok(on)
 }
 
 /// A descriptor with the columns of a table to be made, to bind its CHECK constraints over.

@@ -99,7 +99,7 @@ fn greet<S: Stream>(
     startup: &Startup,
 ) {
     for (name, value) in session.reported_parameters() {
-        connection.output.parameter(name, &value);
+        connection.output.parameter(name, value);
     }
     let len = if startup.spoken_minor() >= 2 { SECRET_LEN } else { SHORT_SECRET_LEN };
     let backend = &registration.backend;
@@ -191,6 +191,7 @@ impl<S: Stream> Worker<S> {
     }
 
     /// Acts on the message at the beginning of the input and takes it away.
+    #[expect(clippy::too_many_lines, reason = "one arm for each message")]
     async fn handle(&mut self, frame: Frame) -> Result<Next> {
         if self.skipping && !matches!(frame.kind, b'S' | b'X') {
             self.connection.input.advance(frame.len);

@@ -8,9 +8,10 @@ use super::cte::{PendingCtes, VisibleCte};
 use super::scope::{Mention, Source};
 
 /// Which clause an expression stands in; decides what it may hold, and what messages call it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "each is the clause of that name")]
 pub enum Clause {
+    #[default]
     None,
     JoinOn,
     JoinUsing,
@@ -208,10 +209,4 @@ pub struct Level {
     pub set_barriers: Vec<&'static str>,
     /// Every use of a column of this query, where it stands: messages about grouping point there.
     pub uses: Vec<(ColId, Offset)>,
-}
-
-impl Default for Clause {
-    fn default() -> Clause {
-        Clause::None
-    }
 }

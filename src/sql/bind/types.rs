@@ -87,7 +87,7 @@ pub fn resolve(ty: &TypeName) -> Result<SqlType> {
     }
     if ty.array {
         // Arrays of arrays are arrays of more dimensions.
-        return pg_type::array_of(found.is_array.then(|| found.element()).unwrap_or(found))
+        return pg_type::array_of(if found.is_array { found.element() } else { found })
             .ok_or_else(|| missing(ty));
     }
     Ok(found)

@@ -237,7 +237,7 @@ impl<'a> Parser<'a> {
             return Ok('\\');
         }
         let token = self.peek();
-        let body = (token.kind == Kind::String).then(|| self.source(token)).unwrap_or_default();
+        let body = if token.kind == Kind::String { self.source(token) } else { Default::default() };
         let mut chars = body.trim_matches('\'').chars();
         let escape = match (chars.next(), chars.next()) {
             (Some(c), None) if !c.is_ascii_hexdigit() && !"+'\" \t\n\r".contains(c) => c,
