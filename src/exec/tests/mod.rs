@@ -2,6 +2,8 @@
 
 mod harness;
 mod queries;
+mod tables;
+mod writes;
 
 use self::harness::Db;
 use crate::error::Result;
