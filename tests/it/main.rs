@@ -1,5 +1,7 @@
 //! Integration tests: one crate, one binary.
 
+#![allow(clippy::unwrap_used, clippy::too_many_lines, reason = "a test that panics has failed")]
+
 mod fuzz_wire;
 mod server;
 mod tidy;

@@ -109,7 +109,7 @@ async fn history(seed: u64, key_columns: usize) {
     engine.enable(&table.descriptor).unwrap();
     engine.refresh(table.descriptor.id).await.unwrap();
     let mut held = vec![snapshot(&table).await];
-    let mut compared = 0;
+    let compared = 0;
     for step in 0..30 {
         let count = [1, 5, 40, 300][table.random.below(4) as usize];
         table.churn(count, 1000, 30).await;
@@ -287,7 +287,8 @@ async fn a_full_disk_keeps_the_old_view() {
         assert_eq!(e.code(), SqlState::DISK_FULL, "{e:?}");
         let mut now = files.list().unwrap();
         let mut before = before.clone();
-        (now.sort(), before.sort());
+        now.sort();
+        before.sort();
         assert_eq!(now, before);
         let hold = snapshot(&table).await;
         let rows = columnar_rows(&engine, &table, &hold, &[]).await.unwrap();

@@ -273,7 +273,6 @@ fn count_of(version: &Version) -> u64 {
     u64::from_be_bytes(version.value.as_ref().unwrap()[..].try_into().unwrap())
 }
 
-#[expect(clippy::disallowed_macros, reason = "the parent reads standard output")]
 #[tokio::main]
 async fn crash_child(dir: &str) {
     let mut options = EmbeddedOptions::new(std::path::Path::new(dir).join("store"));

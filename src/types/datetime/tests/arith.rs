@@ -60,8 +60,10 @@ fn extracted_fields() {
         };
         let what = format!("{field} of {type_name} {value}");
         let float = part.as_ref().map(|p| p.to_f64().map_or(Datum::Null, Datum::Float8));
-        if !date_part.is_empty() && float.is_ok() {
-            check(&mut wrong, what.clone(), shown("float8", Ok(float.unwrap())), date_part);
+        if let Ok(float) = float
+            && !date_part.is_empty()
+        {
+            check(&mut wrong, what.clone(), shown("float8", Ok(float)), date_part);
         }
         let numeric = part.and_then(Part::to_numeric);
         let numeric = numeric.map(|n| n.map_or(Datum::Null, Datum::Numeric));
