@@ -10,6 +10,7 @@ use super::*;
 use crate::clock::SimulatedClock;
 use crate::columnar::files::tests::FullFiles;
 use crate::columnar::fixture::{Table, every_type, print};
+use crate::columnar::manifest::FileKind;
 use crate::columnar::rows;
 use crate::kv::Key;
 use crate::types::SqlType;
@@ -350,4 +351,131 @@ async fn the_background_makes_refreshes_and_removes_views() {
     assert!(std::fs::read_dir(&folder).unwrap().count() > 0);
     engine.disable(table.descriptor.id);
     assert!(engine.status(table.descriptor.id).is_none());
+}
+
+#[tokio::test]
+async fn small_refreshes_write_deltas_merge_them_and_renew_worn_ranges() {
+    let mut table = Table::new(&[SqlType::INT4, SqlType::TEXT, SqlType::DATE], 1, 11);
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(&table, dir.path(), |_| {});
+    table.churn(4000, 2000, 0).await;
+    engine.enable(&table.descriptor).unwrap();
+    engine.refresh(table.descriptor.id).await.unwrap();
+    let first: Vec<_> = manifest(&engine, &table).files.iter().map(|f| f.number).collect();
+    let (mut deltas_most, mut kept) = (0, true);
+    for round in 0..40 {
+        // One corner of the keys changes more than the rest.
+        let keys = if round % 2 == 0 { 2000 } else { 200 };
+        table.churn(12, keys, 30).await;
+        engine.refresh(table.descriptor.id).await.unwrap();
+        let manifest = manifest(&engine, &table);
+        let deltas = manifest.files.iter().filter(|f| f.kind == FileKind::Delta).count();
+        deltas_most = deltas_most.max(deltas);
+        kept &= manifest.files.iter().any(|f| first.contains(&f.number));
+        if round % 8 == 7 {
+            let hold = snapshot(&table).await;
+            let rows = columnar_rows(&engine, &table, &hold, &[]).await.unwrap();
+            assert!(rows == expected_rows(&table, &hold, &[]), "round {round}");
+            assert_eq!(manifest.rows as usize, rows.len());
+        }
+    }
+    assert!((2..=crate::columnar::view::build::DELTA_FILES_MAX).contains(&deltas_most));
+    assert!(kept, "a small refresh leaves most base files alone");
+    let last = manifest(&engine, &table);
+    let renewed = last.files.iter().filter(|f| f.kind == FileKind::Base);
+    assert!(renewed.clone().any(|f| !first.contains(&f.number)), "no worn range was renewed");
+    let folder = dir.path().join("views").join(table.descriptor.id.0.to_string());
+    let files = std::fs::read_dir(folder).unwrap().count();
+    // Two generations may hold files; nothing else lies about.
+    assert!(files <= 2 * (2 * last.files.len() + 2), "{files} files");
+}
+
+fn manifest(engine: &Engine, table: &Table) -> crate::columnar::manifest::Manifest {
+    let entry = engine.entry(table.descriptor.id).unwrap();
+    entry.newest().unwrap().view.manifest.clone()
+}
+
+#[tokio::test]
+async fn both_paths_stand_in_one_plan_and_count_without_columns() {
+    let mut table = Table::new(&[SqlType::INT4, SqlType::TEXT], 1, 12);
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(&table, dir.path(), |_| {});
+    table.churn(1000, 900, 0).await;
+    engine.enable(&table.descriptor).unwrap();
+    engine.refresh(table.descriptor.id).await.unwrap();
+    table.churn(100, 900, 50).await;
+    let hold = snapshot(&table).await;
+    let expected = expected_rows(&table, &hold, &[]).len();
+    let decoder = table.codec.decoder(&[ColumnId(1), ColumnId(2)]).unwrap();
+    let page = crate::kv::PageLimit { rows_max: 1 << 20, bytes_max: 1 << 30 };
+    let range = crate::kv::KeyRange::all(table.descriptor.space());
+    let entries = table.store.scan(&range, hold.at, false, page, None).await.unwrap().entries;
+    let all: Vec<_> = entries.iter().map(|e| decoder.decode_entry(e).unwrap()).collect();
+    let chunks: Vec<Vec<_>> = all.chunks(100).map(<[_]>::to_vec).collect();
+    let source: crate::columnar::query::RowSource =
+        Arc::new(move || Box::pin(futures::stream::iter(chunks.clone().into_iter().map(Ok))));
+    let shapes: Vec<_> = table.descriptor.columns.iter().map(rows::ColumnShape::of).collect();
+    let row_table = Arc::new(crate::columnar::query::RowTable::new(&shapes, source));
+    let right = LogicalPlanBuilder::scan("r", provider_as_source(row_table), None).unwrap();
+    let count = datafusion::functions_aggregate::expr_fn::count(lit(1i64));
+    let joined = scan(provider(&engine, &table, &hold, &[]).await.unwrap())
+        .join(
+            right.build().unwrap(),
+            datafusion::logical_expr::JoinType::Inner,
+            (vec!["t.c0", "t.c1"], vec!["r.c0", "r.c1"]),
+            None,
+        )
+        .unwrap()
+        .aggregate(Vec::<datafusion::prelude::Expr>::new(), vec![count.clone()])
+        .unwrap();
+    // Rows whose text is NULL meet nobody in a join.
+    let nulls = all.iter().filter(|row| row[1].is_null()).count();
+    assert_eq!(number(&engine, joined.build().unwrap()).await, (expected - nulls) as i64);
+    let filter = col("t.c0").gt_eq(lit(0));
+    let counted = scan(provider(&engine, &table, &hold, &[]).await.unwrap())
+        .filter(filter)
+        .unwrap()
+        .aggregate(Vec::<datafusion::prelude::Expr>::new(), vec![count])
+        .unwrap();
+    let positive = all.iter().filter(|r| matches!(r[0], crate::types::Datum::Int4(v) if v >= 0));
+    assert_eq!(number(&engine, counted.build().unwrap()).await, positive.count() as i64);
+}
+
+async fn number(engine: &Engine, plan: LogicalPlan) -> i64 {
+    let batches = batches(engine, plan).await.unwrap();
+    let batch = batches.iter().find(|b| b.num_rows() > 0).unwrap();
+    match &rows::read(batch, &[SqlType::INT8]).unwrap()[0][0] {
+        crate::types::Datum::Int8(v) => *v,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writers_beside_queries_tear_nothing() {
+    let mut table = Table::new(&[SqlType::INT4, SqlType::TEXT], 1, 13);
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(&table, dir.path(), |o| {
+        o.check_interval = Duration::from_millis(2);
+        o.refresh_keys_min = 40;
+        o.refresh_percent = 0;
+    });
+    table.churn(600, 500, 0).await;
+    engine.enable(&table.descriptor).unwrap();
+    engine.refresh(table.descriptor.id).await.unwrap();
+    let mut compared = 0;
+    for _ in 0..60 {
+        table.churn(8, 500, 40).await;
+        let hold = snapshot(&table).await;
+        // Commits after the snapshot are in the log when the query reads it.
+        table.churn(8, 500, 40).await;
+        match columnar_rows(&engine, &table, &hold, &[]).await {
+            Ok(rows) => {
+                assert!(rows == expected_rows(&table, &hold, &[]));
+                compared += 1;
+            }
+            Err(e) => assert_eq!(e.code(), SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "{e:?}"),
+        }
+    }
+    assert!(compared > 40, "{compared}");
+    assert!(engine.status(table.descriptor.id).unwrap().generation > 2);
 }
