@@ -110,7 +110,7 @@ async fn history(seed: u64, key_columns: usize) {
     engine.enable(&table.descriptor).unwrap();
     engine.refresh(table.descriptor.id).await.unwrap();
     let mut held = vec![snapshot(&table).await];
-    let compared = 0;
+    let mut compared = 0;
     for step in 0..30 {
         let count = [1, 5, 40, 300][table.random.below(4) as usize];
         table.churn(count, 1000, 30).await;

@@ -43,6 +43,9 @@ pub struct Build<'a> {
     pub now_micros: i64,
 }
 
+/// Reads keys at a build's snapshot; the answer has their order.
+pub type VersionReader<'a> = dyn FnMut(&[Key]) -> Result<Vec<Option<Version>>> + 'a;
+
 /// Files of the next generation before they have a manifest; removed unless published.
 struct Draft {
     files: Vec<Arc<DataFile>>,
@@ -72,7 +75,7 @@ impl Build<'_> {
         store: &SharedStore,
         before: &View,
         changed: &BTreeSet<Bytes>,
-        versions: &mut dyn FnMut(&[Key]) -> Result<Vec<Option<Version>>>,
+        versions: &mut VersionReader<'_>,
     ) -> Result<View> {
         let shape = &before.shape;
         let no_base = !before.files.iter().any(|f| f.record.kind == FileKind::Base);
