@@ -11,8 +11,8 @@
 //! ```
 //!
 //! Why keys and not the key columns of the Parquet file: a table with a hidden key has no such
-//! columns, a lookup of one key reads one block of some hundred bytes instead of a page of each key
-//! column, and the keys of lineitem take 2 to 3 bytes a row.
+//! columns, and a lookup of one key reads one block of some hundred bytes instead of a page of each
+//! key column. A million 12-byte keys of lineitem's shape (order, line) take 4.2 bytes each.
 
 use std::sync::Arc;
 

@@ -1,7 +1,6 @@
 //! Decoded column chunks of view files, kept while there is room.
 //!
-//! Decoding is most of what a scan costs (research: 2 to 3 times a scan of decoded columns), and a
-//! file never changes, so a chunk decoded once serves every query until its place is needed.
+//! A file never changes, so a chunk decoded once serves every query until its place is needed.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
