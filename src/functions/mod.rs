@@ -5,19 +5,19 @@
 //! pg_proc.dat, pg_operator.dat and pg_cast.dat.
 
 mod aggregates;
-#[allow(dead_code)]
+mod arrays;
 mod call;
-#[allow(unused_imports)]
 mod casts;
 mod comparison;
 mod datum_order;
+mod json;
 mod numbers;
 mod operators;
 mod registry;
 mod sets;
-#[allow(dead_code)]
 mod signature;
 mod strings;
+mod system;
 #[cfg(test)]
 mod tests;
 mod times;

@@ -39,6 +39,9 @@ static TABLES: &[&[Function]] = &[
     super::aggregates::table::FUNCTIONS,
     super::sets::table::FUNCTIONS,
     super::times::table::FUNCTIONS,
+    super::arrays::table::FUNCTIONS,
+    super::json::table::FUNCTIONS,
+    super::system::table::FUNCTIONS,
 ];
 
 struct Registry {

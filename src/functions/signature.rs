@@ -122,7 +122,6 @@ pub(super) mod types {
     pub const NAME: SqlType = SqlType::of(BaseType::Name);
     pub const INT8: SqlType = SqlType::of(BaseType::Int8);
     pub const INT2: SqlType = SqlType::of(BaseType::Int2);
-    pub const INT2VECTOR: SqlType = SqlType::of(BaseType::Int2Vector);
     pub const INT4: SqlType = SqlType::of(BaseType::Int4);
     pub const REGPROC: SqlType = SqlType::of(BaseType::Regproc);
     pub const TEXT: SqlType = SqlType::of(BaseType::Text);
@@ -133,8 +132,6 @@ pub(super) mod types {
     pub const PG_NODE_TREE: SqlType = SqlType::of(BaseType::PgNodeTree);
     pub const FLOAT4: SqlType = SqlType::of(BaseType::Float4);
     pub const FLOAT8: SqlType = SqlType::of(BaseType::Float8);
-    pub const UNKNOWN: SqlType = SqlType::of(BaseType::Unknown);
-    pub const ACLITEM: SqlType = SqlType::of(BaseType::AclItem);
     pub const BPCHAR: SqlType = SqlType::of(BaseType::Bpchar);
     pub const VARCHAR: SqlType = SqlType::of(BaseType::Varchar);
     pub const DATE: SqlType = SqlType::of(BaseType::Date);
@@ -149,8 +146,8 @@ pub(super) mod types {
     pub const REGTYPE: SqlType = SqlType::of(BaseType::Regtype);
     pub const RECORD: SqlType = SqlType::of(BaseType::Record);
     pub const ANY: SqlType = SqlType::of(BaseType::Any);
+    pub const ANY_ARRAY: SqlType = SqlType::array_of(BaseType::Any);
     pub const ANYARRAY: SqlType = SqlType::of(BaseType::AnyArray);
-    pub const VOID: SqlType = SqlType::of(BaseType::Void);
     pub const ANYELEMENT: SqlType = SqlType::of(BaseType::AnyElement);
     pub const ANYNONARRAY: SqlType = SqlType::of(BaseType::AnyNonArray);
     pub const UUID: SqlType = SqlType::of(BaseType::Uuid);
@@ -161,16 +158,6 @@ pub(super) mod types {
     pub const ANYCOMPATIBLEARRAY: SqlType = SqlType::of(BaseType::AnyCompatibleArray);
     pub const CHAR: SqlType = SqlType::of(BaseType::SingleChar);
     pub const TEXT_ARRAY: SqlType = SqlType::array_of(BaseType::Text);
-    pub const OID_ARRAY: SqlType = SqlType::array_of(BaseType::Oid);
-    pub const INT2_ARRAY: SqlType = SqlType::array_of(BaseType::Int2);
     pub const INT4_ARRAY: SqlType = SqlType::array_of(BaseType::Int4);
-    pub const INT8_ARRAY: SqlType = SqlType::array_of(BaseType::Int8);
-    pub const FLOAT8_ARRAY: SqlType = SqlType::array_of(BaseType::Float8);
     pub const NAME_ARRAY: SqlType = SqlType::array_of(BaseType::Name);
-    pub const NUMERIC_ARRAY: SqlType = SqlType::array_of(BaseType::Numeric);
-    pub const RECORD_ARRAY: SqlType = SqlType::array_of(BaseType::Record);
-    pub const CHAR_ARRAY: SqlType = SqlType::array_of(BaseType::SingleChar);
-    pub const TIMESTAMPTZ_ARRAY: SqlType = SqlType::array_of(BaseType::Timestamptz);
-    pub const BOOL_ARRAY: SqlType = SqlType::array_of(BaseType::Bool);
-    pub const INTERVAL_ARRAY: SqlType = SqlType::array_of(BaseType::Interval);
 }

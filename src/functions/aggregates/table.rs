@@ -7,6 +7,7 @@ use super::numbers::*;
 use super::statistics::{self, FloatSpread, Spread};
 use crate::functions::Function;
 use crate::functions::comparison::{Blanks, Same};
+use crate::functions::json;
 use crate::functions::signature::aggregate;
 use crate::functions::signature::types::*;
 
@@ -121,4 +122,8 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
     aggregate(2824, "regr_r2", &[FLOAT8, FLOAT8], FLOAT8, statistics::regr_r2),
     aggregate(2825, "regr_slope", &[FLOAT8, FLOAT8], FLOAT8, statistics::regr_slope),
     aggregate(2826, "regr_intercept", &[FLOAT8, FLOAT8], FLOAT8, statistics::regr_intercept),
+    aggregate(3175, "json_agg", &[ANYELEMENT], JSON, json::json_agg).stable(),
+    aggregate(3267, "jsonb_agg", &[ANYELEMENT], JSONB, json::jsonb_agg).stable(),
+    aggregate(3197, "json_object_agg", &[ANY, ANY], JSON, json::json_object_agg).stable(),
+    aggregate(3270, "jsonb_object_agg", &[ANY, ANY], JSONB, json::jsonb_object_agg),
 ];

@@ -67,9 +67,10 @@ fn reg_in(context: &EvalContext, text: &str, base: BaseType) -> Result<u32> {
     }
     let missing = |code, what: &str| Error::new(code, format!("{what} does not exist"));
     match base {
-        BaseType::Regclass => relation(context, text)?.ok_or_else(|| {
-            missing(SqlState::UNDEFINED_TABLE, &format!("relation \"{}\"", plain(text)))
-        }),
+        BaseType::Regclass => match relation(context, text)? {
+            Some(oid) => Ok(oid),
+            None => Err(no_relation(context, &split_name(text)?)),
+        },
         BaseType::Regtype => {
             let ty = find_type(text);
             ty.map(SqlType::oid)
@@ -109,9 +110,17 @@ fn reg_in(context: &EvalContext, text: &str, base: BaseType) -> Result<u32> {
     }
 }
 
-/// A qualified name as messages show it: without quotes.
-fn plain(text: &str) -> String {
-    split_name(text).map_or_else(|_| text.to_owned(), |parts| parts.join("."))
+/// 42P01, or 3F000 if the schema is what is missing.
+fn no_relation(context: &EvalContext, parts: &[String]) -> Error {
+    match parts {
+        [schema, _] if context.catalog.schema_oid(schema).is_none() => {
+            Error::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{schema}\" does not exist"))
+        }
+        _ => Error::new(
+            SqlState::UNDEFINED_TABLE,
+            format!("relation \"{}\" does not exist", parts.join(".")),
+        ),
+    }
 }
 
 /// The OID of the relation with this name, qualified or searched for.

@@ -5,6 +5,7 @@ use crate::functions::Function;
 use crate::functions::WindowFn;
 use crate::functions::signature::types::*;
 use crate::functions::signature::{set, window};
+use crate::functions::{arrays, json, strings};
 
 /// The functions.
 pub(in crate::functions) static FUNCTIONS: &[Function] = &[
@@ -27,36 +28,15 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
     window(3112, "first_value", &[ANYELEMENT], ANYELEMENT, WindowFn::FirstValue),
     window(3113, "last_value", &[ANYELEMENT], ANYELEMENT, WindowFn::LastValue),
     window(3114, "nth_value", &[ANYELEMENT, INT4], ANYELEMENT, WindowFn::NthValue),
-    set(
-        2763,
-        "regexp_matches",
-        &[TEXT, TEXT],
-        TEXT_ARRAY,
-        crate::functions::strings::regexp_matches,
-        &[],
-    ),
-    set(
-        2764,
-        "regexp_matches",
-        &[TEXT, TEXT, TEXT],
-        TEXT_ARRAY,
-        crate::functions::strings::regexp_matches,
-        &[],
-    ),
-    set(
-        2765,
-        "regexp_split_to_table",
-        &[TEXT, TEXT],
-        TEXT,
-        crate::functions::strings::regexp_split_to_table,
-        &[],
-    ),
+    set(2763, "regexp_matches", &[TEXT, TEXT], TEXT_ARRAY, strings::regexp_matches, &[]),
+    set(2764, "regexp_matches", &[TEXT, TEXT, TEXT], TEXT_ARRAY, strings::regexp_matches, &[]),
+    set(2765, "regexp_split_to_table", &[TEXT, TEXT], TEXT, strings::regexp_split_to_table, &[]),
     set(
         2766,
         "regexp_split_to_table",
         &[TEXT, TEXT, TEXT],
         TEXT,
-        crate::functions::strings::regexp_split_to_table,
+        strings::regexp_split_to_table,
         &[],
     ),
     set(3260, "generate_series", &[NUMERIC, NUMERIC], NUMERIC, series::numerics, &[]),
@@ -78,4 +58,48 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
         &[],
     )
     .stable(),
+    set(2331, "unnest", &[ANYARRAY], ANYELEMENT, arrays::unnest, &[]),
+    set(1192, "generate_subscripts", &[ANYARRAY, INT4], INT4, arrays::generate_subscripts, &[]),
+    set(
+        1191,
+        "generate_subscripts",
+        &[ANYARRAY, INT4, BOOL],
+        INT4,
+        arrays::generate_subscripts,
+        &[],
+    ),
+    set(6160, "string_to_table", &[TEXT, TEXT], TEXT, arrays::string_to_table, &[]).nullable(),
+    set(6161, "string_to_table", &[TEXT, TEXT, TEXT], TEXT, arrays::string_to_table, &[])
+        .nullable(),
+    set(3958, "json_each", &[JSON], RECORD, json::json_each, json::MEMBERS),
+    set(3959, "json_each_text", &[JSON], RECORD, json::json_each_text, json::MEMBERS_TEXT),
+    set(3955, "json_array_elements", &[JSON], JSON, json::json_array_elements, json::ELEMENTS),
+    set(
+        3969,
+        "json_array_elements_text",
+        &[JSON],
+        TEXT,
+        json::json_array_elements_text,
+        json::ELEMENTS_TEXT,
+    ),
+    set(3957, "json_object_keys", &[JSON], TEXT, json::json_object_keys, &[]),
+    set(3208, "jsonb_each", &[JSONB], RECORD, json::jsonb_each, json::MEMBERS_B),
+    set(3932, "jsonb_each_text", &[JSONB], RECORD, json::jsonb_each_text, json::MEMBERS_TEXT),
+    set(
+        3219,
+        "jsonb_array_elements",
+        &[JSONB],
+        JSONB,
+        json::jsonb_array_elements,
+        json::ELEMENTS_B,
+    ),
+    set(
+        3465,
+        "jsonb_array_elements_text",
+        &[JSONB],
+        TEXT,
+        json::jsonb_array_elements_text,
+        json::ELEMENTS_TEXT,
+    ),
+    set(3931, "jsonb_object_keys", &[JSONB], TEXT, json::jsonb_object_keys, &[]),
 ];

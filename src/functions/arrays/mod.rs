@@ -1,0 +1,9 @@
+//! One-dimensional arrays: bounds, elements, containment, splitting text into them.
+
+mod edit;
+mod query;
+mod split;
+pub(super) mod table;
+
+pub(super) use query::{generate_subscripts, unnest};
+pub(super) use split::string_to_table;

@@ -1,0 +1,9 @@
+//! Functions about the server, the session and the catalog.
+
+mod catalog;
+mod definitions;
+mod names;
+mod privileges;
+mod session;
+mod sizes;
+pub(super) mod table;
