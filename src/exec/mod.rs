@@ -84,7 +84,8 @@ impl Execution {
         &self.plan
     }
 
-    /// The next rows, at most `max` (and [`BATCH_ROWS_MAX`]); none at the end. Never an empty batch.
+    /// The next rows, at most `max` (and [`BATCH_ROWS_MAX`]); none at the end. Never an empty
+    /// batch.
     ///
     /// # Errors
     /// What the statement raises; the execution gives nothing more after that.

@@ -1,8 +1,9 @@
 //! Rows of the store into Parquet files.
 //!
 //! ```text
-//! store.segments(range, at) ─▶ decode: datums, Arrow builders ─▶ batches + keys ─▶ encode: Parquet,
-//!        (one thread)                                     (bounded)     (another)   index, sketches
+//! store.segments(range, at) ─▶ decode: datums, Arrow builders ─▶ batches + keys ─▶ encode:
+//! Parquet,
+//! (one thread)                                     (bounded)     (another)   index, sketches
 //! ```
 //!
 //! The reader takes entries in key order from a snapshot somebody holds; nothing here reads
