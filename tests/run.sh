@@ -31,8 +31,8 @@ lint() {
 }
 
 build() {
-    cargo build --quiet
-    cargo test --no-run --quiet
+    cargo build --no-default-features --quiet
+    cargo test --no-default-features --no-run --quiet
 }
 
 documentation() {
@@ -42,9 +42,10 @@ documentation() {
 part "setup" setup
 part "build" build
 part "lint" lint
-part "fast tests" cargo test --quiet
+part "fast tests" cargo test --no-default-features --quiet
 part "beside PostgreSQL" "$PYTHON" tests/pg/compare.py
 if [ -n "$long" ]; then
+    part "columnar tests" cargo test --lib --quiet columnar
     part "documentation" documentation
     part "still different from PostgreSQL" "$PYTHON" tests/pg/compare.py --open
     part "flights" "$PYTHON" tests/pg/flights.py
