@@ -283,6 +283,11 @@ impl Catalog {
         self.snapshot().providers().write().insert(relation, provider);
     }
 
+    /// The store that the catalog is in.
+    pub fn store(&self) -> &SharedStore {
+        &self.store
+    }
+
     /// The clock that the catalog was opened with.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock

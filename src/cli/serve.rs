@@ -98,7 +98,7 @@ async fn open(args: &StartArgs, clock: &Arc<dyn Clock>) -> Result<(SharedStore, 
     let settings = [("data_directory", args.data.display().to_string())];
     let connections_max = args.server.max_connections;
     let database =
-        Database::new(store.clone(), catalog, clock.clone(), connections_max, &settings)?;
+        Database::new(store.clone(), catalog, clock.clone(), connections_max, &settings, verifier)?;
     Ok((store, database))
 }
 

@@ -96,6 +96,11 @@ impl Notice {
         let report = Error::new(SqlState::SUCCESSFUL_COMPLETION, message);
         Notice { severity: NoticeSeverity::Notice, report }
     }
+
+    /// A notice with all the fields of a report.
+    pub fn report(report: Error) -> Notice {
+        Notice { severity: NoticeSeverity::Notice, report }
+    }
 }
 
 /// A place in what the client is sent.

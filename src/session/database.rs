@@ -35,7 +35,12 @@ pub struct Database {
     pub(super) plans: PlanCache,
     /// What sessions start with.
     pub settings: Settings,
+    /// What is stored for a password.
+    pub(super) verifier_of: VerifierOf,
 }
+
+/// Makes the verifier that is stored for a password; which scheme is the protocol's matter.
+pub type VerifierOf = fn(&str, &dyn Clock) -> String;
 
 impl Database {
     /// A database on `store`. `settings` are the server's own parameters.
@@ -45,6 +50,7 @@ impl Database {
         clock: Arc<dyn Clock>,
         connections_max: usize,
         settings: &[(&str, String)],
+        verifier_of: VerifierOf,
     ) -> Result<Arc<Database>> {
         let mut overrides = vec![
             ("server_version", format!("{POSTGRES_VERSION} (Sluice {VERSION})")),
@@ -58,6 +64,7 @@ impl Database {
             transactions: TxnManager::new(store, clock.clone()),
             plans: PlanCache::default(),
             settings: Settings::server(&overrides),
+            verifier_of,
             catalog,
             clock,
         });

@@ -82,7 +82,7 @@ pub async fn gate(method: Method) -> Arc<Gate> {
         password: Some(auth::verifier(PASSWORD, clock.as_ref())),
     };
     let catalog = Catalog::open(store.clone(), clock.clone(), &initial).await.unwrap();
-    let database = Database::new(store, catalog, clock, 20, &[]).unwrap();
+    let database = Database::new(store, catalog, clock, 20, &[], auth::verifier).unwrap();
     let authentication_timeout = Duration::from_secs(60);
     Arc::new(Gate { database, method, authentication_timeout, pepper: [7; 32] })
 }

@@ -14,6 +14,7 @@
 
 mod key;
 mod role;
+mod sequence;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use key::{NewIndex, NewKey};
+pub use role::undefined_role;
 pub use table::{NewCheck, NewTable};
 
 use super::descriptor::{CommentTarget, SchemaDescriptor, is_system_schema, oids};
@@ -59,6 +61,11 @@ impl<'a> SchemaChange<'a> {
     /// The schema as changed so far.
     pub fn snapshot(&self) -> &CatalogSnapshot {
         &self.snapshot
+    }
+
+    /// The catalog.
+    pub fn catalog(&self) -> &'a Catalog {
+        self.catalog
     }
 
     /// The overlay that the transaction goes on with.
@@ -218,6 +225,17 @@ impl<'a> SchemaChange<'a> {
         self.drop_comments(oids::CLASS_SCHEMA, oid)
     }
 
+    /// ALTER SCHEMA … OWNER TO.
+    pub async fn schema_owner(&mut self, name: &str, owner: &str) -> Result<()> {
+        let id = ObjectId::Plain(Kind::Schema, self.schema_oid(name)?);
+        match self.lock_object(id).await? {
+            Some(Object::Schema(schema)) => {
+                self.write(Object::Schema(SchemaDescriptor { owner: owner.to_owned(), ..schema }))
+            }
+            _ => Err(undefined_schema(name)),
+        }
+    }
+
     /// COMMENT ON; none removes the comment.
     pub fn comment(&mut self, target: CommentTarget, text: Option<&str>) -> Result<()> {
         match text {
@@ -240,7 +258,7 @@ impl<'a> SchemaChange<'a> {
     }
 
     /// Leaves a space to be dropped after the commit.
-    fn discard_space(&mut self, space: SpaceId) -> Result<()> {
+    pub fn discard_space(&mut self, space: SpaceId) -> Result<()> {
         self.write(Object::Garbage(space))
     }
 }

@@ -16,6 +16,12 @@ pub struct Names {
 }
 
 impl Names {
+    /// Known columns only: for an expression that a descriptor keeps.
+    pub fn of_columns<'n>(columns: impl Iterator<Item = (ColId, &'n str)>) -> Names {
+        let named = columns.map(|(id, name)| (id, quote_ident(name).into_owned()));
+        Names { columns: named.collect() }
+    }
+
     /// The names in a statement. With more than one table, columns are qualified.
     pub fn of(statement: &Statement) -> Names {
         let mut rels: Vec<&Rel> = Vec::new();

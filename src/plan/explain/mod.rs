@@ -4,7 +4,7 @@
 //! filters. With figures of a run ([`NodeFigures`]) each node says its real rows, loops and time,
 //! and what it asked of the store.
 
-mod deparse;
+pub mod deparse;
 
 pub use deparse::Names;
 

@@ -10,7 +10,7 @@
 //! runs the subplan and evaluates again. So CASE, AND, OR and COALESCE run no subquery that they
 //! do not need, as in PostgreSQL.
 
-mod compile;
+pub mod compile;
 mod eval;
 
 use std::sync::Arc;

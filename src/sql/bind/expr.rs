@@ -438,7 +438,7 @@ pub(super) fn negate_if(negated: bool, expr: Expr) -> Expr {
 }
 
 /// The least steady function in an expression.
-pub(super) fn volatility(expr: &Expr) -> Volatility {
+pub fn volatility(expr: &Expr) -> Volatility {
     let mut worst = Volatility::Immutable;
     super::super::walk::visit(expr, &mut |e| {
         if let Expr::Call(call) = e {

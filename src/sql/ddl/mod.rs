@@ -118,6 +118,42 @@ pub enum Ddl {
     },
 }
 
+impl Ddl {
+    /// The command's name, as its tag and PostgreSQL's messages have it.
+    pub fn command(&self) -> &'static str {
+        match self {
+            Ddl::CreateTable(_) => "CREATE TABLE",
+            Ddl::CreateTableAs(_) => "CREATE TABLE AS",
+            Ddl::CreateIndex(_) => "CREATE INDEX",
+            Ddl::CreateSchema { .. } => "CREATE SCHEMA",
+            Ddl::Drop { kind, .. } => match kind {
+                ObjectKind::Table => "DROP TABLE",
+                ObjectKind::Index => "DROP INDEX",
+                ObjectKind::Schema => "DROP SCHEMA",
+                ObjectKind::View => "DROP VIEW",
+                ObjectKind::MaterializedView => "DROP MATERIALIZED VIEW",
+                ObjectKind::Sequence => "DROP SEQUENCE",
+            },
+            Ddl::Truncate { .. } => "TRUNCATE TABLE",
+            Ddl::AlterTable { kind, .. } => match kind {
+                ObjectKind::Table => "ALTER TABLE",
+                ObjectKind::Index => "ALTER INDEX",
+                ObjectKind::Schema => "ALTER SCHEMA",
+                ObjectKind::View => "ALTER VIEW",
+                ObjectKind::MaterializedView => "ALTER MATERIALIZED VIEW",
+                ObjectKind::Sequence => "ALTER SEQUENCE",
+            },
+            Ddl::CreateSequence(_) => "CREATE SEQUENCE",
+            Ddl::AlterSequence { .. } => "ALTER SEQUENCE",
+            Ddl::SchemaOwner { .. } => "ALTER SCHEMA",
+            Ddl::Comment { .. } => "COMMENT",
+            Ddl::CreateRole(_) => "CREATE ROLE",
+            Ddl::AlterRole(..) | Ddl::RenameRole(..) => "ALTER ROLE",
+            Ddl::DropRoles { .. } => "DROP ROLE",
+        }
+    }
+}
+
 /// Kinds of objects that DROP takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "SQL's own names")]

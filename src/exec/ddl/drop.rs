@@ -1,0 +1,203 @@
+//! DROP and TRUNCATE.
+
+use std::sync::Arc;
+
+use super::{Runner, Tag, refuse_system, wrong_kind};
+use crate::catalog::Relation;
+use crate::catalog::change::undefined_schema;
+use crate::error::{Error, Result, SqlState};
+use crate::kv::LockMode;
+use crate::sql::ddl::{ObjectKind, ObjectName};
+use crate::types::descriptor::TableDescriptor;
+
+/// Objects that messages about CASCADE name; more are counted.
+const NAMED_MAX: usize = 100;
+
+impl Runner<'_> {
+    pub(super) async fn drop(
+        &mut self,
+        kind: ObjectKind,
+        names: &[ObjectName],
+        if_exists: bool,
+        cascade: bool,
+    ) -> Result<Tag> {
+        for name in names {
+            if kind == ObjectKind::Schema {
+                self.drop_schema(&name.name, if_exists, cascade).await?;
+                continue;
+            }
+            let found = match self.find(name) {
+                Ok(Some(relation)) => relation,
+                Ok(None) => {
+                    self.not_there(kind, &name.display(), if_exists)?;
+                    continue;
+                }
+                Err(e) if if_exists && e.code() == SqlState::INVALID_SCHEMA_NAME => {
+                    self.notice(e.code(), format!("{}, skipping", e.message()));
+                    continue;
+                }
+                Err(e) => return Err(without_position(e)),
+            };
+            self.drop_relation(kind, &name.name, found).await?;
+        }
+        Ok(format!("DROP {}", kind.word().to_ascii_uppercase()).into())
+    }
+
+    /// An error, or with IF EXISTS a notice.
+    fn not_there(&mut self, kind: ObjectKind, name: &str, if_exists: bool) -> Result<()> {
+        let code = match kind {
+            ObjectKind::Index => SqlState::UNDEFINED_OBJECT,
+            _ => SqlState::UNDEFINED_TABLE,
+        };
+        let message = format!("{} \"{name}\" does not exist", kind.word());
+        if !if_exists {
+            return Err(Error::new(code, message));
+        }
+        self.notice(SqlState::SUCCESSFUL_COMPLETION, format!("{message}, skipping"));
+        Ok(())
+    }
+
+    async fn drop_relation(
+        &mut self,
+        kind: ObjectKind,
+        name: &str,
+        relation: Relation,
+    ) -> Result<()> {
+        match (kind, relation) {
+            (ObjectKind::Table, Relation::Table(table)) => {
+                refuse_system(&table)?;
+                self.drop_table(&table).await
+            }
+            (ObjectKind::Index, Relation::Index(table, at)) => {
+                let oid = at.of(&table).map_or(0, |index| index.oid);
+                let table = self.change.lock_table(&table, LockMode::Update).await?;
+                let mut indexes = crate::catalog::visible_indexes(&table).map(|(_, i)| i);
+                let Some(index) = indexes.find(|i| i.oid == oid) else {
+                    return self.not_there(kind, name, false);
+                };
+                if index.constraint_oid.is_some() {
+                    return Err(Error::new(
+                        SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+                        format!(
+                            "cannot drop index {name} because constraint {name} on table {} \
+                             requires it",
+                            table.name
+                        ),
+                    )
+                    .with_hint(format!(
+                        "You can drop constraint {name} on table {} instead.",
+                        table.name
+                    )));
+                }
+                self.change.drop_index(&table, oid).map(|_| ())
+            }
+            (ObjectKind::Sequence, Relation::Sequence(sequence)) => {
+                let sequence = self.change.lock_sequence(&sequence).await?;
+                self.drop_sequence(&sequence).await
+            }
+            (_, relation) => Err(other_kind(kind, name, &relation)),
+        }
+    }
+
+    async fn drop_table(&mut self, table: &TableDescriptor) -> Result<()> {
+        let table = self.change.lock_table(table, LockMode::Update).await?;
+        self.change.drop_owned_sequences(&table, None).await?;
+        self.change.drop_table(&table)
+    }
+
+    async fn drop_schema(&mut self, name: &str, if_exists: bool, cascade: bool) -> Result<()> {
+        if self.schema().schema(name).is_none() {
+            let error = undefined_schema(name);
+            if !if_exists {
+                return Err(error);
+            }
+            let message = format!("{}, skipping", error.message());
+            self.notice(SqlState::SUCCESSFUL_COMPLETION, message);
+            return Ok(());
+        }
+        let tables: Vec<Arc<TableDescriptor>> =
+            self.schema().schema_tables(name).cloned().collect();
+        let sequences: Vec<_> = self
+            .schema()
+            .sequences()
+            .filter(|s| s.schema == name && s.owned_by.is_none())
+            .cloned()
+            .collect();
+        let mut objects: Vec<(u32, String)> =
+            tables.iter().map(|t| (t.id.0, format!("table {}", t.name))).collect();
+        objects.extend(sequences.iter().map(|s| (s.oid, format!("sequence {}", s.name))));
+        objects.sort();
+        if !objects.is_empty() && !cascade {
+            let on = |(_, object): &(u32, String)| format!("{object} depends on schema {name}");
+            let listed: Vec<String> = objects.iter().take(NAMED_MAX).map(on).collect();
+            return Err(Error::new(
+                SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+                format!("cannot drop schema {name} because other objects depend on it"),
+            )
+            .with_detail(listed.join("\n"))
+            .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
+        }
+        self.cascade_notice(&objects);
+        for table in &tables {
+            self.drop_table(table).await?;
+        }
+        for sequence in &sequences {
+            let sequence = self.change.lock_sequence(sequence).await?;
+            self.change.drop_sequence(&sequence)?;
+        }
+        self.change.drop_schema(name).await
+    }
+
+    fn cascade_notice(&mut self, objects: &[(u32, String)]) {
+        let code = SqlState::SUCCESSFUL_COMPLETION;
+        match objects {
+            [] => {}
+            [(_, only)] => self.notice(code, format!("drop cascades to {only}")),
+            many => {
+                let listed: Vec<String> = many
+                    .iter()
+                    .take(NAMED_MAX)
+                    .map(|(_, o)| format!("drop cascades to {o}"))
+                    .collect();
+                let message = format!("drop cascades to {} other objects", many.len());
+                self.notices.push(Error::new(code, message).with_detail(listed.join("\n")));
+            }
+        }
+    }
+
+    pub(super) async fn truncate(
+        &mut self,
+        names: &[ObjectName],
+        restart_identity: bool,
+    ) -> Result<Tag> {
+        for name in names {
+            let table = self.locked_table(name, LockMode::Update).await?;
+            self.change.truncate_table(&table).await?;
+            if restart_identity {
+                let owned: Vec<_> = self.schema().owned_sequences(table.id).cloned().collect();
+                for sequence in owned {
+                    let sequence = self.change.lock_sequence(&sequence).await?;
+                    self.change.restart_sequence(&sequence, sequence.start)?;
+                }
+            }
+        }
+        Ok("TRUNCATE TABLE".into())
+    }
+}
+
+/// 42809, with the statement that would do.
+fn other_kind(kind: ObjectKind, name: &str, relation: &Relation) -> Error {
+    let article = if kind == ObjectKind::Index { "an" } else { "a" };
+    let (statement, what) = match relation {
+        Relation::Table(_) => ("TABLE", "a table"),
+        Relation::Index(..) => ("INDEX", "an index"),
+        Relation::Sequence(_) => ("SEQUENCE", "a sequence"),
+    };
+    wrong_kind(name, &format!("is not {article} {}", kind.word()))
+        .with_hint(format!("Use DROP {statement} to remove {what}."))
+}
+
+/// DROP's errors point nowhere.
+fn without_position(error: Error) -> Error {
+    Error::new(error.code(), error.message().to_owned())
+}
