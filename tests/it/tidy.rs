@@ -41,7 +41,6 @@ const ALLOWED: &[(&str, &str, &str)] = &[
 /// External crates and the only places that may name them.
 const CONFINED: &[(&str, &[&str])] = &[
     ("pgwire", &["src/wire"]),
-    ("sqlparser", &["src/sql"]),
     ("fjall", &["src/kv/embedded"]),
     ("datafusion", &["src/columnar"]),
     ("parquet", &["src/columnar"]),
@@ -253,7 +252,7 @@ fn modules_are_reachable() {
 #[test]
 fn shared_crates_have_one_version() {
     let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
-    for name in ["arrow", "parquet", "sqlparser", "object_store", "datafusion", "pgwire"] {
+    for name in ["arrow", "parquet", "object_store", "datafusion", "pgwire"] {
         let count = lock.matches(&format!("name = \"{name}\"\n")).count();
         assert_eq!(count, 1, "{name} has {count} versions in Cargo.lock");
     }
