@@ -68,21 +68,21 @@ where
 {
     let stop = stop_signals()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    // The port first: a second server on one port should not touch the data.
-    let (store, database) = open(&args, &clock).await?;
-    let gate = Arc::new(gate(database.clone(), &args, clock.as_ref()));
+    // The port first: a server that cannot be reached should not make a folder.
     let options = ServerOptions {
         listen: args.server.listen,
         drain_timeout: Duration::from_secs(args.server.drain_timeout),
     };
-    let server = Server::bind(gate, options)?;
+    let server = Server::bind(options)?;
+    let (store, database) = open(&args, &clock).await?;
+    let gate = Arc::new(gate(database.clone(), &args, clock.as_ref()));
     let served = Served { database, address: server.local_addr()? };
     tokio::spawn(async move {
         if let Err(error) = ready(served).await {
             tracing::error!(?error, "could not prepare the database");
         }
     });
-    let outcome = server.run(stop).await;
+    let outcome = server.run(gate, stop).await;
     store.close().await?;
     outcome
 }

@@ -36,20 +36,19 @@ pub struct ServerOptions {
 
 /// A listening server.
 pub struct Server {
-    gate: Arc<Gate>,
     options: ServerOptions,
     listener: TcpListener,
 }
 
 impl Server {
     /// Starts to listen; clients wait until [`Server::run`].
-    pub fn bind(gate: Arc<Gate>, options: ServerOptions) -> Result<Server> {
+    pub fn bind(options: ServerOptions) -> Result<Server> {
         let listener = listen(options.listen).map_err(|e| {
             let message = format!("could not listen on {}: {e}", options.listen);
             let error = Error::new(SqlState::CONNECTION_FAILURE, message).with_source(e);
             error.with_hint("Is another server running there? Choose another --listen address.")
         })?;
-        Ok(Server { gate, options, listener })
+        Ok(Server { options, listener })
     }
 
     /// The address, with the port that the system chose if it was 0.
@@ -57,9 +56,10 @@ impl Server {
         Ok(self.listener.local_addr()?)
     }
 
-    /// Serves until `stop` gives its first value, then drains until the deadline or its second.
-    pub async fn run(self, mut stop: Receiver<()>) -> Result<()> {
-        let Server { gate, options, listener } = self;
+    /// Serves what `gate` leads to until `stop` gives its first value, then drains until the
+    /// deadline or its second.
+    pub async fn run(self, gate: Arc<Gate>, mut stop: Receiver<()>) -> Result<()> {
+        let Server { options, listener } = self;
         let clients = TaskTracker::new();
         loop {
             tokio::select! {

@@ -146,6 +146,13 @@ fn check_format(dir: &Path) -> Result<()> {
                 let message = format!("data folder {} has lost its FORMAT file", dir.display());
                 return Err(Error::corrupted(message));
             }
+            if let Some(other) = foreign_entry(dir)? {
+                let message =
+                    format!("folder {} is not empty and holds no database", dir.display());
+                return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+                    .with_detail(format!("It contains \"{other}\"."))
+                    .with_hint("Give an empty folder, or a new one: it is made."));
+            }
             let new = dir.join("FORMAT.new");
             let mut file = std::fs::File::create(&new)?;
             writeln!(file, "{FORMAT_PREFIX}{FORMAT}")?;
@@ -158,10 +165,22 @@ fn check_format(dir: &Path) -> Result<()> {
     }
 }
 
+/// Something in a folder that should be empty, other than what file systems put there.
+fn foreign_entry(dir: &Path) -> Result<Option<String>> {
+    for entry in std::fs::read_dir(dir)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name != "lost+found" && name != "FORMAT.new" {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
 fn opening(e: fjall::Error, dir: &Path) -> Error {
     if let fjall::Error::Locked = e {
         let message = format!("data folder {} is in use by another process", dir.display());
-        return Error::new(SqlState::OBJECT_IN_USE, message);
+        return Error::new(SqlState::OBJECT_IN_USE, message)
+            .with_hint("Stop that one first, or give this one a folder of its own.");
     }
     error(e).with_context(format!("opening data folder {}", dir.display()))
 }
