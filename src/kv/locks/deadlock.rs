@@ -34,10 +34,13 @@ struct Blocker {
 type Shards<'a> = Vec<MutexGuard<'a, Shard>>;
 
 /// The cycle for which `start` must give up, if there is one now. May reorder queues.
+///
+/// Who gives up waits no longer once this returns, so that one cycle has one victim: another of
+/// its waiters that looks before the victim has left the queue finds no cycle.
 pub(super) fn find(table: &LockTable, start: &Arc<Owner>) -> Option<Vec<Edge>> {
     let mut shards: Shards<'_> = table.shards.iter().map(|s| s.lock()).collect();
     if let Some(path) = cycle(&shards, start, true) {
-        return Some(edges(&shards, &path));
+        return Some(give_up(&shards, start, &path));
     }
     let mut reversed = HashSet::new();
     while let Some(path) = cycle(&shards, start, false) {
@@ -46,10 +49,10 @@ pub(super) fn find(table: &LockTable, start: &Arc<Owner>) -> Option<Vec<Edge>> {
             Some((owner.clone(), waiter.ticket, blocker.ticket?))
         });
         let Some((owner, behind, before)) = soft.filter(|s| reversed.insert((s.1, s.2))) else {
-            return Some(edges(&shards, &path));
+            return Some(give_up(&shards, start, &path));
         };
         if reversed.contains(&(before, behind)) {
-            return Some(edges(&shards, &path));
+            return Some(give_up(&shards, start, &path));
         }
         let Some(hash) = *owner.waits_for.lock() else { break };
         if let Some(state) = shards[shard_of(hash)].get_mut(&hash) {
@@ -108,6 +111,12 @@ fn blockers(shards: &Shards<'_>, owner: &Arc<Owner>, hard: bool) -> Vec<Blocker>
         .filter(|(o, mode, _)| !Arc::ptr_eq(o, owner) && mode.conflicts(waiter.mode))
         .map(|(owner, _, ticket)| Blocker { owner: owner.clone(), ticket })
         .collect()
+}
+
+fn give_up(shards: &Shards<'_>, start: &Arc<Owner>, path: &[(Arc<Owner>, Blocker)]) -> Vec<Edge> {
+    let edges = edges(shards, path);
+    *start.waits_for.lock() = None;
+    edges
 }
 
 fn edges(shards: &Shards<'_>, path: &[(Arc<Owner>, Blocker)]) -> Vec<Edge> {

@@ -174,6 +174,20 @@ async fn a_cycle_ends_exactly_one_of_its_transactions() {
 }
 
 #[tokio::test]
+async fn who_looks_before_the_victim_has_left_finds_no_cycle() {
+    let table = table(60_000);
+    for n in 1..=2 {
+        table.acquire(&request(n, &[n as u32], LockMode::Update, BLOCK)).await.unwrap();
+    }
+    let waiters = [(1, 2), (2, 1)].map(|(n, key)| spawn(&table, n, &[key], LockMode::Update));
+    settle().await;
+    let owner = |n| table.owners[owner_shard(TxnId(n))].lock().get(&TxnId(n)).unwrap().clone();
+    assert_eq!(deadlock::find(&table, &owner(1)).map(|cycle| cycle.len()), Some(2));
+    assert!(deadlock::find(&table, &owner(2)).is_none());
+    waiters.into_iter().for_each(|w| w.abort());
+}
+
+#[tokio::test]
 async fn a_cycle_through_a_queue_is_undone_by_changing_the_order() {
     let table = table(20);
     table.acquire(&request(1, &[1], LockMode::Share, BLOCK)).await.unwrap();
