@@ -1,4 +1,4 @@
-//! Sluice: the PostgreSQL wire protocol over a transactional key-value store, with columnar views.
+#![doc = include_str!("ARCHITECTURE.md")]
 
 #![cfg_attr(test, allow(clippy::too_many_lines, reason = "tables of cases are long"))]
 

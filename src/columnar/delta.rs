@@ -9,7 +9,7 @@
 //! it names is masked in the view, and whatever the store has for it at the snapshot is appended.
 //!
 //! The cache of one generation follows the log as queries ask for later snapshots: it holds each
-//! changed key's version as of [`State::complete_to`], decoded. A query at T takes it as it is, but
+//! changed key's version as of `State::complete_to`, decoded. A query at T takes it as it is, but
 //! for keys that changed again after T and for the transaction's own writes: those are read one by
 //! one. So a query is exactly its snapshot, whatever the cache has seen beyond it.
 

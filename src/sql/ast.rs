@@ -76,17 +76,17 @@ pub enum ExprKind {
     Or(Vec<Expr>),
     /// NOT
     Not(Box<Expr>),
-    /// IS [NOT] NULL
+    /// `IS [NOT] NULL`
     IsNull(Box<Expr>, Negated),
-    /// IS [NOT] TRUE, FALSE, UNKNOWN (none)
+    /// `IS [NOT] TRUE, FALSE, UNKNOWN (none)`
     IsBool(Box<Expr>, Option<bool>, Negated),
-    /// IS [NOT] DISTINCT FROM
+    /// `IS [NOT] DISTINCT FROM`
     IsDistinct(Box<Expr>, Box<Expr>, Negated),
-    /// [NOT] BETWEEN
+    /// `[NOT] BETWEEN`
     Between(Box<Between>),
-    /// [NOT] IN (list)
+    /// `[NOT] IN (list)`
     InList(Box<Expr>, Vec<Expr>, Negated),
-    /// [NOT] IN (query)
+    /// `[NOT] IN (query)`
     InQuery(Box<Expr>, Box<Query>, Negated),
     /// LIKE, ILIKE, SIMILAR TO: the operator it stands for, with the pattern as that takes it.
     Like(Box<Like>),

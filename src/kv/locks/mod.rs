@@ -2,7 +2,7 @@
 //!
 //! A lock is known by a keyed 64-bit hash of its key: two keys with one hash would be one lock,
 //! which can make someone wait and can never let two transactions have one row. Locks live in
-//! [`SHARDS`] maps, each behind a mutex held for nanoseconds; waiting is asynchronous.
+//! `SHARDS` maps, each behind a mutex held for nanoseconds; waiting is asynchronous.
 //!
 //! Order of grants: first come, first served among those that conflict. A request that conflicts
 //! with no holder but with a waiter queues behind it, so that a stream of shared locks cannot

@@ -1,8 +1,8 @@
 //! Exact decimal numbers, as PostgreSQL's numeric: any size, a display scale, NaN, ±Infinity.
 //!
 //! A value is 16 bytes. Where its digits, display scale included, fit an `i64` it is held inline
-//! as mantissa and scale; the rest is a shared [`Var`], base 10000 as on PostgreSQL's wire. Both
-//! forms of one value are never in use at once: [`Numeric::from_var`] and [`Numeric::from_i128`]
+//! as mantissa and scale; the rest is a shared `Var`, base 10000 as on PostgreSQL's wire. Both
+//! forms of one value are never in use at once: `Numeric::from_var` and [`Numeric::from_i128`]
 //! prefer the small one. Equality and order ignore the display scale; only text shows it.
 //!
 //! - `parse`: text; `arith`: + − × ÷ %, rounding; `func`: sqrt, exp, ln, log, power;
