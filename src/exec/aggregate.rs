@@ -103,7 +103,7 @@ impl AggregateNode {
         let plan = Arc::clone(&self.plan);
         let mut sets: Vec<Groups> = plan.sets.iter().map(|_| Groups::default()).collect();
         while let Some(batch) = input.next(ctx, super::BATCH_ROWS_MAX).await? {
-            ctx.check_cancel()?;
+            ctx.spend(batch.len()).await?;
             for row in batch {
                 let values = ctx.values(&plan.groups, &row, &[]).await?;
                 for (set, groups) in plan.sets.iter().zip(&mut sets) {
@@ -119,6 +119,7 @@ impl AggregateNode {
                 groups.groups.push((Vec::new(), fresh));
             }
             for (values, running) in groups.groups {
+                ctx.spend(1).await?;
                 out.push(finish(ctx, &plan, set, values, running)?);
             }
         }

@@ -24,6 +24,9 @@ use crate::types::{Datum, Row};
 /// Bytes that one statement's sorts, hash tables and materialized rows may take.
 pub const WORK_BYTES_MAX: usize = 2 << 30;
 
+/// Rows that a statement works on before it lets others run.
+const REST_ROWS: usize = 1024;
+
 /// Gives the rows of catalog relations.
 pub trait VirtualTables: Send + Sync {
     /// All rows of `table`, all its columns.
@@ -66,6 +69,8 @@ pub struct State {
     pub store: StoreFigures,
     /// Figures of the nodes by their id, where EXPLAIN ANALYZE asked for them.
     pub profile: Option<Vec<NodeFigures>>,
+    /// Rows worked on since the last rest.
+    spent: usize,
     row_ids: u32,
 }
 
@@ -80,6 +85,7 @@ impl Default for State {
             memory: Memory::new(WORK_BYTES_MAX),
             store: StoreFigures::default(),
             profile: None,
+            spent: 0,
             row_ids: 0,
         }
     }
@@ -96,6 +102,23 @@ impl<'a> ExecContext<'a> {
     /// The plan that is running.
     pub fn plan(&self) -> Result<Arc<Plan>> {
         self.state.plan.clone().ok_or_else(|| Error::internal("no plan is running"))
+    }
+
+    /// Counts rows worked on. Every [`REST_ROWS`] of them others get their turn on this thread,
+    /// and a statement that is to end does so: without it nothing but a lock or the client would
+    /// ever interrupt a computation.
+    ///
+    /// # Errors
+    /// 57014.
+    #[inline]
+    pub async fn spend(&mut self, rows: usize) -> Result<()> {
+        self.state.spent += rows;
+        if self.state.spent < REST_ROWS {
+            return Ok(());
+        }
+        self.state.spent = 0;
+        tokio::task::yield_now().await;
+        self.check_cancel()
     }
 
     /// 57014 if the statement is to end.

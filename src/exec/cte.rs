@@ -160,7 +160,7 @@ impl Node for CteScanNode {
                 self.at += piece.len();
                 return Ok(Some(piece));
             }
-            ctx.check_cancel()?;
+            ctx.spend(1).await?;
             if !cte.advance(ctx, max).await? {
                 return Ok(None);
             }
@@ -243,9 +243,10 @@ impl RecursiveNode {
 impl Node for RecursiveNode {
     async fn next(&mut self, ctx: &mut ExecContext<'_>, max: usize) -> Result<Option<RowBatch>> {
         while !self.done {
-            ctx.check_cancel()?;
+            ctx.spend(1).await?;
             match self.pull(ctx, max).await? {
                 Some(batch) => {
+                    ctx.spend(batch.len()).await?;
                     let batch = self.fresh(batch)?;
                     for row in &batch {
                         self.round_memory.row(row)?;

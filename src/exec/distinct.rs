@@ -55,8 +55,8 @@ impl DistinctNode {
 impl Node for DistinctNode {
     async fn next(&mut self, ctx: &mut ExecContext<'_>, max: usize) -> Result<Option<RowBatch>> {
         loop {
-            ctx.check_cancel()?;
             let Some(batch) = self.input.next(ctx, max).await? else { return Ok(None) };
+            ctx.spend(batch.len()).await?;
             let mut out = Vec::with_capacity(batch.len());
             for row in batch {
                 let key = if self.plan.on.is_empty() {

@@ -116,8 +116,8 @@ impl Node for FunctionNode {
     async fn next(&mut self, ctx: &mut ExecContext<'_>, max: usize) -> Result<Option<RowBatch>> {
         let mut out = Vec::new();
         while out.len() < max {
+            ctx.spend(1).await?;
             if self.running.is_none() {
-                ctx.check_cancel()?;
                 let Some(input) = self.next_input(ctx).await? else { break };
                 self.running = Some(open(ctx, &self.plan, input).await?);
             }

@@ -52,7 +52,7 @@ impl SetOpNode {
         let mut counts: HashMap<RowKey, u64> = HashMap::new();
         if let Some(mut right) = self.inputs.next() {
             while let Some(batch) = right.next(ctx, BUILD_ROWS).await? {
-                ctx.check_cancel()?;
+                ctx.spend(batch.len()).await?;
                 for row in batch {
                     self.memory.row(&row)?;
                     *counts.entry(row_key(&row, &self.plan.padded)).or_default() += 1;
@@ -101,12 +101,12 @@ impl Node for SetOpNode {
     async fn next(&mut self, ctx: &mut ExecContext<'_>, max: usize) -> Result<Option<RowBatch>> {
         self.read_right(ctx).await?;
         loop {
-            ctx.check_cancel()?;
             let Some(current) = &mut self.current else { return Ok(None) };
             let Some(batch) = current.next(ctx, max).await? else {
                 self.current = self.inputs.next();
                 continue;
             };
+            ctx.spend(batch.len()).await?;
             let mut out = Vec::with_capacity(batch.len());
             for row in batch {
                 if self.passes(&row)? {

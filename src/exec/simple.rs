@@ -31,6 +31,7 @@ impl Node for ValuesNode {
         if piece.is_empty() {
             return Ok(None);
         }
+        ctx.spend(piece.len()).await?;
         let mut rows = Vec::with_capacity(piece.len());
         for scalars in piece {
             rows.push(ctx.values(scalars, &[], &[]).await?);
@@ -67,8 +68,8 @@ impl Node for FilterNode {
             return if open { self.input.next(ctx, max).await } else { Ok(None) };
         }
         loop {
-            ctx.check_cancel()?;
             let Some(rows) = self.input.next(ctx, max).await? else { return Ok(None) };
+            ctx.spend(rows.len()).await?;
             let mut kept = Vec::with_capacity(rows.len());
             for row in rows {
                 if ctx.all_hold(&self.plan.conditions, &row, &[]).await? {
@@ -99,6 +100,9 @@ impl ProjectNode {
 impl Node for ProjectNode {
     async fn next(&mut self, ctx: &mut ExecContext<'_>, max: usize) -> Result<Option<RowBatch>> {
         let Some(rows) = self.input.next(ctx, max).await? else { return Ok(None) };
+        if self.plan.moves.is_none() {
+            ctx.spend(rows.len()).await?;
+        }
         let mut out = Vec::with_capacity(rows.len());
         for mut row in rows {
             out.push(match &self.plan.moves {

@@ -1,6 +1,11 @@
 //! ORDER BY.
+//!
+//! Rows are sorted in runs of [`RUN_ROWS`] as they come, so that no single sort holds its thread
+//! for long, and the runs are merged as the rows are asked for.
 
 use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,12 +13,18 @@ use async_trait::async_trait;
 use super::context::{ExecContext, State};
 use super::key::trimmed;
 use super::limit::row_count;
-use super::memory::Reservation;
-use super::node::{Node, Ready, RowBatch, build};
+use super::memory::{Reservation, row_bytes};
+use super::node::{Node, RowBatch, build};
 use crate::error::Result;
 use crate::functions::compare;
 use crate::plan::node::{SortPlan, SortSpec};
 use crate::types::{Datum, Row};
+
+/// Rows sorted at once.
+const RUN_ROWS: usize = 32 * 1024;
+
+/// A row with the values it is sorted by.
+type Keyed = (Vec<Datum>, Row);
 
 /// The values that a row is sorted by.
 pub async fn key_values(
@@ -60,16 +71,48 @@ async fn most(ctx: &mut ExecContext<'_>, plan: &SortPlan) -> Result<Option<usize
 pub struct SortNode {
     plan: Arc<SortPlan>,
     input: Option<Box<dyn Node>>,
-    ready: Ready,
+    runs: Vec<std::vec::IntoIter<Keyed>>,
+    /// The first row left of each run.
+    heads: BinaryHeap<Head>,
     memory: Reservation,
 }
+
+/// The first row of a run. The one that comes first of all is the greatest.
+struct Head {
+    plan: Arc<SortPlan>,
+    run: usize,
+    key: Vec<Datum>,
+    row: Row,
+}
+
+impl Ord for Head {
+    fn cmp(&self, other: &Head) -> Ordering {
+        // Equal rows keep the order in which they came.
+        compare_keys(&self.plan.keys, &other.key, &self.key).then(other.run.cmp(&self.run))
+    }
+}
+
+impl PartialOrd for Head {
+    fn partial_cmp(&self, other: &Head) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Head {
+    fn eq(&self, other: &Head) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Head {}
 
 impl SortNode {
     /// One that has not begun.
     pub fn new(plan: Arc<SortPlan>, state: &mut State) -> SortNode {
         SortNode {
             input: Some(build(&plan.input, state)),
-            ready: Ready::default(),
+            runs: Vec::new(),
+            heads: BinaryHeap::new(),
             memory: state.memory.reserve(),
             plan,
         }
@@ -78,31 +121,64 @@ impl SortNode {
     async fn sort(&mut self, ctx: &mut ExecContext<'_>, mut input: Box<dyn Node>) -> Result<()> {
         let plan = Arc::clone(&self.plan);
         let most = most(ctx, &plan).await?;
-        let by_keys =
-            |a: &(Vec<Datum>, Row), b: &(Vec<Datum>, Row)| compare_keys(&plan.keys, &a.0, &b.0);
-        let mut rows: Vec<(Vec<Datum>, Row)> = Vec::new();
+        let mut rows: Vec<Keyed> = Vec::new();
         while let Some(batch) = input.next(ctx, super::BATCH_ROWS_MAX).await? {
-            ctx.check_cancel()?;
+            ctx.spend(batch.len()).await?;
             for row in batch {
                 let key = key_values(ctx, &plan.keys, &row).await?;
                 self.memory.row(&row)?;
                 self.memory.row(&key)?;
                 rows.push((key, row));
             }
-            if let Some(most) = most
-                && rows.len() > 2 * most + super::BATCH_ROWS_MAX
-            {
-                rows.sort_by(by_keys);
-                for (key, row) in rows.drain(most..) {
-                    self.memory
-                        .shrink(super::memory::row_bytes(&key) + super::memory::row_bytes(&row));
+            match most {
+                Some(most) if rows.len() > 2 * most + super::BATCH_ROWS_MAX => {
+                    sort_rows(&plan.keys, &mut rows);
+                    for (key, row) in rows.drain(most..) {
+                        self.memory.shrink(row_bytes(&key) + row_bytes(&row));
+                    }
                 }
+                None if rows.len() >= RUN_ROWS => self.add_run(std::mem::take(&mut rows)),
+                _ => {}
             }
         }
-        rows.sort_by(by_keys);
-        self.ready = Ready::new(rows.into_iter().map(|(_, row)| row).collect());
+        self.add_run(rows);
         Ok(())
     }
+
+    fn add_run(&mut self, mut rows: Vec<Keyed>) {
+        sort_rows(&self.plan.keys, &mut rows);
+        let mut rows = rows.into_iter();
+        if let Some((key, row)) = rows.next() {
+            self.heads.push(Head { plan: self.plan.clone(), run: self.runs.len(), key, row });
+            self.runs.push(rows);
+        }
+    }
+
+    /// The next rows of all runs.
+    fn merge(&mut self, max: usize) -> RowBatch {
+        let mut out = Vec::new();
+        if let [run] = self.runs.as_mut_slice() {
+            out.extend(self.heads.pop().map(|head| head.row));
+            out.extend(run.by_ref().map(|(_, row)| row).take(max - out.len()));
+            return out;
+        }
+        while out.len() < max
+            && let Some(mut head) = self.heads.peek_mut()
+        {
+            match self.runs[head.run].next() {
+                Some((key, row)) => {
+                    head.key = key;
+                    out.push(std::mem::replace(&mut head.row, row));
+                }
+                None => out.push(PeekMut::pop(head).row),
+            }
+        }
+        out
+    }
+}
+
+fn sort_rows(keys: &[SortSpec], rows: &mut [Keyed]) {
+    rows.sort_by(|a, b| compare_keys(keys, &a.0, &b.0));
 }
 
 #[async_trait]
@@ -111,6 +187,8 @@ impl Node for SortNode {
         if let Some(input) = self.input.take() {
             self.sort(ctx, input).await?;
         }
-        Ok(self.ready.take(max))
+        let rows = self.merge(max.max(1));
+        ctx.spend(rows.len()).await?;
+        Ok((!rows.is_empty()).then_some(rows))
     }
 }

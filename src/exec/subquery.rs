@@ -106,11 +106,12 @@ impl ExecContext<'_> {
         let mut rows = Vec::new();
         let mut outcome = Ok(());
         while rows.len() < most {
-            if let Err(e) = self.check_cancel() {
+            if let Err(e) = self.spend(1).await {
                 outcome = Err(e);
                 break;
             }
             match root.next(self, most.min(super::BATCH_ROWS_MAX)).await {
+                Ok(Some(batch)) if rows.is_empty() => rows = batch,
                 Ok(Some(batch)) => rows.extend(batch),
                 Ok(None) => break,
                 Err(e) => {

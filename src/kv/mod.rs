@@ -327,6 +327,8 @@ pub enum LockWait {
     Block {
         /// `lock_timeout` in milliseconds; 0 is none.
         lock_timeout_ms: u64,
+        /// `deadlock_timeout` in milliseconds; 0 is the store's own.
+        deadlock_timeout_ms: u64,
     },
     /// 55P03 at once.
     NoWait,

@@ -16,11 +16,10 @@ fn only_in_blocks(what: &str) -> Error {
 }
 
 /// Begins the store's part of a transaction.
-fn begin_txn(manager: &TxnManager, modes: Modes, lock_timeout_ms: u64) -> Txn {
+fn begin_txn(manager: &TxnManager, modes: Modes) -> Txn {
     manager.begin(TxnOptions {
         isolation: modes.level(),
         read_only: modes.read_only,
-        lock_timeout_ms,
         ..TxnOptions::default()
     })
 }
@@ -36,14 +35,14 @@ impl Session {
 
     /// Begins the open transaction's part in the store, if it has none yet.
     pub(super) fn ensure_txn(&mut self) -> Result<&mut Txn> {
-        let lock_timeout_ms = self.environment.knobs(&self.settings).lock_timeout_ms;
+        let knobs = self.environment.knobs(&self.settings);
         self.transaction()?;
         let manager = &self.database.transactions;
         let transaction =
             self.transaction.as_mut().ok_or_else(|| Error::internal("no transaction"))?;
         let modes = transaction.modes;
-        let txn = transaction.txn.get_or_insert_with(|| begin_txn(manager, modes, lock_timeout_ms));
-        txn.set_lock_timeout_ms(lock_timeout_ms);
+        let txn = transaction.txn.get_or_insert_with(|| begin_txn(manager, modes));
+        txn.set_lock_timeouts(knobs.lock_timeout_ms, knobs.deadlock_timeout_ms);
         Ok(txn)
     }
 
@@ -153,12 +152,11 @@ impl Session {
     }
 
     fn savepoint(&mut self, name: &str) -> Result<()> {
-        let lock_timeout_ms = self.environment.knobs(&self.settings).lock_timeout_ms;
         let manager = &self.database.transactions;
         match &mut self.transaction {
             Some(transaction) if transaction.block != Block::Implicit => {
                 let modes = transaction.modes;
-                transaction.savepoint(name, || begin_txn(manager, modes, lock_timeout_ms))
+                transaction.savepoint(name, || begin_txn(manager, modes))
             }
             _ => Err(only_in_blocks("SAVEPOINT")),
         }

@@ -18,7 +18,6 @@ impl Session {
         let schema = self.schema();
         let eval = self.eval_context(&schema);
         self.ensure_txn()?.begin_statement().await?;
-        let timeout = self.environment.knobs(&self.settings).statement_timeout;
         let token = self.backend.token();
         let database = self.database.clone();
         let plan = PlanSettings {
@@ -46,7 +45,7 @@ impl Session {
             cancel: &token,
             verifier: &|password| (database.verifier_of)(password, database.clock.as_ref()),
         };
-        let outcome = self.backend.interruptible(timeout, execute(ddl, context)).await?;
+        let outcome = self.backend.interruptible(execute(ddl, context)).await?;
         if let Some(transaction) = &mut self.transaction {
             transaction.schema = Some(outcome.schema);
         }

@@ -31,8 +31,13 @@ pub struct Knobs {
     pub shown_modes: Modes,
     /// `statement_timeout`
     pub statement_timeout: Option<Duration>,
+    /// `client_connection_check_interval`. On by default, other than in PostgreSQL: a look costs
+    /// one system call, and a statement nobody waits for takes a thread from others.
+    pub client_check: Option<Duration>,
     /// `lock_timeout`; 0 is none.
     pub lock_timeout_ms: u64,
+    /// `deadlock_timeout`
+    pub deadlock_timeout_ms: u64,
 }
 
 /// The session as functions see it, made anew when a setting has changed.
@@ -114,7 +119,9 @@ fn read_knobs(settings: &Settings) -> Knobs {
         default_modes: modes("default_transaction"),
         shown_modes: modes("transaction"),
         statement_timeout: settings.milliseconds("statement_timeout"),
+        client_check: settings.milliseconds("client_connection_check_interval"),
         lock_timeout_ms: u64::try_from(settings.number("lock_timeout")).unwrap_or(0),
+        deadlock_timeout_ms: u64::try_from(settings.number("deadlock_timeout")).unwrap_or(0),
     }
 }
 

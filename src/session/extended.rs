@@ -232,6 +232,7 @@ impl Session {
         self.begin_statement(&text);
         self.transaction()?;
         let result = self.run(client, &mut portal, rows_max).await;
+        self.backend.stop_clock();
         // A portal does not outlive the transaction that its statement ended.
         if self.transaction.is_some() {
             self.portals.insert(name.to_owned(), portal);

@@ -196,6 +196,7 @@ impl Session {
             Status::InTransaction => State::IdleInTransaction,
             Status::Failed => State::IdleInFailedTransaction,
         };
+        self.backend.stop_clock();
         let now = self.database.clock.wall_micros();
         let mut activity = self.backend.activity.lock();
         activity.state = state;
@@ -208,6 +209,7 @@ impl Session {
     /// A statement begins.
     fn begin_statement(&mut self, text: &Arc<str>) {
         self.backend.begin_statement();
+        self.start_clock();
         let now = self.database.clock.wall_micros();
         self.statement_time = now - POSTGRES_EPOCH_MICROS;
         let mut activity = self.backend.activity.lock();
@@ -220,8 +222,15 @@ impl Session {
         }
     }
 
+    /// `statement_timeout` counts from here, unless it counts already.
+    fn start_clock(&mut self) {
+        let knobs = self.environment.knobs(&self.settings);
+        self.backend.start_clock(knobs.statement_timeout, knobs.client_check);
+    }
+
     /// A message ended with an error: the transaction it ran in is void.
     pub async fn fail(&mut self, error: &Error) {
+        self.backend.stop_clock();
         let Some(transaction) = &mut self.transaction else { return };
         let level = transaction.level();
         match transaction.block {

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -81,6 +81,16 @@ pub struct Activity {
     pub state_change: i64,
 }
 
+/// Says whether a client has hung up, without taking anything it sent.
+pub type Probe = Box<dyn Fn() -> bool + Send>;
+
+/// What the timer of running work stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Alarm {
+    Timeout,
+    LookAtClient,
+}
+
 /// A session, as others see it.
 pub struct Backend {
     /// Its process number.
@@ -93,6 +103,15 @@ pub struct Backend {
     waker: AtomicWaker,
     /// Set when the running statement is to end; a new one for the statement after that.
     token: Mutex<CancellationToken>,
+    clock: Arc<dyn Clock>,
+    /// When the running statement times out: microseconds of the clock; 0: never.
+    deadline: AtomicU64,
+    /// Time between two looks whether the client is there, in microseconds; 0: never.
+    check_interval: AtomicU64,
+    /// When the last look was.
+    checked: AtomicU64,
+    /// Says whether the client has hung up.
+    probe: Mutex<Option<Probe>>,
     /// What it is doing.
     pub activity: Mutex<Activity>,
 }
@@ -159,28 +178,106 @@ impl Backend {
         flags & TERMINATE != 0 || (flags & DRAIN != 0 && !in_transaction)
     }
 
-    /// Runs a statement's work until it is done, interrupted, or `timeout` has passed. What is
-    /// interrupted is dropped where it waits.
-    pub async fn interruptible<T>(
-        &self,
-        timeout: Option<Duration>,
-        work: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
+    /// How the client's presence can be looked at.
+    pub fn set_probe(&self, probe: Probe) {
+        *self.probe.lock() = Some(probe);
+    }
+
+    /// Starts the clock of a statement, unless it runs already.
+    pub fn start_clock(&self, timeout: Option<Duration>, check_interval: Option<Duration>) {
+        self.check_interval.store(check_interval.map_or(0, micros), Ordering::Relaxed);
+        if let Some(timeout) = timeout
+            && self.deadline.load(Ordering::Relaxed) == 0
+        {
+            let deadline = micros(self.clock.monotonic().saturating_add(timeout)).max(1);
+            self.deadline.store(deadline, Ordering::Relaxed);
+        }
+    }
+
+    /// Stops the clock: the statement is over.
+    pub fn stop_clock(&self) {
+        self.deadline.store(0, Ordering::Relaxed);
+    }
+
+    /// What the running statement's timer is to stand for, and how long it runs.
+    fn alarm(&self) -> Option<(Alarm, Duration)> {
+        let deadline = self.deadline.load(Ordering::Relaxed);
+        let interval = self.check_interval.load(Ordering::Relaxed);
+        if deadline == 0 && interval == 0 {
+            return None;
+        }
+        let now = micros(self.clock.monotonic());
+        let left = |at: u64| Duration::from_micros(at.saturating_sub(now));
+        let timeout = (deadline != 0).then(|| (Alarm::Timeout, left(deadline)));
+        let look = (interval != 0).then(|| {
+            let checked = self.checked.load(Ordering::Relaxed);
+            // The first look of a statement comes an interval after its start.
+            let base = if now.saturating_sub(checked) > 2 * interval { now } else { checked };
+            self.checked.store(base, Ordering::Relaxed);
+            (Alarm::LookAtClient, left(base.saturating_add(interval)))
+        });
+        timeout.into_iter().chain(look).min_by_key(|(_, left)| *left)
+    }
+
+    /// The timer has run out.
+    fn ring(&self, alarm: Alarm) -> Result<()> {
+        if alarm == Alarm::Timeout {
+            self.stop_clock();
+            return Err(statement_timeout());
+        }
+        self.checked.store(micros(self.clock.monotonic()), Ordering::Relaxed);
+        match &*self.probe.lock() {
+            Some(is_gone) if is_gone() => Err(client_gone()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs a statement's work until it is done, interrupted, timed out, or its client is gone.
+    /// What is interrupted is dropped where it waits.
+    pub async fn interruptible<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let mut work = pin!(work);
-        let mut timer: Option<Pin<Box<tokio::time::Sleep>>> = None;
+        let mut timer: Option<(Alarm, Pin<Box<tokio::time::Sleep>>)> = None;
         std::future::poll_fn(|cx| {
-            if let Poll::Ready(result) = work.as_mut().poll(cx) {
-                return Poll::Ready(result);
+            match work.as_mut().poll(cx) {
+                Poll::Ready(Err(error)) if error.code() == SqlState::QUERY_CANCELED => {
+                    // It saw the token; why it was set stands here.
+                    return Poll::Ready(Err(self.check().err().unwrap_or(error)));
+                }
+                Poll::Ready(result) => return Poll::Ready(result),
+                Poll::Pending => {}
             }
             self.waker.register(cx.waker());
             if let Err(error) = self.check() {
                 return Poll::Ready(Err(error));
             }
-            if let Some(limit) = timeout {
-                let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-                if timer.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(Err(statement_timeout()));
+            loop {
+                if timer.is_none() {
+                    let Some((alarm, left)) = self.alarm() else { return Poll::Pending };
+                    timer = Some((alarm, Box::pin(tokio::time::sleep(left))));
                 }
+                let Some((alarm, sleep)) = &mut timer else { return Poll::Pending };
+                if sleep.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                if let Err(error) = self.ring(*alarm) {
+                    return Poll::Ready(Err(error));
+                }
+                timer = None;
+            }
+        })
+        .await
+    }
+
+    /// Runs work that only the end of the session interrupts.
+    pub async fn unless_terminated<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut work = pin!(work);
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(result) = work.as_mut().poll(cx) {
+                return Poll::Ready(result);
+            }
+            self.waker.register(cx.waker());
+            if self.flags.load(Ordering::Relaxed) & TERMINATE != 0 {
+                return Poll::Ready(Err(terminated()));
             }
             Poll::Pending
         })
@@ -213,6 +310,15 @@ pub fn terminated() -> Error {
 /// 57014 of `statement_timeout`.
 pub fn statement_timeout() -> Error {
     Error::new(SqlState::QUERY_CANCELED, "canceling statement due to statement timeout")
+}
+
+/// 08006 of `client_connection_check_interval`.
+pub fn client_gone() -> Error {
+    Error::new(SqlState::CONNECTION_FAILURE, "connection to client lost")
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Every session.
@@ -273,6 +379,11 @@ impl Registry {
             flags: AtomicU8::new(0),
             waker: AtomicWaker::new(),
             token: Mutex::default(),
+            clock: self.clock.clone(),
+            deadline: AtomicU64::new(0),
+            check_interval: AtomicU64::new(0),
+            checked: AtomicU64::new(0),
+            probe: Mutex::new(None),
             activity: Mutex::new(activity),
         });
         backends.insert(pid, backend.clone());
@@ -348,7 +459,7 @@ mod tests {
         assert!(!registry.cancel(backend.pid, &[]));
         let waiting = async {
             let never = std::future::pending::<Result<()>>();
-            backend.interruptible(None, never).await.unwrap_err().code()
+            backend.interruptible(never).await.unwrap_err().code()
         };
         let cancelling = async { registry.cancel(backend.pid, &backend.secret[..4]) };
         let (code, cancelled) = tokio::join!(waiting, cancelling);
@@ -363,9 +474,24 @@ mod tests {
         let registry = registry(9);
         let session = registry.register(None).unwrap();
         let never = std::future::pending::<Result<()>>();
-        let limit = Some(Duration::from_millis(5));
-        let error = session.backend.interruptible(limit, never).await.unwrap_err();
+        session.backend.start_clock(Some(Duration::from_millis(5)), None);
+        let error = session.backend.interruptible(never).await.unwrap_err();
         assert_eq!(error.message(), "canceling statement due to statement timeout");
+    }
+
+    #[tokio::test]
+    async fn work_ends_when_the_client_has_hung_up() {
+        let registry = registry(9);
+        let session = registry.register(None).unwrap();
+        let looks = Arc::new(AtomicU8::new(0));
+        let counted = looks.clone();
+        let third = move || counted.fetch_add(1, Ordering::SeqCst) == 2;
+        session.backend.set_probe(Box::new(third));
+        session.backend.start_clock(None, Some(Duration::from_millis(1)));
+        let never = std::future::pending::<Result<()>>();
+        let error = session.backend.interruptible(never).await.unwrap_err();
+        assert_eq!(error.message(), "connection to client lost");
+        assert_eq!(looks.load(Ordering::SeqCst), 3);
     }
 
     #[tokio::test]

@@ -189,7 +189,6 @@ impl Session {
         max: usize,
     ) -> Result<Option<RowBatch>> {
         self.ensure_txn()?;
-        let timeout = self.environment.knobs(&self.settings).statement_timeout;
         let eval = self.eval_context(&running.schema);
         let token = self.backend.token();
         let Some(transaction) = &mut self.transaction else {
@@ -221,7 +220,7 @@ impl Session {
             Ok(batch)
         };
         self.backend.check()?;
-        self.backend.interruptible(timeout, work).await
+        self.backend.interruptible(work).await
     }
 }
 

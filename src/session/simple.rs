@@ -34,6 +34,9 @@ impl Session {
         }
         let alone = statements.len() == 1;
         for parsed in statements {
+            // Each statement has `statement_timeout` for itself.
+            self.backend.stop_clock();
+            self.start_clock();
             self.transaction()?;
             let prepared = Arc::new(self.prepare(Arc::new(parsed), Vec::new())?);
             if alone {

@@ -67,6 +67,8 @@ pub struct TxnOptions {
     pub read_only: bool,
     /// `lock_timeout` for [`LockWait::Block`] built by [`Txn::block`]; 0 is none.
     pub lock_timeout_ms: u64,
+    /// `deadlock_timeout` for it; 0 is the store's own.
+    pub deadlock_timeout_ms: u64,
     /// 54000 beyond it.
     pub write_bytes_max: usize,
 }
@@ -77,6 +79,7 @@ impl Default for TxnOptions {
             isolation: Isolation::ReadCommitted,
             read_only: false,
             lock_timeout_ms: 0,
+            deadlock_timeout_ms: 0,
             write_bytes_max: WRITE_BYTES_MAX,
         }
     }
@@ -223,14 +226,18 @@ impl Txn {
         self.options.read_only = read_only;
     }
 
-    /// Follows `SET lock_timeout`.
-    pub fn set_lock_timeout_ms(&mut self, lock_timeout_ms: u64) {
+    /// Follows `SET lock_timeout` and `SET deadlock_timeout`.
+    pub fn set_lock_timeouts(&mut self, lock_timeout_ms: u64, deadlock_timeout_ms: u64) {
         self.options.lock_timeout_ms = lock_timeout_ms;
+        self.options.deadlock_timeout_ms = deadlock_timeout_ms;
     }
 
     /// Waiting, for at most `lock_timeout`.
     pub fn block(&self) -> LockWait {
-        LockWait::Block { lock_timeout_ms: self.options.lock_timeout_ms }
+        LockWait::Block {
+            lock_timeout_ms: self.options.lock_timeout_ms,
+            deadlock_timeout_ms: self.options.deadlock_timeout_ms,
+        }
     }
 
     /// Starts the next statement: it sees the writes of those before it and, at READ COMMITTED,

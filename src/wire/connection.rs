@@ -72,13 +72,24 @@ impl<S: Stream> Connection<S> {
         self.output.shrink();
     }
 
-    /// Sends what waits.
+    /// Sends what waits. Cancel-safe: what was sent is not sent again.
     pub async fn send(&mut self) -> Result<()> {
-        if !self.output.pending().is_empty() {
-            self.stream.write_all(self.output.pending()).await.map_err(lost)?;
-            self.output.sent();
+        while !self.output.pending().is_empty() {
+            let sent = self.stream.write(self.output.pending()).await.map_err(lost)?;
+            if sent == 0 {
+                return Err(lost(std::io::ErrorKind::WriteZero.into()));
+            }
+            self.output.sent(sent);
         }
         Ok(())
+    }
+
+    /// Sends what waits once a cycle is over: a cancel request comes too late now.
+    pub async fn finish(&mut self) -> Result<()> {
+        match self.backend.clone() {
+            Some(backend) => backend.unless_terminated(self.send()).await,
+            None => self.send().await,
+        }
     }
 
     /// Sends one byte by itself: the answer to an encryption request.
@@ -190,7 +201,7 @@ impl<S: Stream> Client for Connection<S> {
 
     async fn flush(&mut self) -> Result<()> {
         match self.backend.clone() {
-            Some(backend) => backend.interruptible(None, self.send()).await,
+            Some(backend) => backend.interruptible(self.send()).await,
             None => self.send().await,
         }
     }
@@ -224,7 +235,7 @@ impl<S: Stream> Client for Connection<S> {
                 }
                 Framed::Needs(needs) => {
                     let more = match self.backend.clone() {
-                        Some(backend) => backend.interruptible(None, self.read(needs)).await?,
+                        Some(backend) => backend.interruptible(self.read(needs)).await?,
                         None => self.read(needs).await?,
                     };
                     if !more {

@@ -4,7 +4,7 @@
 //! system call at Sync, Flush, or when the buffer is full. A [`Mark`] remembers a place in it, so
 //! that a statement which is run again can take back what was not sent yet.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
 use pgwire::messages::Message as _;
 use pgwire::messages::response::{ErrorResponse, NoticeResponse};
 use pgwire::messages::startup::{Authentication, NegotiateProtocolVersion};
@@ -47,10 +47,14 @@ impl Output {
         &mut self.buffer
     }
 
-    /// Everything was sent.
-    pub fn sent(&mut self) {
-        self.sent += self.buffer.len() as u64;
-        self.buffer.clear();
+    /// The first so many bytes were sent.
+    pub fn sent(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+        if bytes == self.buffer.len() {
+            self.buffer.clear();
+        } else {
+            self.buffer.advance(bytes);
+        }
     }
 
     /// Gives back memory above what an idle connection keeps.
@@ -257,7 +261,9 @@ mod tests {
         assert!(output.rewind(mark));
         assert_eq!(output.pending(), [b'1', 0, 0, 0, 4]);
         output.complete("SELECT 1");
-        output.sent();
+        output.sent(3);
+        assert_eq!(output.pending()[..2], [0, 4]);
+        output.sent(output.pending().len());
         assert!(!output.rewind(mark));
         let mark = output.mark();
         output.ready(Status::Failed);

@@ -17,7 +17,7 @@ use super::frontend::{self, Bind, Formats, Frame, Framed, HEADER_LEN, Message, T
 use super::output::Severity;
 use super::startup::{self, Opening, Startup};
 use crate::error::{Error, Result, SqlState};
-use crate::session::registry::{Registration, SECRET_LEN, SHORT_SECRET_LEN, terminated};
+use crate::session::registry::{Probe, Registration, SECRET_LEN, SHORT_SECRET_LEN, terminated};
 use crate::session::{BindRequest, Client, Database, ResultFormats, Session};
 
 /// How clients get in.
@@ -32,8 +32,13 @@ pub struct Gate {
     pub pepper: [u8; 32],
 }
 
-/// Serves one client until it leaves or is sent away.
-pub async fn serve<S: Stream>(gate: Arc<Gate>, stream: S, peer: Option<SocketAddr>) {
+/// Serves one client until it leaves or is sent away. `probe` tells whether it has hung up.
+pub async fn serve<S: Stream>(
+    gate: Arc<Gate>,
+    stream: S,
+    peer: Option<SocketAddr>,
+    probe: Option<Probe>,
+) {
     let mut connection = Connection::new(stream);
     let opening = tokio::time::timeout(gate.authentication_timeout, async {
         match open(&gate, &mut connection, peer).await {
@@ -49,6 +54,9 @@ pub async fn serve<S: Stream>(gate: Arc<Gate>, stream: S, peer: Option<SocketAdd
     // A client that takes too long is dropped without a word, as in PostgreSQL.
     let Ok(Some((session, registration))) = opening.await else { return };
     connection.attach(registration.backend.clone());
+    if let Some(probe) = probe {
+        registration.backend.set_probe(probe);
+    }
     let mut worker = Worker { connection, session, registration, skipping: false, idle: false };
     if let Err(error) = worker.run().await {
         tracing::debug!(?peer, ?error, "connection ended");
@@ -159,7 +167,7 @@ impl<S: Stream> Worker<S> {
         self.connection.output.ready(self.session.status());
         self.session.idle();
         self.idle = true;
-        self.connection.flush().await
+        self.connection.finish().await
     }
 
     /// Waits for a whole message; none when the client is gone.

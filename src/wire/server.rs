@@ -4,17 +4,21 @@
 //! it ends; what is still there at the deadline is terminated. A second request to stop is the
 //! deadline.
 
+use std::io::ErrorKind;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::Receiver;
 use tokio_util::task::TaskTracker;
 
 use super::protocol::{Gate, serve};
 use crate::error::{Error, Result, SqlState};
+use crate::session::registry::Probe;
 
 /// Connections the system may hold before they are accepted.
 const BACKLOG: i32 = 1024;
@@ -67,7 +71,8 @@ impl Server {
                     Ok((stream, peer)) => {
                         // Without it, small answers wait for acknowledgements of earlier ones.
                         let _ = stream.set_nodelay(true);
-                        clients.spawn(serve(gate.clone(), stream, Some(peer)));
+                        let probe = probe(&stream);
+                        clients.spawn(serve(gate.clone(), stream, Some(peer), probe));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "could not accept a connection");
@@ -96,6 +101,16 @@ impl Server {
         let _ = tokio::time::timeout(TERMINATE_GRACE, clients.wait()).await;
         Ok(())
     }
+}
+
+/// Looks whether the client has hung up: its stream is at its end. A client that has sent more
+/// than was read is taken to be there.
+fn probe(stream: &TcpStream) -> Option<Probe> {
+    let socket = Socket::from(stream.as_fd().try_clone_to_owned().ok()?);
+    Some(Box::new(move || match socket.peek(&mut [MaybeUninit::uninit()]) {
+        Ok(read) => read == 0,
+        Err(e) => !matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+    }))
 }
 
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {

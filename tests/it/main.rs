@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::too_many_lines, reason = "a test that panics has failed")]
 
 mod fuzz_wire;
+mod interrupts;
 mod program;
 mod server;
 mod tidy;

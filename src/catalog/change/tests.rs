@@ -156,7 +156,7 @@ async fn ddl_waits_for_dml_and_sees_the_newest_descriptor() {
     let f = fixture().await;
     let table = f.create("t").await;
     let mut writer = f.begin().await;
-    let wait = LockWait::Block { lock_timeout_ms: 0 };
+    let wait = LockWait::Block { lock_timeout_ms: 0, deadlock_timeout_ms: 0 };
     writer.lock_newest(&[table_lock(&table)], LockMode::Share, wait).await.unwrap();
     let mut ddl = f.manager.begin(TxnOptions { lock_timeout_ms: 20, ..TxnOptions::default() });
     ddl.begin_statement().await.unwrap();

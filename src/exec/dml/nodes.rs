@@ -40,7 +40,7 @@ impl Node for InsertNode {
         // that is not fetched to its end still writes everything.
         let mut out = Vec::new();
         while let Some(rows) = self.source.next(ctx, crate::exec::BATCH_ROWS_MAX).await? {
-            ctx.check_cancel()?;
+            ctx.spend(rows.len()).await?;
             let mut state = std::mem::take(&mut ctx.state.writes);
             let done =
                 insert(ctx, &self.plan, rows, Conflicts::Possible, &mut state, &mut out).await;
@@ -78,7 +78,7 @@ impl UpdateNode {
         }
         if let Some(source) = &mut self.source {
             while let Some(rows) = source.next(ctx, crate::exec::BATCH_ROWS_MAX).await? {
-                ctx.check_cancel()?;
+                ctx.spend(rows.len()).await?;
                 update_found(ctx, plan, rows, &mut state, out).await?;
             }
         }
@@ -123,7 +123,7 @@ impl DeleteNode {
         }
         if let Some(source) = &mut self.source {
             while let Some(rows) = source.next(ctx, crate::exec::BATCH_ROWS_MAX).await? {
-                ctx.check_cancel()?;
+                ctx.spend(rows.len()).await?;
                 delete_found(ctx, plan, rows, &mut state, out).await?;
             }
         }
@@ -162,6 +162,7 @@ impl Node for LockRowsNode {
     async fn next(&mut self, ctx: &mut ExecContext<'_>, max: usize) -> Result<Option<RowBatch>> {
         loop {
             let Some(rows) = self.input.next(ctx, max).await? else { return Ok(None) };
+            ctx.spend(rows.len()).await?;
             let rows = lock_rows(ctx, &self.plan, rows).await?;
             if !rows.is_empty() {
                 return Ok(Some(rows));

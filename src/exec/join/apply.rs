@@ -35,7 +35,7 @@ impl Node for ApplyNode {
             let plan = &self.plan;
             let mut out = Vec::new();
             for left in batch {
-                ctx.check_cancel()?;
+                ctx.spend(1).await?;
                 let frame = ctx.values(&plan.args, &left, &[]).await?;
                 let rows = ctx.run_subplan(plan.subplan, frame, usize::MAX).await?;
                 let candidates = rows.iter().enumerate();

@@ -27,6 +27,8 @@ pub struct HashNode {
     rows: Vec<Row>,
     table: HashMap<RowKey, Vec<u32>>,
     matched: Vec<bool>,
+    /// Left rows that were read and not joined yet.
+    waiting: std::vec::IntoIter<Row>,
     ready: Ready,
     left_done: bool,
     memory: Reservation,
@@ -54,6 +56,7 @@ impl HashNode {
             rows: Vec::new(),
             table: HashMap::new(),
             matched: Vec::new(),
+            waiting: Vec::new().into_iter(),
             ready: Ready::default(),
             left_done: false,
             memory: state.memory.reserve(),
@@ -64,7 +67,7 @@ impl HashNode {
     async fn build_table(&mut self, ctx: &mut ExecContext<'_>) -> Result<()> {
         let Some(mut right) = self.right.take() else { return Ok(()) };
         while let Some(batch) = right.next(ctx, BUILD_ROWS).await? {
-            ctx.check_cancel()?;
+            ctx.spend(batch.len()).await?;
             for row in batch {
                 let key = key_of(ctx, &self.plan.right_keys, &row).await?;
                 if key.is_none() && self.plan.kind != JoinKind::Full {
@@ -95,36 +98,39 @@ impl Node for HashNode {
             if self.left_done {
                 return Ok(None);
             }
-            ctx.check_cancel()?;
-            let mut out = Vec::new();
-            match self.left.next(ctx, max).await? {
-                Some(batch) => {
-                    let plan = &self.plan;
-                    let full = plan.kind == JoinKind::Full;
-                    for left in batch {
-                        let key = key_of(ctx, &plan.left_keys, &left).await?;
-                        let places = key.and_then(|k| self.table.get(&k)).map_or(&[][..], |p| p);
-                        let rows = &self.rows;
-                        let candidates = places.iter().map(|p| (*p as usize, &rows[*p as usize]));
-                        let matched = &mut self.matched;
-                        let mark = |at: usize| {
-                            if full {
-                                matched[at] = true;
-                            }
-                        };
-                        let width = plan.right_width;
-                        join_row(
-                            ctx, plan.kind, &plan.on, &left, candidates, width, &mut out, mark,
-                        )
-                        .await?;
-                    }
+            if self.waiting.len() == 0 {
+                match self.left.next(ctx, max).await? {
+                    Some(batch) => self.waiting = batch.into_iter(),
+                    None => self.left_done = true,
                 }
-                None => {
-                    self.left_done = true;
-                    if self.plan.kind == JoinKind::Full {
-                        let lone = self.rows.iter().zip(&self.matched).filter(|(_, m)| !**m);
-                        out.extend(lone.map(|(r, _)| null_left(self.plan.left_width, r)));
-                    }
+            }
+            let mut out = Vec::new();
+            let plan = &self.plan;
+            let full = plan.kind == JoinKind::Full;
+            if self.left_done {
+                if full {
+                    let lone = self.rows.iter().zip(&self.matched).filter(|(_, m)| !**m);
+                    out.extend(lone.map(|(r, _)| null_left(plan.left_width, r)));
+                }
+            } else {
+                // No more than a batch at once: each left row may have many partners.
+                while out.len() < max
+                    && let Some(left) = self.waiting.next()
+                {
+                    ctx.spend(1).await?;
+                    let key = key_of(ctx, &plan.left_keys, &left).await?;
+                    let places = key.and_then(|k| self.table.get(&k)).map_or(&[][..], |p| p);
+                    let rows = &self.rows;
+                    let candidates = places.iter().map(|p| (*p as usize, &rows[*p as usize]));
+                    let matched = &mut self.matched;
+                    let mark = |at: usize| {
+                        if full {
+                            matched[at] = true;
+                        }
+                    };
+                    let width = plan.right_width;
+                    join_row(ctx, plan.kind, &plan.on, &left, candidates, width, &mut out, mark)
+                        .await?;
                 }
             }
             self.ready = Ready::new(out);

@@ -36,7 +36,7 @@ impl Node for LookupNode {
             let plan = &self.plan;
             let mut out = Vec::new();
             for left in batch {
-                ctx.check_cancel()?;
+                ctx.spend(1).await?;
                 let rows = scan::fetch(ctx, &plan.right, &left).await?;
                 profile::add(&mut ctx.state, plan.right_id, |f| {
                     f.loops += 1;

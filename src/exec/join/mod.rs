@@ -30,6 +30,7 @@ async fn join_row(
 ) -> Result<()> {
     let mut any = false;
     for (place, right) in candidates {
+        ctx.spend(1).await?;
         if !on.is_empty() && !ctx.all_hold(on, left, right).await? {
             continue;
         }

@@ -20,6 +20,8 @@ pub struct NestedNode {
     right: Option<Box<dyn Node>>,
     rows: Vec<Row>,
     matched: Vec<bool>,
+    /// Left rows that were read and not joined yet.
+    waiting: std::vec::IntoIter<Row>,
     ready: Ready,
     left_done: bool,
     memory: Reservation,
@@ -33,6 +35,7 @@ impl NestedNode {
             right: Some(build(&plan.right, state)),
             rows: Vec::new(),
             matched: Vec::new(),
+            waiting: Vec::new().into_iter(),
             ready: Ready::default(),
             left_done: false,
             memory: state.memory.reserve(),
@@ -43,7 +46,7 @@ impl NestedNode {
     async fn read_right(&mut self, ctx: &mut ExecContext<'_>, max: usize) -> Result<()> {
         let Some(mut right) = self.right.take() else { return Ok(()) };
         while let Some(batch) = right.next(ctx, max).await? {
-            ctx.check_cancel()?;
+            ctx.spend(batch.len()).await?;
             for row in batch {
                 self.memory.row(&row)?;
                 self.rows.push(row);
@@ -65,33 +68,36 @@ impl Node for NestedNode {
             if self.left_done {
                 return Ok(None);
             }
-            ctx.check_cancel()?;
-            let mut out = Vec::new();
-            match self.left.next(ctx, max).await? {
-                Some(batch) => {
-                    let plan = &self.plan;
-                    let full = plan.kind == JoinKind::Full;
-                    for left in batch {
-                        let matched = &mut self.matched;
-                        let mark = |at: usize| {
-                            if full {
-                                matched[at] = true;
-                            }
-                        };
-                        let candidates = self.rows.iter().enumerate();
-                        let width = plan.right_width;
-                        join_row(
-                            ctx, plan.kind, &plan.on, &left, candidates, width, &mut out, mark,
-                        )
-                        .await?;
-                    }
+            if self.waiting.len() == 0 {
+                match self.left.next(ctx, max).await? {
+                    Some(batch) => self.waiting = batch.into_iter(),
+                    None => self.left_done = true,
                 }
-                None => {
-                    self.left_done = true;
-                    if self.plan.kind == JoinKind::Full {
-                        let lone = self.rows.iter().zip(&self.matched).filter(|(_, m)| !**m);
-                        out.extend(lone.map(|(r, _)| null_left(self.plan.left_width, r)));
-                    }
+            }
+            let mut out = Vec::new();
+            let plan = &self.plan;
+            let full = plan.kind == JoinKind::Full;
+            if self.left_done {
+                if full {
+                    let lone = self.rows.iter().zip(&self.matched).filter(|(_, m)| !**m);
+                    out.extend(lone.map(|(r, _)| null_left(plan.left_width, r)));
+                }
+            } else {
+                // No more than a batch at once: each left row may have many partners.
+                while out.len() < max
+                    && let Some(left) = self.waiting.next()
+                {
+                    ctx.spend(1).await?;
+                    let matched = &mut self.matched;
+                    let mark = |at: usize| {
+                        if full {
+                            matched[at] = true;
+                        }
+                    };
+                    let candidates = self.rows.iter().enumerate();
+                    let width = plan.right_width;
+                    join_row(ctx, plan.kind, &plan.on, &left, candidates, width, &mut out, mark)
+                        .await?;
                 }
             }
             self.ready = Ready::new(out);

@@ -99,8 +99,8 @@ impl Reader {
             if let Some(batch) = self.ready.take(max) {
                 return Ok(Some(batch));
             }
-            ctx.check_cancel()?;
             let Some(found) = self.page(ctx, max).await? else { return Ok(None) };
+            ctx.spend(found.len()).await?;
             let rows = self.decode(ctx, found).await?;
             self.ready = Ready::new(rows);
         }
@@ -225,6 +225,7 @@ impl Node for VirtualNode {
         if self.ready.is_none() {
             let mut rows = Vec::new();
             for all in ctx.virtuals.rows(&self.plan.table)? {
+                ctx.spend(1).await?;
                 let row: Row = self.plan.columns.iter().map(|at| all[*at].clone()).collect();
                 if ctx.all_hold(&self.plan.filter, &row, &[]).await? {
                     rows.push(row);

@@ -136,6 +136,7 @@ async fn framed(
     let rows = partition.rows.len();
     let mut out = Vec::with_capacity(rows);
     for at in 0..rows {
+        ctx.spend(1).await?;
         let mut frame = frames.range(at).filter(|other| !frames.excludes(at, *other));
         let place = match function {
             WindowFn::FirstValue => frame.next(),
@@ -182,8 +183,11 @@ async fn aggregate(
     let mut done = 0..0;
     let mut last: Option<Datum> = None;
     for at in 0..rows {
-        ctx.check_cancel()?;
         let range = frames.range(at);
+        let carried = range.start == done.start && range.end >= done.end;
+        // An aggregate that cannot be carried on looks at its whole frame again.
+        let looked_at = if carried { range.end - done.end } else { range.len() };
+        ctx.spend(looked_at + 1).await?;
         if !frames.is_whole() {
             let mut own = make(types);
             for other in range.filter(|other| !frames.excludes(at, *other)) {
@@ -194,7 +198,6 @@ async fn aggregate(
             out.push(own.finish(ctx.eval)?);
             continue;
         }
-        let carried = range.start == done.start && range.end >= done.end;
         if carried
             && range == done
             && let Some(value) = &last

@@ -69,6 +69,7 @@ impl WindowNode {
         let mut rows = Vec::new();
         let mut current: Option<RowKey> = None;
         while let Some((key, row)) = self.next_row(ctx).await? {
+            ctx.spend(1).await?;
             match &current {
                 Some(known) if *known != key => {
                     self.first = Some((key, row));
@@ -93,13 +94,13 @@ impl Node for WindowNode {
             if let Some(batch) = self.ready.take(max) {
                 return Ok(Some(batch));
             }
-            ctx.check_cancel()?;
             let rows = self.partition(ctx).await?;
             if rows.is_empty() {
                 return Ok(None);
             }
             let mut keys = Vec::with_capacity(rows.len());
             for row in &rows {
+                ctx.spend(1).await?;
                 keys.push(key_values(ctx, &self.plan.order_by, row).await?);
             }
             let partition = Partition::new(&self.plan.order_by, rows, keys);

@@ -80,7 +80,7 @@ pub async fn nowait_skip_and_timeout(store: SharedStore) {
     let error = store.lock(nowait).await.unwrap_err();
     assert_eq!(error.code(), SqlState::LOCK_NOT_AVAILABLE);
     assert!(is_free(&store, 1).await && is_free(&store, 3).await, "all or none");
-    let wait = LockWait::Block { lock_timeout_ms: 30 };
+    let wait = LockWait::Block { lock_timeout_ms: 30, deadlock_timeout_ms: 0 };
     let error = store.lock(request(me, &[1, 2, 3], LockMode::Update, wait)).await.unwrap_err();
     assert_eq!(error.code(), SqlState::LOCK_NOT_AVAILABLE);
     assert_eq!(error.message(), "canceling statement due to lock timeout");

@@ -83,7 +83,7 @@ pub(crate) use suite;
 /// The space most cases use.
 pub const SPACE: SpaceId = SpaceId(200);
 /// Waits as long as it takes.
-pub const BLOCK: LockWait = LockWait::Block { lock_timeout_ms: 0 };
+pub const BLOCK: LockWait = LockWait::Block { lock_timeout_ms: 0, deadlock_timeout_ms: 0 };
 
 /// Key `n` of [`SPACE`]: two bytes of partition part, two of clustering part.
 pub fn key(n: u32) -> Key {

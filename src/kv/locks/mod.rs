@@ -79,6 +79,15 @@ pub enum Grant {
     Skipped,
 }
 
+/// How long a request waits.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// In all.
+    timeout: Duration,
+    /// Before each look for a deadlock.
+    deadlock_timeout: Duration,
+}
+
 /// The lock table.
 pub struct LockTable {
     seed: u64,
@@ -120,9 +129,10 @@ impl LockTable {
                 Attempt::Refused => match request.wait {
                     LockWait::SkipLocked => Grant::Skipped,
                     LockWait::NoWait => return Err(not_available("could not obtain lock on row")),
-                    LockWait::Block { lock_timeout_ms } => {
+                    LockWait::Block { lock_timeout_ms, deadlock_timeout_ms } => {
+                        let limits = self.limits(lock_timeout_ms, deadlock_timeout_ms);
                         let (before, waited) =
-                            self.wait(&owner, key, hash, request.mode, lock_timeout_ms).await?;
+                            self.wait(&owner, key, hash, request.mode, limits).await?;
                         taking.took(hash, before, request.mode);
                         Grant::Held { waited, fresh: before.is_none() }
                     }
@@ -224,6 +234,14 @@ impl LockTable {
         }
     }
 
+    fn limits(&self, lock_timeout_ms: u64, deadlock_timeout_ms: u64) -> Limits {
+        let or = |ms: u64, default| if ms == 0 { default } else { Duration::from_millis(ms) };
+        Limits {
+            timeout: or(lock_timeout_ms, Duration::MAX),
+            deadlock_timeout: or(deadlock_timeout_ms, self.deadlock_timeout),
+        }
+    }
+
     /// Waits in the queue. The mode held before, and whether there was a wait at all.
     async fn wait(
         &self,
@@ -231,7 +249,7 @@ impl LockTable {
         key: &Key,
         hash: u64,
         mode: LockMode,
-        lock_timeout_ms: u64,
+        limits: Limits,
     ) -> Result<(Option<LockMode>, bool)> {
         let (granted, mut grant) = oneshot::channel();
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
@@ -249,12 +267,9 @@ impl LockTable {
         }
         let mut waiting = Waiting { table: self, owner, hash, ticket, before, done: false };
         let mut waited = Duration::ZERO;
-        let timeout = match lock_timeout_ms {
-            0 => Duration::MAX,
-            ms => Duration::from_millis(ms),
-        };
+        let timeout = limits.timeout;
         loop {
-            let step = self.deadlock_timeout.min(timeout - waited);
+            let step = limits.deadlock_timeout.min(timeout - waited);
             tokio::select! {
                 biased;
                 _ = &mut grant => {

@@ -19,7 +19,7 @@ fn request(txn: u128, keys: &[u32], mode: LockMode, wait: LockWait) -> LockReque
     LockRequest { txn: TxnId(txn), keys: keys.iter().map(|n| key(*n)).collect(), mode, wait }
 }
 
-const BLOCK: LockWait = LockWait::Block { lock_timeout_ms: 0 };
+const BLOCK: LockWait = LockWait::Block { lock_timeout_ms: 0, deadlock_timeout_ms: 0 };
 const MODES: [LockMode; 4] =
     [LockMode::KeyShare, LockMode::Share, LockMode::NoKeyUpdate, LockMode::Update];
 
@@ -101,7 +101,7 @@ async fn an_upgrade_goes_before_the_queue() {
 async fn lock_timeout_and_skip_locked() {
     let table = table(1000);
     table.acquire(&request(1, &[2], LockMode::Update, BLOCK)).await.unwrap();
-    let wait = LockWait::Block { lock_timeout_ms: 30 };
+    let wait = LockWait::Block { lock_timeout_ms: 30, deadlock_timeout_ms: 0 };
     let error = table.acquire(&request(2, &[1, 2, 3], LockMode::Update, wait)).await.unwrap_err();
     assert_eq!(error.code(), SqlState::LOCK_NOT_AVAILABLE);
     assert_eq!(error.message(), "canceling statement due to lock timeout");

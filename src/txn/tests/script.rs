@@ -169,7 +169,7 @@ impl Session {
                             Some(&"nowait") => LockWait::NoWait,
                             Some(&"skip") => LockWait::SkipLocked,
                             Some(ms) => {
-                                txn.set_lock_timeout_ms(ms.parse().unwrap());
+                                txn.set_lock_timeouts(ms.parse().unwrap(), 0);
                                 txn.block()
                             }
                             None => txn.block(),
