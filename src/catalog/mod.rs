@@ -74,18 +74,18 @@ pub struct Catalog {
 }
 
 /// A commit of DDL on its way to publication.
-pub struct Publication<'a> {
-    catalog: &'a Catalog,
+pub struct Publication {
+    catalog: Arc<Catalog>,
 }
 
-impl Publication<'_> {
+impl Publication {
     /// The commit succeeded at `ts`.
     pub fn publish(self, overlay: &CatalogSnapshot, ts: Timestamp) {
         self.catalog.publish(overlay, ts);
     }
 }
 
-impl Drop for Publication<'_> {
+impl Drop for Publication {
     fn drop(&mut self) {
         self.catalog.pending.send_modify(|pending| *pending -= 1);
     }
@@ -176,9 +176,9 @@ impl Catalog {
 
     /// Announces that a transaction with DDL is about to commit: until the guard is gone,
     /// [`Catalog::settled`] waits.
-    pub fn publication(&self) -> Publication<'_> {
+    pub fn publication(self: &Arc<Self>) -> Publication {
         self.pending.send_modify(|pending| *pending += 1);
-        Publication { catalog: self }
+        Publication { catalog: Arc::clone(self) }
     }
 
     /// The schema once no commit of DDL is on its way to publication. A statement that holds its
@@ -214,7 +214,10 @@ impl Catalog {
             if changed.get(&change.id).is_some_and(|seen| *seen > ts) {
                 continue;
             }
-            changed.insert(change.id, ts);
+            match (change.id, &change.object) {
+                (ObjectId::Plain(Kind::Garbage, _), None) => changed.remove(&change.id),
+                _ => changed.insert(change.id, ts),
+            };
             next.note_new_indexes(change, ts);
             next.change(change.id, change.object.clone());
         }
@@ -223,16 +226,25 @@ impl Catalog {
             let mut times: Vec<Timestamp> = changed.values().copied().collect();
             let middle = times.len() / 2;
             let cut = *times.select_nth_unstable(middle).1;
-            changed.retain(|_, seen| *seen >= cut);
+            let is_garbage = |id: &ObjectId| matches!(id, ObjectId::Plain(Kind::Garbage, _));
+            changed.retain(|id, seen| *seen >= cut || is_garbage(id));
         }
     }
 
-    /// Drops the spaces that committed DROPs and TRUNCATEs left behind. Call it after publishing
-    /// and once at start; a crash in between only leaves work for the next call.
-    pub async fn collect_garbage(&self) -> Result<()> {
+    /// Drops the spaces that committed DROPs and TRUNCATEs left behind, as far as nobody reads at
+    /// a snapshot in which they are alive; gives how many are left. Call it after publishing and
+    /// once at start; a crash in between only leaves work for the next call.
+    pub async fn collect_garbage(&self) -> Result<usize> {
+        let mut left = 0;
         for space in self.snapshot().garbage().collect::<Vec<_>>() {
-            self.store.drop_space(space).await?;
             let id = ObjectId::Plain(Kind::Garbage, space.0);
+            // What died before this process began has no readers.
+            let died = self.changed.lock().get(&id).copied().unwrap_or(Timestamp::ZERO);
+            if self.store.oldest() < died {
+                left += 1;
+                continue;
+            }
+            self.store.drop_space(space).await?;
             let write = Write { key: id.key(), value: None, expect: Expect::Any, tracked: false };
             let at = self.store.snapshot().await?.at;
             let commit = Commit {
@@ -248,7 +260,7 @@ impl Catalog {
                 self.publish(&overlay, ts);
             }
         }
-        Ok(())
+        Ok(left)
     }
 
     /// Asks the store how large every table and index is, for `pg_table_size` and `reltuples`.

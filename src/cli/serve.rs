@@ -76,6 +76,7 @@ where
     let server = Server::bind(options)?;
     let (store, database) = open(&args, &clock).await?;
     let gate = Arc::new(gate(database.clone(), &args, clock.as_ref()));
+    database.collect_garbage();
     let served = Served { database, address: server.local_addr()? };
     tokio::spawn(async move {
         if let Err(error) = ready(served).await {

@@ -57,7 +57,6 @@ pub struct Execution {
     plan: Arc<Plan>,
     root: Option<Box<dyn Node>>,
     state: State,
-    started: bool,
 }
 
 impl Execution {
@@ -76,12 +75,21 @@ impl Execution {
 
     fn with_state(plan: Arc<Plan>, mut state: State) -> Execution {
         let root = build(&plan.root, &mut state);
-        Execution { plan, root: Some(root), state, started: false }
+        Execution { plan, root: Some(root), state }
     }
 
     /// The plan.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
+    }
+
+    /// Takes the locks of the tables it writes or locks rows of. Call it before the first batch;
+    /// the caller then compares the schema with the plan's.
+    pub async fn lock_tables(&mut self, ctx: &mut ExecContext<'_>) -> Result<()> {
+        for (table, mode) in &self.plan.tables {
+            lock_table(ctx, table, *mode).await?;
+        }
+        Ok(())
     }
 
     /// The next rows, at most `max` (and [`BATCH_ROWS_MAX`]); none at the end. Never an empty
@@ -110,12 +118,6 @@ impl Execution {
         ctx: &mut ExecContext<'_>,
         max: usize,
     ) -> Result<Option<RowBatch>> {
-        if !self.started {
-            self.started = true;
-            for (table, mode) in &self.plan.tables {
-                lock_table(ctx, table, *mode).await?;
-            }
-        }
         loop {
             ctx.check_cancel()?;
             match root.next(ctx, max).await? {

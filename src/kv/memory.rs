@@ -164,6 +164,10 @@ impl Store for MemoryStore {
         Ok(self.holds.visible())
     }
 
+    fn oldest(&self) -> Timestamp {
+        self.holds.oldest()
+    }
+
     fn hold(&self, at: Timestamp) -> Result<Hold> {
         self.holds.hold(at)
     }

@@ -499,6 +499,9 @@ pub trait Store: Send + Sync + 'static {
     /// No commit at or below this will appear any more.
     async fn resolved(&self) -> Result<Timestamp>;
 
+    /// The oldest timestamp that anybody still reads at, or else what a snapshot would get now.
+    fn oldest(&self) -> Timestamp;
+
     /// Keeps the versions visible at `at`. 72000 if they may be gone already.
     fn hold(&self, at: Timestamp) -> Result<Hold>;
 

@@ -244,16 +244,14 @@ impl Session {
     pub(super) async fn commit(&mut self) -> Result<()> {
         let Some(transaction) = self.transaction.take() else { return Ok(()) };
         self.portals.clear();
-        let committed = match transaction.txn {
-            Some(txn) => txn.commit().await.map(Some),
-            None => Ok(None),
+        let committed = match (transaction.txn, transaction.schema) {
+            (Some(txn), Some(schema)) => self.database.commit_schema(txn, schema).await,
+            (Some(txn), None) => txn.commit().await.map(|_| ()),
+            (None, _) => Ok(()),
         };
         match committed {
-            Ok(info) => {
+            Ok(()) => {
                 self.settings.commit();
-                if let (Some(schema), Some(info)) = (transaction.schema, info) {
-                    self.database.publish(&schema, info.ts);
-                }
                 Ok(())
             }
             Err(error) => {

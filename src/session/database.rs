@@ -1,23 +1,28 @@
 //! What all sessions of a process share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::plans::PlanCache;
 use super::registry::Registry;
 use super::settings::Settings;
 use super::system;
 use crate::catalog::{Catalog, CatalogSnapshot};
-use crate::clock::{Clock, Timestamp};
-use crate::error::Result;
+use crate::clock::Clock;
+use crate::error::{Error, Result, SqlState};
 use crate::exec::StoreStatistics;
 use crate::kv::SharedStore;
-use crate::txn::TxnManager;
+use crate::txn::{Txn, TxnManager};
 
 /// Version of PostgreSQL whose behaviour is given.
 pub const POSTGRES_VERSION: &str = "15.0";
 
 /// Version of Sluice.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How often data is looked at that DDL left behind and somebody still reads.
+const COLLECT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A database being served.
 pub struct Database {
@@ -37,6 +42,8 @@ pub struct Database {
     pub settings: Settings,
     /// What is stored for a password.
     pub(super) verifier_of: VerifierOf,
+    /// Whether somebody is dropping what DDL left behind.
+    collecting: AtomicBool,
 }
 
 /// Makes the verifier that is stored for a password; which scheme is the protocol's matter.
@@ -65,6 +72,7 @@ impl Database {
             plans: PlanCache::default(),
             settings: Settings::server(&overrides),
             verifier_of,
+            collecting: AtomicBool::new(false),
             catalog,
             clock,
         });
@@ -79,15 +87,57 @@ impl Database {
         role.password.clone()
     }
 
-    /// Makes a committed transaction's schema everybody's, and drops what it left behind.
-    pub fn publish(self: &Arc<Database>, schema: &CatalogSnapshot, ts: Timestamp) {
-        self.catalog.publish(schema, ts);
-        let catalog = self.catalog.clone();
-        tokio::spawn(async move {
-            if let Err(error) = catalog.collect_garbage().await {
-                // The next publication or the next start tries again.
-                tracing::warn!(?error, "could not drop unused data");
+    /// Commits a transaction that changed the schema, and makes its schema everybody's. It runs to
+    /// its end whatever becomes of the session: no commit stays unpublished.
+    pub async fn commit_schema(
+        self: &Arc<Database>,
+        txn: Txn,
+        schema: Arc<CatalogSnapshot>,
+    ) -> Result<()> {
+        let database = self.clone();
+        let publication = self.catalog.publication();
+        let work = tokio::spawn(async move {
+            match txn.commit().await {
+                Ok(info) => {
+                    publication.publish(&schema, info.ts);
+                    database.collect_garbage();
+                    Ok(())
+                }
+                Err(error) => {
+                    if is_unknown(error.code()) {
+                        database.catalog.reload().await?;
+                    }
+                    Err(error)
+                }
             }
         });
+        work.await.map_err(|e| Error::internal("a commit of DDL panicked").with_source(e))?
     }
+
+    /// Drops what committed DDL left behind, as soon as nobody reads it any more.
+    pub fn collect_garbage(self: &Arc<Database>) {
+        if self.collecting.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let database = self.clone();
+        tokio::spawn(async move {
+            loop {
+                match database.catalog.collect_garbage().await {
+                    Ok(0) => break,
+                    Ok(_) => {}
+                    Err(error) => tracing::warn!(?error, "could not drop unused data"),
+                }
+                tokio::time::sleep(COLLECT_INTERVAL).await;
+            }
+            database.collecting.store(false, Ordering::Release);
+        });
+    }
+}
+
+/// Whether a commit failed so that it may have happened.
+fn is_unknown(code: SqlState) -> bool {
+    matches!(
+        code,
+        SqlState::STATEMENT_COMPLETION_UNKNOWN | SqlState::TRANSACTION_RESOLUTION_UNKNOWN
+    )
 }

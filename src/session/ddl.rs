@@ -6,10 +6,13 @@ use super::Session;
 use super::client::Notice;
 use super::run::Outcome;
 use super::system::SystemTables;
+use crate::catalog::change::table_lock;
 use crate::error::{Error, Result};
 use crate::exec::ddl::{DdlContext, execute};
+use crate::kv::{LockMode, LockWait};
 use crate::plan::{PlanSettings, ReadEngines};
 use crate::sql::ddl::Ddl;
+use crate::types::descriptor::TableDescriptor;
 
 impl Session {
     /// Runs a DDL statement in the open transaction.
@@ -51,5 +54,35 @@ impl Session {
         }
         self.notices.extend(outcome.notices.into_iter().map(Notice::report));
         Ok(Outcome::tag(outcome.tag))
+    }
+}
+
+impl Session {
+    /// Takes locks of tables for the open transaction; then every DDL on them that was committed
+    /// before is in [`Session::schema`]. The flag is NOWAIT.
+    pub(super) async fn lock_tables(
+        &mut self,
+        tables: &[(Arc<TableDescriptor>, LockMode, bool)],
+    ) -> Result<()> {
+        let timeout = self.environment.knobs(&self.settings).statement_timeout;
+        let database = self.database.clone();
+        self.ensure_txn()?;
+        let Some(transaction) = &mut self.transaction else {
+            return Err(Error::internal("no transaction"));
+        };
+        transaction.queried = true;
+        let Some(txn) = &mut transaction.txn else {
+            return Err(Error::internal("no transaction in the store"));
+        };
+        let work = async {
+            txn.begin_statement().await?;
+            for (table, mode, no_wait) in tables {
+                let wait = if *no_wait { LockWait::NoWait } else { txn.block() };
+                txn.lock_newest(&[table_lock(table)], *mode, wait).await?;
+            }
+            database.catalog.settled().await;
+            Ok(())
+        };
+        self.backend.interruptible(timeout, work).await
     }
 }

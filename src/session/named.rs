@@ -74,7 +74,8 @@ impl Session {
         let query = StatementKind::Query(Box::new(values_query(arguments)));
         let (plan, _) = self.plan(&query, &parsed.text, &schema, Vec::new(), false)?;
         let found: Vec<SqlType> = plan.columns.iter().map(|column| column.ty).collect();
-        let mut running = Running::new(Arc::new(plan), schema.clone());
+        // Arguments are no queries.
+        let mut running = Running::new(Arc::new(plan), schema.clone()).pinned();
         let mut rows = Vec::new();
         while let Some(batch) = self.next_batch(&mut running, &[], 2).await? {
             rows.extend(batch);

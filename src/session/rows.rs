@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Session;
 use super::client::Client;
 use super::extended::{Portal, PortalState};
-use super::statement::Prepared;
+use super::statement::{Body, Prepared};
 use super::system::SystemTables;
 use super::transaction::Block;
 use crate::catalog::CatalogSnapshot;
@@ -19,6 +19,9 @@ use crate::types::Datum;
 
 /// Times that a statement is run again after a conflict, before the client is told.
 const RETRIES_MAX: usize = 20;
+
+/// Times that a statement is bound again because the schema changed, before the client is told.
+const STALE_MAX: usize = 100;
 
 /// Rows that are asked of an execution at once when all are wanted.
 const BATCH_ROWS: usize = 1024;
@@ -33,17 +36,35 @@ pub struct Running {
     statement: Option<Statement>,
     /// The schema it was bound against.
     schema: Arc<CatalogSnapshot>,
+    /// Whether a change of the schema came between: it is to be bound again.
+    stale: bool,
+    /// Whether the schema may change: its tables are locked, or it has none.
+    pinned: bool,
 }
 
 impl Running {
     /// A run of `plan` that has not begun.
     pub fn new(plan: Arc<Plan>, schema: Arc<CatalogSnapshot>) -> Running {
-        Running { execution: Execution::new(plan), statement: None, schema }
+        Running::of(Execution::new(plan), schema)
     }
 
     /// A run that keeps figures of every node.
     pub fn profiled(plan: Arc<Plan>, schema: Arc<CatalogSnapshot>) -> Running {
-        Running { execution: Execution::profiled(plan), statement: None, schema }
+        Running::of(Execution::profiled(plan), schema)
+    }
+
+    fn of(execution: Execution, schema: Arc<CatalogSnapshot>) -> Running {
+        Running { execution, statement: None, schema, stale: false, pinned: false }
+    }
+
+    /// A run whose tables the transaction has locked already, or that has none.
+    pub fn pinned(self) -> Running {
+        Running { pinned: true, ..self }
+    }
+
+    /// Whether it failed because a change of the schema came between binding it and running it.
+    pub fn is_stale(&self) -> bool {
+        self.stale
     }
 
     /// The figures so far.
@@ -51,13 +72,15 @@ impl Running {
         self.execution.figures()
     }
 
-    fn plan(&self) -> &Arc<Plan> {
+    /// What runs.
+    pub fn plan(&self) -> &Arc<Plan> {
         self.execution.plan()
     }
 }
 
 impl Session {
-    /// Runs a plan from its start, again after a conflict where nobody has seen anything of it.
+    /// Runs a plan from its start, again after a conflict where nobody has seen anything of it,
+    /// and bound again where the schema has changed since it was bound.
     pub(super) async fn start_plan(
         &mut self,
         client: &mut impl Client,
@@ -68,11 +91,23 @@ impl Session {
     ) -> Result<()> {
         self.check_writes(plan)?;
         let mark = client.mark();
+        let again = self.may_run_again();
+        let (mut prepared, mut plan) = (prepared.clone(), plan.clone());
         for attempt in 0.. {
             let schema = prepared.schema.clone();
             portal.state = PortalState::Running(Box::new(Running::new(plan.clone(), schema)));
-            let again = self.may_run_again();
             match self.advance_plan(client, portal, rows_max).await {
+                Err(error) if is_stale(&portal.state) => {
+                    tracing::debug!(attempt, "statement is bound again");
+                    if attempt >= STALE_MAX {
+                        return Err(error);
+                    }
+                    prepared = self.revalidate(&prepared)?;
+                    let Body::Plan(bound) = &prepared.body else {
+                        return Err(Error::internal("a plan bound again is none"));
+                    };
+                    plan = bound.clone();
+                }
                 Err(error)
                     if again
                         && attempt < RETRIES_MAX
@@ -198,13 +233,14 @@ impl Session {
             return Err(Error::internal("no transaction in the store"));
         };
         transaction.queried = true;
-        let Running { execution, statement, schema } = running;
+        let Running { execution, statement, schema, stale, pinned } = running;
+        let begins = statement.is_none();
+        let (own, adapted) = (&transaction.schema, &transaction.adapted);
+        let catalog = &self.database.catalog;
         let work = async {
             match statement {
                 Some(statement) => txn.enter(statement),
-                None => {
-                    txn.begin_statement().await?;
-                }
+                None => txn.begin_statement().await?,
             }
             let mut context = ExecContext {
                 txn,
@@ -215,6 +251,16 @@ impl Session {
                 cancel: &token,
                 state: State::default(),
             };
+            if begins {
+                execution.lock_tables(&mut context).await?;
+                // DDL that was committed before the snapshot or the locks has been published now.
+                let published = catalog.settled().await;
+                let seen = adapted.adapt(catalog, published, own.as_ref(), context.txn);
+                *stale = !*pinned && !Arc::ptr_eq(&seen, schema);
+                if *stale {
+                    return Err(schema_changed());
+                }
+            }
             let batch = execution.next_batch(&mut context, max).await?;
             *statement = Some(context.txn.statement());
             Ok(batch)
@@ -222,6 +268,19 @@ impl Session {
         self.backend.check()?;
         self.backend.interruptible(work).await
     }
+}
+
+/// Whether a portal's run failed because the schema had changed since it was bound.
+fn is_stale(state: &PortalState) -> bool {
+    matches!(state, PortalState::Running(running) if running.is_stale())
+}
+
+/// What a statement ends with that cannot be bound again.
+fn schema_changed() -> Error {
+    Error::new(
+        SqlState::SERIALIZATION_FAILURE,
+        "could not serialize access due to concurrent changes of the schema",
+    )
 }
 
 /// A command tag.

@@ -9,9 +9,9 @@ use super::Session;
 use super::client::{Client, ResultFormats};
 use super::extended::Portal;
 use super::plans::PlanKey;
-use super::statement::Prepared;
+use super::statement::{Prepared, RESULT_CHANGED};
 use crate::error::Result;
-use crate::sql;
+use crate::sql::{self, StatementKind};
 
 impl Session {
     /// Runs a text. On an error the rest of it is skipped; the caller then calls
@@ -52,11 +52,26 @@ impl Session {
         client: &mut impl Client,
         prepared: Arc<Prepared>,
     ) -> Result<()> {
-        if let Some(fields) = &prepared.fields {
-            client.describe(fields, &ResultFormats::Text);
+        let mut prepared = prepared;
+        let mark = client.mark();
+        loop {
+            if let Some(fields) = &prepared.fields {
+                client.describe(fields, &ResultFormats::Text);
+            }
+            let level = self.transaction()?.level();
+            let parameters = Arc::from(&[][..]);
+            let mut portal = Portal::new(prepared.clone(), parameters, ResultFormats::Text, level);
+            match (self.run(client, &mut portal, 0).await, &prepared.parsed) {
+                // A table changed between binding and its lock: nobody saw the columns.
+                (Err(error), Some(parsed))
+                    if error.message() == RESULT_CHANGED
+                        && !matches!(parsed.kind, StatementKind::Execute(..))
+                        && client.rewind(mark) =>
+                {
+                    prepared = Arc::new(self.prepare(parsed.clone(), Vec::new())?);
+                }
+                (result, _) => return result,
+            }
         }
-        let level = self.transaction()?.level();
-        let mut portal = Portal::new(prepared, Arc::from(&[][..]), ResultFormats::Text, level);
-        self.run(client, &mut portal, 0).await
     }
 }

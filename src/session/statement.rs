@@ -21,6 +21,9 @@ use crate::types::{BaseType, SqlType, pg_type};
 /// Most parameters a statement may have: their count is sent in two bytes.
 const PARAMETERS_MAX: usize = 65_535;
 
+/// What a client is told whose prepared statement would give other columns than it was told.
+pub(super) const RESULT_CHANGED: &str = "cached plan must not change result type";
+
 /// What running a statement means.
 pub enum Body {
     /// Nothing: an empty text.
@@ -59,8 +62,8 @@ impl Prepared {
 impl Session {
     /// The schema as this session sees it.
     pub(super) fn schema(&self) -> Arc<CatalogSnapshot> {
-        match self.transaction.as_ref().and_then(|t| t.schema.clone()) {
-            Some(schema) => schema,
+        match &self.transaction {
+            Some(transaction) => transaction.schema_now(&self.database.catalog),
             None => self.database.catalog.snapshot(),
         }
     }
@@ -116,19 +119,16 @@ impl Session {
     /// A shared plan that fits this session's schema. A failed block uses none: what may run in it
     /// needs no plan.
     pub(super) fn find_plan(&self, key: &PlanKey) -> Option<Arc<Prepared>> {
-        if self.transaction.as_ref().is_some_and(|t| t.schema.is_some()) {
-            return None;
-        }
         let found = self.database.plans.find(key)?;
         let kind = found.kind()?;
-        let fits = Arc::ptr_eq(&found.schema, &self.database.catalog.snapshot());
+        let fits = Arc::ptr_eq(&found.schema, &self.schema());
         (fits && self.check_not_failed(kind).is_ok()).then_some(found)
     }
 
     /// Shares a plan, unless it was made against this transaction's own schema.
     pub(super) fn offer_plan(&self, key: PlanKey, prepared: &Arc<Prepared>) {
-        let own_schema = self.transaction.as_ref().is_some_and(|t| t.schema.is_some());
-        if !own_schema && matches!(prepared.body, Body::Plan(_)) {
+        let shared = Arc::ptr_eq(&prepared.schema, &self.database.catalog.snapshot());
+        if shared && matches!(prepared.body, Body::Plan(_)) {
             self.database.plans.offer(key, prepared.clone());
         }
     }
@@ -191,7 +191,7 @@ impl Session {
         let types = prepared.parameters.iter().map(|ty| Some(*ty)).collect();
         let again = self.prepare(parsed.clone(), types)?;
         if again.fields != prepared.fields {
-            return Err(Error::unsupported_message("cached plan must not change result type"));
+            return Err(Error::unsupported_message(RESULT_CHANGED));
         }
         Ok(Arc::new(again))
     }

@@ -15,7 +15,10 @@
 
 use std::sync::Arc;
 
-use crate::catalog::CatalogSnapshot;
+use parking_lot::Mutex;
+
+use crate::catalog::{Catalog, CatalogSnapshot};
+use crate::clock::Timestamp;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::statement::{IsolationLevel, TransactionModes};
 use crate::txn::{Isolation, SavepointId, Txn};
@@ -131,6 +134,48 @@ pub struct Transaction {
     /// When it began: microseconds since 2000-01-01 UTC.
     pub time: i64,
     savepoints: Vec<Savepoint>,
+    /// The schema last made from a published one for this transaction.
+    pub adapted: Adapted,
+}
+
+/// The schema that was last made from a published one for a transaction.
+#[derive(Default)]
+pub struct Adapted(Mutex<Option<Sources>>);
+
+/// A schema as one transaction sees it, and what it was made from.
+struct Sources {
+    published: Arc<CatalogSnapshot>,
+    own: Option<Arc<CatalogSnapshot>>,
+    schema: Arc<CatalogSnapshot>,
+}
+
+impl Adapted {
+    /// A published schema as a transaction sees it, with `own` changes.
+    pub fn adapt(
+        &self,
+        catalog: &Catalog,
+        published: Arc<CatalogSnapshot>,
+        own: Option<&Arc<CatalogSnapshot>>,
+        txn: &Txn,
+    ) -> Arc<CatalogSnapshot> {
+        // An old snapshot of rows has no entries of indexes made since.
+        let old = txn.isolation() != Isolation::ReadCommitted && txn.snapshot() != Timestamp::ZERO;
+        let read_at = old.then(|| txn.snapshot());
+        if own.is_none() && read_at.is_none() {
+            return published;
+        }
+        let mut sources = self.0.lock();
+        if let Some(known) = &*sources
+            && Arc::ptr_eq(&known.published, &published)
+            && known.own.as_ref().map(Arc::as_ptr) == own.map(Arc::as_ptr)
+        {
+            return known.schema.clone();
+        }
+        let schema = catalog.rebase(own.unwrap_or(&published), read_at);
+        let own = own.cloned();
+        *sources = Some(Sources { published, own, schema: schema.clone() });
+        schema
+    }
 }
 
 impl Transaction {
@@ -144,6 +189,17 @@ impl Transaction {
             queried: false,
             time,
             savepoints: Vec::new(),
+            adapted: Adapted::default(),
+        }
+    }
+
+    /// The schema as this transaction sees it now: the newest published one with its own changes
+    /// on top. While nothing changes, it is the same `Arc`.
+    pub fn schema_now(&self, catalog: &Catalog) -> Arc<CatalogSnapshot> {
+        let published = catalog.snapshot();
+        match &self.txn {
+            Some(txn) => self.adapted.adapt(catalog, published, self.schema.as_ref(), txn),
+            None => published,
         }
     }
 

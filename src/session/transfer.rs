@@ -14,6 +14,8 @@ use super::rows::Running;
 use super::run::Outcome;
 use crate::catalog::quote_ident;
 use crate::error::{Error, Result, SqlState};
+use crate::exec::RowBatch;
+use crate::kv::LockMode;
 use crate::plan::Plan;
 use crate::sql::ast::{Ident, QualifiedName};
 use crate::sql::statement::{
@@ -80,7 +82,8 @@ impl Session {
             return Err(Error::internal("COPY FROM without a table"));
         };
         self.check_read_write("COPY FROM")?;
-        let table = self.copied_table(name, &parsed.text)?;
+        self.copied_table(name, &parsed.text)?;
+        let table = self.locked_target(name, &parsed.text).await?;
         let names = copied_columns(&table, columns.as_deref(), &parsed.text)?;
         let options = options(&copy.options, &names)?;
         let columns = copy_columns(&table, &names);
@@ -136,7 +139,7 @@ impl Session {
     }
 
     async fn run_to_end(&mut self, plan: &Arc<Plan>, parameters: &[Datum]) -> Result<()> {
-        let mut running = Running::new(plan.clone(), self.schema());
+        let mut running = Running::new(plan.clone(), self.schema()).pinned();
         while self.next_batch(&mut running, parameters, BATCH_ROWS).await?.is_some() {}
         Ok(())
     }
@@ -202,14 +205,8 @@ impl Session {
                 (statement.kind, statement.text)
             }
         };
-        let schema = self.schema();
-        let (plan, parameters) = self.plan(&kind, &text, &schema, Vec::new(), false)?;
-        if !parameters.is_empty() {
-            return Err(Error::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1"));
-        }
-        if plan.columns.is_empty() && !matches!(kind, StatementKind::Query(_)) {
-            return Err(Error::unsupported_message("COPY query must have a RETURNING clause"));
-        }
+        let (mut running, mut next) = self.start_copy_to(&kind, &text).await?;
+        let plan = running.plan().clone();
         let columns = plan.columns.iter();
         let columns: Vec<CopyColumn> = columns
             .map(|column| CopyColumn { name: column.name.to_string(), ty: column.ty })
@@ -222,9 +219,8 @@ impl Session {
         client.copy_out(binary, names.len());
         let mut data = BytesMut::new();
         writer.header(&mut data);
-        let mut running = Running::new(Arc::new(plan), schema);
         let mut count = 0;
-        while let Some(rows) = self.next_batch(&mut running, &[], BATCH_ROWS).await? {
+        while let Some(rows) = next {
             count += rows.len() as u64;
             for row in &rows {
                 writer.row(row, &mut data);
@@ -236,6 +232,7 @@ impl Session {
                     }
                 }
             }
+            next = self.next_batch(&mut running, &[], BATCH_ROWS).await?;
         }
         writer.finish(&mut data);
         if !data.is_empty() {
@@ -243,6 +240,45 @@ impl Session {
         }
         client.copy_done();
         Ok(count)
+    }
+
+    /// Begins the query of COPY TO; gives its first rows.
+    async fn start_copy_to(
+        &mut self,
+        kind: &StatementKind,
+        text: &Arc<str>,
+    ) -> Result<(Running, Option<RowBatch>)> {
+        loop {
+            let schema = self.schema();
+            let (plan, parameters) = self.plan(kind, text, &schema, Vec::new(), false)?;
+            if !parameters.is_empty() {
+                return Err(Error::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1"));
+            }
+            if plan.columns.is_empty() && !matches!(kind, StatementKind::Query(_)) {
+                return Err(Error::unsupported_message("COPY query must have a RETURNING clause"));
+            }
+            let mut running = Running::new(Arc::new(plan), schema);
+            match self.next_batch(&mut running, &[], BATCH_ROWS).await {
+                Err(_) if running.is_stale() => {}
+                first => return Ok((running, first?)),
+            }
+        }
+    }
+
+    /// The table that COPY FROM names, locked as writers lock it.
+    async fn locked_target(
+        &mut self,
+        name: &QualifiedName,
+        text: &Arc<str>,
+    ) -> Result<Arc<TableDescriptor>> {
+        loop {
+            let table = self.copied_table(name, text)?;
+            self.lock_tables(&[(table.clone(), LockMode::Share, false)]).await?;
+            let now = self.copied_table(name, text)?;
+            if (now.id, now.version) == (table.id, table.version) {
+                return Ok(now);
+            }
+        }
     }
 
     /// The table that COPY names.

@@ -68,6 +68,13 @@ impl<'a> SchemaChange<'a> {
         self.catalog
     }
 
+    /// Takes in what others have published meanwhile: after waiting for a lock.
+    pub async fn refresh(&mut self) {
+        self.catalog.settled().await;
+        let own = Arc::new(self.snapshot.clone());
+        self.snapshot = CatalogSnapshot::clone(&self.catalog.rebase(&own, None));
+    }
+
     /// The overlay that the transaction goes on with.
     pub fn finish(self) -> Arc<CatalogSnapshot> {
         Arc::new(self.snapshot)

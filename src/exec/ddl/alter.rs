@@ -34,7 +34,9 @@ impl Runner<'_> {
         match relation {
             Relation::Table(table) if kind == ObjectKind::Table => {
                 super::refuse_system(&table)?;
-                let mut table = self.change.lock_table(&table, LockMode::Update).await?;
+                let Some(mut table) = self.lock_found(&table, LockMode::Update).await? else {
+                    return Box::pin(self.alter(kind, name, if_exists, actions)).await;
+                };
                 let mut ordered: Vec<&AlterTable> = actions.iter().collect();
                 ordered.sort_by_key(|action| pass(action));
                 for action in ordered {

@@ -26,19 +26,23 @@ impl Runner<'_> {
                 self.drop_schema(&name.name, if_exists, cascade).await?;
                 continue;
             }
-            let found = match self.find(name) {
-                Ok(Some(relation)) => relation,
-                Ok(None) => {
-                    self.not_there(kind, &name.display(), if_exists)?;
-                    continue;
+            loop {
+                let found = match self.find(name) {
+                    Ok(Some(relation)) => relation,
+                    Ok(None) => {
+                        self.not_there(kind, &name.display(), if_exists)?;
+                        break;
+                    }
+                    Err(e) if if_exists && e.code() == SqlState::INVALID_SCHEMA_NAME => {
+                        self.notice(e.code(), format!("{}, skipping", e.message()));
+                        break;
+                    }
+                    Err(e) => return Err(without_position(e)),
+                };
+                if self.drop_relation(kind, &name.name, found).await? {
+                    break;
                 }
-                Err(e) if if_exists && e.code() == SqlState::INVALID_SCHEMA_NAME => {
-                    self.notice(e.code(), format!("{}, skipping", e.message()));
-                    continue;
-                }
-                Err(e) => return Err(without_position(e)),
-            };
-            self.drop_relation(kind, &name.name, found).await?;
+            }
         }
         Ok(format!("DROP {}", kind.word().to_ascii_uppercase()).into())
     }
@@ -57,23 +61,27 @@ impl Runner<'_> {
         Ok(())
     }
 
+    /// False: it has another name by now, and is to be looked for again.
     async fn drop_relation(
         &mut self,
         kind: ObjectKind,
         name: &str,
         relation: Relation,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         match (kind, relation) {
             (ObjectKind::Table, Relation::Table(table)) => {
                 refuse_system(&table)?;
-                self.drop_table(&table).await
+                let Some(table) = self.lock_found(&table, LockMode::Update).await? else {
+                    return Ok(false);
+                };
+                self.drop_table(&table).await?;
             }
             (ObjectKind::Index, Relation::Index(table, at)) => {
                 let oid = at.of(&table).map_or(0, |index| index.oid);
                 let table = self.change.lock_table(&table, LockMode::Update).await?;
                 let mut indexes = crate::catalog::visible_indexes(&table).map(|(_, i)| i);
                 let Some(index) = indexes.find(|i| i.oid == oid) else {
-                    return self.not_there(kind, name, false);
+                    return self.not_there(kind, name, false).map(|()| true);
                 };
                 if index.constraint_oid.is_some() {
                     return Err(Error::new(
@@ -89,14 +97,15 @@ impl Runner<'_> {
                         table.name
                     )));
                 }
-                self.change.drop_index(&table, oid).map(|_| ())
+                self.change.drop_index(&table, oid)?;
             }
             (ObjectKind::Sequence, Relation::Sequence(sequence)) => {
                 let sequence = self.change.lock_sequence(&sequence).await?;
-                self.drop_sequence(&sequence).await
+                self.drop_sequence(&sequence).await?;
             }
-            (_, relation) => Err(other_kind(kind, name, &relation)),
+            (_, relation) => return Err(other_kind(kind, name, &relation)),
         }
+        Ok(true)
     }
 
     async fn drop_table(&mut self, table: &TableDescriptor) -> Result<()> {

@@ -35,7 +35,9 @@ impl Runner<'_> {
             return tag;
         }
         // Writers wait, readers do not.
-        let table = self.change.lock_table(&table, LockMode::NoKeyUpdate).await?;
+        let Some(table) = self.lock_found(&table, LockMode::NoKeyUpdate).await? else {
+            return Box::pin(self.create_index(create)).await;
+        };
         let columns = index_columns(&table, create)?;
         if let Some(name) = &create.name {
             self.is_free(&table.schema, name, false)?;

@@ -276,14 +276,33 @@ impl Runner<'_> {
         name: &ObjectName,
         mode: LockMode,
     ) -> Result<Arc<TableDescriptor>> {
-        match self.find(name)? {
-            Some(Relation::Table(table)) => {
-                refuse_system(&table)?;
-                self.change.lock_table(&table, mode).await
+        loop {
+            match self.find(name)? {
+                Some(Relation::Table(table)) => {
+                    refuse_system(&table)?;
+                    if let Some(locked) = self.lock_found(&table, mode).await? {
+                        return Ok(locked);
+                    }
+                }
+                Some(_) => return Err(wrong_kind(&name.name, "is not a table")),
+                None => return Err(undefined_relation(name)),
             }
-            Some(_) => Err(wrong_kind(&name.name, "is not a table")),
-            None => Err(undefined_relation(name)),
         }
+    }
+
+    /// Locks a table that was found by name; none if it has another name by then, and is to be
+    /// looked for again.
+    async fn lock_found(
+        &mut self,
+        table: &TableDescriptor,
+        mode: LockMode,
+    ) -> Result<Option<Arc<TableDescriptor>>> {
+        let locked = self.change.lock_table(table, mode).await?;
+        if (&locked.schema, &locked.name) == (&table.schema, &table.name) {
+            return Ok(Some(locked));
+        }
+        self.change.refresh().await;
+        Ok(None)
     }
 
     fn index(&self, name: &ObjectName) -> Result<(Arc<TableDescriptor>, IndexRef)> {

@@ -204,6 +204,10 @@ impl Store for EmbeddedStore {
         Ok(self.core.holds.visible())
     }
 
+    fn oldest(&self) -> Timestamp {
+        self.core.holds.oldest()
+    }
+
     fn hold(&self, at: Timestamp) -> Result<Hold> {
         self.core.holds.hold(at)
     }

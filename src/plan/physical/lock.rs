@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::{Planner, Want, ids};
 use crate::encoding::table::TableCodec;
 use crate::error::{Error, Result};
+use crate::kv::LockMode;
 use crate::plan::node::{LockRowsPlan, LockTarget, Op, PlanNode};
 use crate::plan::tree;
 use crate::sql::bound::{ColId, Column, Expr, JoinKind, Rel, RowLock, Scan, SortKey};
@@ -51,6 +52,8 @@ impl Planner<'_> {
         });
         for (scan, _) in &locked {
             self.written.insert(scan.table.id);
+            // Against DDL that moves or drops the rows that are locked.
+            self.tables.push((scan.table.clone(), LockMode::KeyShare));
         }
         let order = level.sort.as_deref().and_then(super::order_of).unwrap_or_default();
         let below = Want { order, rows: want.rows, top: None };
