@@ -1,5 +1,4 @@
 #![doc = include_str!("ARCHITECTURE.md")]
-
 #![cfg_attr(test, allow(clippy::too_many_lines, reason = "tables of cases are long"))]
 
 pub mod catalog;
