@@ -64,7 +64,6 @@ impl Session {
         &mut self,
         tables: &[(Arc<TableDescriptor>, LockMode, bool)],
     ) -> Result<()> {
-        let timeout = self.environment.knobs(&self.settings).statement_timeout;
         let database = self.database.clone();
         self.ensure_txn()?;
         let Some(transaction) = &mut self.transaction else {
@@ -83,6 +82,6 @@ impl Session {
             database.catalog.settled().await;
             Ok(())
         };
-        self.backend.interruptible(timeout, work).await
+        self.backend.interruptible(work).await
     }
 }
