@@ -56,6 +56,12 @@ pub struct ServerArgs {
     /// Clients at once, at most.
     #[arg(long, env = "SLUICE_MAX_CONNECTIONS", default_value_t = 1000)]
     pub max_connections: usize,
+    /// Memory of all analytical queries together; beyond it they spill, then fail.
+    #[arg(long, env = "SLUICE_ANALYTICS_MEMORY", default_value_t = 1024, value_name = "MEGABYTES")]
+    pub analytics_memory: usize,
+    /// Memory for decoded columns of columnar views.
+    #[arg(long, env = "SLUICE_ANALYTICS_CACHE", default_value_t = 1024, value_name = "MEGABYTES")]
+    pub analytics_cache: usize,
     /// Seconds that open transactions have to end when the server is told to stop.
     #[arg(long, env = "SLUICE_DRAIN_TIMEOUT", default_value_t = 10, value_name = "SECONDS")]
     pub drain_timeout: u64,

@@ -15,7 +15,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Result, SqlState};
 use crate::kv::SharedStore;
 use crate::kv::embedded::{EmbeddedOptions, EmbeddedStore};
-use crate::session::Database;
+use crate::session::{ColumnOptions, ColumnPath, Database};
 use crate::telemetry;
 use crate::wire::auth::{Method, verifier};
 use crate::wire::{Gate, Server, ServerOptions};
@@ -98,8 +98,18 @@ async fn open(args: &StartArgs, clock: &Arc<dyn Clock>) -> Result<(SharedStore, 
     let catalog = Catalog::open(store.clone(), clock.clone(), &initial).await?;
     let settings = [("data_directory", args.data.display().to_string())];
     let connections_max = args.server.max_connections;
+    let columns = ColumnPath::start(
+        store.clone(),
+        clock.clone(),
+        ColumnOptions {
+            dir: args.data.join("columnar"),
+            memory_bytes: args.server.analytics_memory << 20,
+            cache_bytes: args.server.analytics_cache << 20,
+        },
+    )?;
+    let (store_of, clock_of) = (store.clone(), clock.clone());
     let database =
-        Database::new(store.clone(), catalog, clock.clone(), connections_max, &settings, verifier)?;
+        Database::new(store_of, catalog, clock_of, connections_max, &settings, verifier, columns)?;
     Ok((store, database))
 }
 

@@ -113,6 +113,7 @@ pub fn table(types: &[SqlType], key_columns: usize) -> TableDescriptor {
         indexes: Vec::new(),
         checks: Vec::new(),
         columnar: true,
+        columnar_since: 1,
         owner: "owner".into(),
         version: 1,
     }

@@ -261,6 +261,7 @@ mod tests {
             indexes: Vec::new(),
             checks: Vec::new(),
             columnar: true,
+            columnar_since: 1,
             owner: "o".into(),
             version: 3,
         };

@@ -28,7 +28,7 @@ pub(crate) mod tests;
 pub mod tree;
 
 pub use node::{Plan, PlanNode, StatementKind};
-pub use route::{Path, ReadEngines, TableRoute};
+pub use route::{ColumnarQuery, Path, ReadEngines, TableRoute};
 pub use stats::{NoStatistics, Statistics};
 
 use crate::error::Result;

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::access::Access;
-use super::route::TableRoute;
+use super::route::{ColumnarQuery, TableRoute};
 use super::scalar::{Scalar, Scalars};
 use crate::encoding::table::{IndexCodec, RowDecoder, TableCodec};
 use crate::functions::{AggregateFn, Function, SetFn, WindowFn};
@@ -28,8 +28,11 @@ pub struct Plan {
     pub kind: StatementKind,
     /// Subqueries and lateral sides, run with a frame.
     pub subplans: Vec<Arc<Subplan>>,
-    /// How each table access was routed.
+    /// How each table access was routed; empty where there was nothing to choose.
     pub routes: Vec<TableRoute>,
+    /// The query for the column path, if that serves some access. The operators above run where
+    /// it turns out that it cannot.
+    pub columnar: Option<Arc<ColumnarQuery>>,
     /// Tables whose lock is taken before the first row, and how.
     pub tables: Vec<(Arc<TableDescriptor>, LockMode)>,
     /// How many nodes there are, subplans included: ids are below it.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::columns::ColumnPath;
 use super::plans::PlanCache;
 use super::registry::Registry;
 use super::settings::Settings;
@@ -44,6 +45,8 @@ pub struct Database {
     pub(super) verifier_of: VerifierOf,
     /// Whether somebody is dropping what DDL left behind.
     collecting: AtomicBool,
+    /// Views of tables.
+    pub(super) columns: Arc<ColumnPath>,
 }
 
 /// Makes the verifier that is stored for a password; which scheme is the protocol's matter.
@@ -58,6 +61,7 @@ impl Database {
         connections_max: usize,
         settings: &[(&str, String)],
         verifier_of: VerifierOf,
+        columns: ColumnPath,
     ) -> Result<Arc<Database>> {
         let mut overrides = vec![
             ("server_version", format!("{POSTGRES_VERSION} (Sluice {VERSION})")),
@@ -73,11 +77,22 @@ impl Database {
             settings: Settings::server(&overrides),
             verifier_of,
             collecting: AtomicBool::new(false),
+            columns: Arc::new(columns),
             catalog,
             clock,
         });
         system::provide(&database);
+        database.follow_schema();
         Ok(database)
+    }
+
+    /// Makes views of the tables that want one, in the background: their files are read for that.
+    fn follow_schema(&self) {
+        if !self.columns.is_available() {
+            return;
+        }
+        let (columns, catalog) = (self.columns.clone(), self.catalog.clone());
+        tokio::task::spawn_blocking(move || columns.follow(&catalog));
     }
 
     /// The SCRAM verifier of a role that may log in.
@@ -100,12 +115,14 @@ impl Database {
             match txn.commit().await {
                 Ok(info) => {
                     publication.publish(&schema, info.ts);
+                    database.follow_schema();
                     database.collect_garbage();
                     Ok(())
                 }
                 Err(error) => {
                     if is_unknown(error.code()) {
                         database.catalog.reload().await?;
+                        database.follow_schema();
                     }
                     Err(error)
                 }

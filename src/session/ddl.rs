@@ -46,6 +46,7 @@ impl Session {
             plan: &plan,
             virtuals: &SystemTables { schema: &schema, eval: &eval },
             cancel: &token,
+            views: database.columns.is_available(),
             verifier: &|password| (database.verifier_of)(password, database.clock.as_ref()),
         };
         let outcome = self.backend.interruptible(execute(ddl, context)).await?;

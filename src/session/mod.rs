@@ -16,6 +16,7 @@
 
 mod blocks;
 mod client;
+mod columns;
 pub mod copy;
 mod database;
 mod ddl;
@@ -23,6 +24,7 @@ mod environment;
 mod explain;
 mod extended;
 mod named;
+mod path;
 mod plans;
 pub mod registry;
 mod rows;
@@ -41,6 +43,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use client::{Client, CopyInput, Field, Mark, Notice, NoticeSeverity, ResultFormats};
+pub use columns::{ColumnOptions, ColumnPath};
 pub use database::{Database, POSTGRES_VERSION, VERSION};
 pub use extended::{BindRequest, StatementDescription};
 pub use transaction::Status;

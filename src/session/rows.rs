@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Session;
 use super::client::Client;
 use super::extended::{Portal, PortalState};
+use super::path::TakenPath;
 use super::statement::{Body, Prepared};
 use super::system::SystemTables;
 use super::transaction::Block;
@@ -32,6 +33,8 @@ const HELD_ROWS_MAX: usize = 1_000_000;
 /// An execution that has begun.
 pub struct Running {
     execution: Execution,
+    /// Where it runs.
+    path: TakenPath,
     /// The transaction's statement, to be entered again.
     statement: Option<Statement>,
     /// The schema it was bound against.
@@ -54,7 +57,14 @@ impl Running {
     }
 
     fn of(execution: Execution, schema: Arc<CatalogSnapshot>) -> Running {
-        Running { execution, statement: None, schema, stale: false, pinned: false }
+        Running {
+            execution,
+            path: TakenPath::Open,
+            statement: None,
+            schema,
+            stale: false,
+            pinned: false,
+        }
     }
 
     /// A run whose tables the transaction has locked already, or that has none.
@@ -233,14 +243,20 @@ impl Session {
             return Err(Error::internal("no transaction in the store"));
         };
         transaction.queried = true;
-        let Running { execution, statement, schema, stale, pinned } = running;
+        let Running { execution, path, statement, schema, stale, pinned } = running;
         let begins = statement.is_none();
         let (own, adapted) = (&transaction.schema, &transaction.adapted);
-        let catalog = &self.database.catalog;
+        let database = self.database.clone();
+        let catalog = &database.catalog;
         let work = async {
             match statement {
                 Some(statement) => txn.enter(statement),
-                None => txn.begin_statement().await?,
+                None => {
+                    if let Some(query) = &execution.plan().columnar {
+                        database.columns.wait_ready(query).await?;
+                    }
+                    txn.begin_statement().await?;
+                }
             }
             let mut context = ExecContext {
                 txn,
@@ -261,7 +277,7 @@ impl Session {
                     return Err(schema_changed());
                 }
             }
-            let batch = execution.next_batch(&mut context, max).await?;
+            let batch = path.next_batch(execution, &mut context, &database, max).await?;
             *statement = Some(context.txn.statement());
             Ok(batch)
         };

@@ -273,6 +273,12 @@ impl Txn {
         self.snapshot.as_ref().map_or(Timestamp::ZERO, |hold| hold.at)
     }
 
+    /// The snapshot, to be read at by a path that goes past this transaction; none before the
+    /// first statement.
+    pub fn hold(&self) -> Option<Arc<Hold>> {
+        self.snapshot.clone()
+    }
+
     /// Whether it wrote anything.
     pub fn has_writes(&self) -> bool {
         !self.buffer.is_empty()

@@ -160,6 +160,10 @@ pub struct TableDescriptor {
     pub checks: Vec<CheckDescriptor>,
     /// Whether a columnar view is kept (`columnar = on`); its changes are tracked then.
     pub columnar: bool,
+    /// The version at which that was switched on last: a view of an earlier time knows nothing of
+    /// what changed while it was off.
+    #[serde(default)]
+    pub columnar_since: u64,
     /// Owner's role name.
     pub owner: String,
     /// Counts up with every change of this descriptor.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sluice::catalog::{Catalog, Initial};
 use sluice::clock::{Clock, SystemClock};
 use sluice::kv::memory::MemoryStore;
-use sluice::session::Database;
+use sluice::session::{ColumnPath, Database};
 use sluice::wire::auth::{self, Method};
 use sluice::wire::{Gate, Server, ServerOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -82,7 +82,8 @@ pub async fn gate(method: Method) -> Arc<Gate> {
         password: Some(auth::verifier(PASSWORD, clock.as_ref())),
     };
     let catalog = Catalog::open(store.clone(), clock.clone(), &initial).await.unwrap();
-    let database = Database::new(store, catalog, clock, 20, &[], auth::verifier).unwrap();
+    let views = ColumnPath::none();
+    let database = Database::new(store, catalog, clock, 20, &[], auth::verifier, views).unwrap();
     let authentication_timeout = Duration::from_secs(60);
     Arc::new(Gate { database, method, authentication_timeout, pepper: [7; 32] })
 }

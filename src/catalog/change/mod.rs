@@ -136,6 +136,10 @@ impl<'a> SchemaChange<'a> {
     /// Writes a table's descriptor, one version further.
     pub fn write_table(&mut self, mut table: TableDescriptor) -> Result<Arc<TableDescriptor>> {
         table.version += 1;
+        let before = self.snapshot().table_by_id(table.id);
+        if table.columnar && before.is_none_or(|t| !t.columnar) {
+            table.columnar_since = table.version;
+        }
         let table = Arc::new(table);
         self.write(Object::Table(Arc::clone(&table)))?;
         Ok(table)

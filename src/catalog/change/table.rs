@@ -67,6 +67,7 @@ impl SchemaChange<'_> {
             indexes: Vec::new(),
             checks: Vec::new(),
             columnar: new.columnar,
+            columnar_since: 0,
             owner: self.owner.clone(),
             version: 0,
         };

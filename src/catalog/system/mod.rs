@@ -131,6 +131,7 @@ fn define(line: &str) -> Option<SystemRelation> {
         indexes: Vec::new(),
         checks: Vec::new(),
         columnar: false,
+        columnar_since: 0,
         owner: String::new(),
         version: 1,
     };

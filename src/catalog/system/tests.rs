@@ -70,6 +70,7 @@ fn snapshot() -> CatalogSnapshot {
             columns: vec![ColumnId(1)],
         }],
         columnar: true,
+        columnar_since: 1,
         owner: "me".into(),
         version: 1,
     };

@@ -46,7 +46,7 @@ impl Engine {
         wait_resolved(&self.store, hold.at).await?;
         let cursor = self.store.cursor_at(table.space(), hold.at).await?;
         let before: Option<Arc<Generation>> = entry.newest().filter(|_| !entry.is_broken());
-        let before = before.filter(|g| g.view.shape.table.space() == table.space());
+        let before = before.filter(|g| g.is_of(&table));
         let progress = Arc::new(Progress::default());
         let estimate = self.store.estimate(&KeyRange::all(table.space())).await?;
         progress.rows_total.store(estimate.rows, Ordering::Relaxed);

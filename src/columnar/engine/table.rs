@@ -31,6 +31,16 @@ impl Generation {
         let bounds = Arc::new(GroupBounds::new(view.clone()));
         Generation { delta: Delta::new(&view), view, bounds }
     }
+
+    /// Whether it is a view of the table's rows, with nothing missed since.
+    pub(super) fn is_of(&self, table: &TableDescriptor) -> bool {
+        shows(&self.view, table)
+    }
+}
+
+fn shows(view: &View, table: &TableDescriptor) -> bool {
+    let made = &view.shape.table;
+    made.space() == table.space() && made.columnar_since == table.columnar_since
 }
 
 /// A table's place in the engine.
@@ -68,6 +78,8 @@ pub struct ViewStatus {
     pub state: ViewState,
     /// Generation; 0 for none.
     pub generation: u64,
+    /// The table's `columnar_since` that it was made for.
+    pub of: u64,
     /// Its snapshot.
     pub at: Timestamp,
     /// When it was made: microseconds since 1970.
@@ -90,7 +102,7 @@ impl TableEntry {
     /// An entry with the view that the folder has, if it is whole.
     pub(super) fn load(table: &TableDescriptor, files: Arc<dyn Files>) -> Result<TableEntry> {
         let loaded = match View::load(&files) {
-            Ok(Some(view)) if view.shape.table.space() == table.space() => Some(view),
+            Ok(Some(view)) if shows(&view, table) => Some(view),
             Ok(_) => None,
             Err(e) => {
                 // Refused by name, and made anew from the store.
@@ -117,7 +129,10 @@ impl TableEntry {
 
     pub(super) fn set_descriptor(&self, table: &TableDescriptor) {
         let mut descriptor = self.descriptor.lock();
-        if descriptor.columns != table.columns || descriptor.space() != table.space() {
+        if descriptor.columns != table.columns
+            || descriptor.space() != table.space()
+            || descriptor.columnar_since != table.columnar_since
+        {
             self.want_refresh();
         }
         *descriptor = table.clone();
@@ -137,10 +152,7 @@ impl TableEntry {
             let failed = self.last_error.lock().as_ref().map(|e| e.message().to_owned());
             return Err(failed.unwrap_or_else(|| "It is being made.".into()));
         }
-        let fitting = generations
-            .iter()
-            .rev()
-            .find(|g| g.view.manifest.at <= at && g.view.shape.table.space() == table.space());
+        let fitting = generations.iter().rev().find(|g| g.view.manifest.at <= at && g.is_of(table));
         fitting.cloned().ok_or_else(|| "The snapshot is older than the view.".into())
     }
 
@@ -229,6 +241,7 @@ impl TableEntry {
         ViewStatus {
             state,
             generation: manifest.map_or(0, |m| m.generation),
+            of: manifest.map_or(0, |m| m.table.columnar_since),
             at: manifest.map_or(Timestamp::ZERO, |m| m.at),
             made_micros: manifest.map_or(0, |m| m.made_micros),
             rows,

@@ -39,6 +39,7 @@ pub fn lower_aggregate(scope: &ExprLowering<'_>, call: &AggregateCall) -> Result
         return refuse(format!("{name} of a CASE with mixed scales"));
     }
     let (udaf, data_type, args) = choose(name, args, call)?;
+    scope.may_be_wide(&data_type);
     let filter = match &call.filter {
         Some(filter) => Some(Box::new(scope.lower(filter)?.expr)),
         None => None,

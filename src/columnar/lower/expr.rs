@@ -5,6 +5,7 @@
 //! a call of the datum function. What has none of the three is refused with 0A000, and the
 //! statement runs on the row executor over the same scans.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use arrow::compute::{DatePart, date_part};
@@ -49,6 +50,8 @@ pub struct ExprLowering<'a> {
     pub context: &'a EvalContext,
     /// Arrow types of the columns in scope.
     pub columns: HashMap<ColId, DataType>,
+    /// Set where an expression may raise [`TOO_WIDE`](super::TOO_WIDE).
+    pub wide: &'a Cell<bool>,
 }
 
 fn refuse<T>(what: impl std::fmt::Display) -> Result<T> {
@@ -239,15 +242,21 @@ impl ExprLowering<'_> {
         if let [left, right] = args.as_slice() {
             if let Some(operator) = comparison(name) {
                 if let Some(expr) = self.compare(operator, left, right, &call.args) {
+                    if left.data_type != right.data_type {
+                        self.may_be_wide(&left.data_type);
+                        self.may_be_wide(&right.data_type);
+                    }
                     return Ok(boolean(expr));
                 }
             } else if let Some(operation) = arithmetic(name) {
                 if let Some(lowered) = arithmetic_of(operation, left, right, call.ty)? {
+                    self.may_be_wide(&lowered.data_type);
                     return Ok(lowered);
                 }
             } else if let Some(expr) = like(name, left, right, &call.args[1]) {
                 return Ok(boolean(expr));
             } else if let Some(lowered) = extract(name, &call.args[0], right, call.ty) {
+                self.may_be_wide(&lowered.data_type);
                 return Ok(lowered);
             }
         }
@@ -259,6 +268,13 @@ impl ExprLowering<'_> {
         let operation = DatumOperation::Call(call.function);
         let expr = DatumUdf::expression(operation, typed, call.ty, data_type.clone(), self.context);
         Ok(Lowered { expr, ty: call.ty, data_type, scale: None })
+    }
+
+    /// Takes note of an operation whose result may leave 128 bits.
+    pub fn may_be_wide(&self, result: &DataType) {
+        if matches!(result, DataType::Decimal128(..) | DataType::Binary) {
+            self.wide.set(true);
+        }
     }
 
     /// A native comparison, where Arrow's is PostgreSQL's.
@@ -338,6 +354,7 @@ impl ExprLowering<'_> {
         }
         results.push(self.lower(otherwise)?);
         let (results, data_type, scales) = unify(results, ty)?;
+        self.may_be_wide(&data_type);
         let build = |values: Vec<DfExpr>| {
             let mut values = values;
             let last = values.pop().map(Box::new);
@@ -352,6 +369,7 @@ impl ExprLowering<'_> {
     fn coalesce(&self, args: &[Expr], ty: SqlType) -> Result<Lowered> {
         let lowered = args.iter().map(|a| self.lower(a)).collect::<Result<Vec<_>>>()?;
         let (mut values, data_type, scales) = unify(lowered, ty)?;
+        self.may_be_wide(&data_type);
         if scales.is_some() {
             return refuse("COALESCE of numerics of several scales");
         }

@@ -14,9 +14,11 @@
 mod aggregate;
 mod expr;
 mod relation;
+pub mod run;
 mod sums;
 mod udf;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -47,6 +49,8 @@ pub struct LoweredQuery {
     pub plan: LogicalPlan,
     /// What comes out.
     pub columns: Vec<Column>,
+    /// Whether no decimal of the plan can leave 128 bits: then no run ends in [`TOO_WIDE`].
+    pub exact: bool,
 }
 
 /// Lowers a query.
@@ -59,11 +63,12 @@ pub fn lower(
     params: &[Datum],
     context: &EvalContext,
 ) -> Result<LoweredQuery> {
-    let mut lowering = Lowering { scans, params, context, ctes: HashMap::new() };
+    let wide = Cell::new(false);
+    let mut lowering = Lowering { scans, params, context, ctes: HashMap::new(), wide: &wide };
     let lowered = lowering.rel(rel)?;
     let columns = rel.columns();
     let plan = lowered.select(&columns)?;
-    Ok(LoweredQuery { plan, columns })
+    Ok(LoweredQuery { plan, columns, exact: !wide.get() })
 }
 
 /// State of one lowering.
@@ -73,6 +78,8 @@ struct Lowering<'a> {
     context: &'a EvalContext,
     /// Queries of the CTEs in scope; each use is lowered anew.
     ctes: HashMap<usize, &'a Rel>,
+    /// Set where an expression may raise [`TOO_WIDE`].
+    wide: &'a Cell<bool>,
 }
 
 /// A plan with the Arrow types of its columns.

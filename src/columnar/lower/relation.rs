@@ -44,7 +44,12 @@ impl LoweredRel {
 
 impl<'a> Lowering<'a> {
     fn scope(&self, types: &HashMap<ColId, DataType>) -> ExprLowering<'_> {
-        ExprLowering { params: self.params, context: self.context, columns: types.clone() }
+        ExprLowering {
+            params: self.params,
+            context: self.context,
+            columns: types.clone(),
+            wide: self.wide,
+        }
     }
 
     /// Lowers a relational operator.

@@ -150,6 +150,7 @@ impl Runner<'_> {
         options: &[StorageOption],
     ) -> Result<()> {
         let options = table_options(options)?;
+        self.check_views(&options)?;
         if let Some(names) = &options.partition_by {
             // Rows lie where the key's first columns say: that cannot change in place.
             let key = NewKey {

@@ -1,21 +1,24 @@
 //! `columnar = on | off`, of a table.
 
+use super::Runner;
+use super::create::TableOptions;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ddl::{OptionValue, StorageOption};
 
-/// What `columnar` is set to. 22023 for what is no Boolean.
-pub(super) fn columnar_option(option: &StorageOption) -> Result<bool> {
-    let on = boolean(option)?;
-    if on {
-        // Views are made and read by `columnar`, but no session asks it for them: a table would
-        // gather changes that nothing takes away.
-        return Err(Error::unsupported("columnar = on")
-            .with_hint("Tables are served from rows; leave the option out."));
+impl Runner<'_> {
+    /// 0A000 where a table is to have a view and the server keeps none.
+    pub(super) fn check_views(&self, options: &TableOptions) -> Result<()> {
+        if options.columnar == Some(true) && !self.views {
+            // The table would gather changes that nothing takes away.
+            return Err(Error::unsupported("columnar = on")
+                .with_hint("This server keeps no columnar views; leave the option out."));
+        }
+        Ok(())
     }
-    Ok(on)
 }
 
-fn boolean(option: &StorageOption) -> Result<bool> {
+/// What `columnar` is set to. 22023 for what is no Boolean.
+pub(super) fn columnar_option(option: &StorageOption) -> Result<bool> {
     let word = match &option.value {
         OptionValue::None => return Ok(true),
         OptionValue::Word(word) => word.to_ascii_lowercase(),

@@ -74,6 +74,7 @@ impl Runner<'_> {
         }
         check_columns(defined.iter().map(|d| d.column.name.as_str()))?;
         let options = table_options(&create.options)?;
+        self.check_views(&options)?;
         let constraints = gather(&defined, &create.constraints);
         let columns: Vec<ColumnDescriptor> = defined.iter().map(|d| d.column.clone()).collect();
         let (primary, uniques) = self.keys(name, &columns, &constraints)?;
@@ -304,6 +305,7 @@ pub(super) fn draft(schema: &str, name: &str, columns: Vec<ColumnDescriptor>) ->
         indexes: Vec::new(),
         checks: Vec::new(),
         columnar: false,
+        columnar_since: 0,
         owner: String::new(),
         version: 0,
     }

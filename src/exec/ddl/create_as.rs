@@ -29,6 +29,7 @@ impl Runner<'_> {
             return Ok("CREATE TABLE AS".into());
         }
         let options = table_options(&create.options)?;
+        self.check_views(&options)?;
         let Source { rel, outputs, columns, target } = self.bind_source(create)?;
         partition_columns(&options, None, &columns)?;
         self.is_free(&schema, name, false)?;

@@ -56,6 +56,8 @@ pub struct DdlContext<'a> {
     pub cancel: &'a CancellationToken,
     /// What is stored for a password.
     pub verifier: &'a (dyn Fn(&str) -> String + Send + Sync),
+    /// Whether the server keeps columnar views.
+    pub views: bool,
 }
 
 /// What a DDL statement came to.
@@ -74,11 +76,13 @@ pub struct DdlOutcome {
 /// # Errors
 /// PostgreSQL's, by its codes; the transaction is then to be rolled back, or to its savepoint.
 pub async fn execute(ddl: &Ddl, context: DdlContext<'_>) -> Result<DdlOutcome> {
-    let DdlContext { txn, catalog, schema, eval, text, plan, virtuals, cancel, verifier } = context;
+    let DdlContext { txn, catalog, schema, eval, text, plan, virtuals, cancel, verifier, views } =
+        context;
     let owner = &eval.session.current_user;
     let change = SchemaChange::new(txn, catalog, schema, owner);
     let notices = Vec::new();
-    let mut runner = Runner { change, eval, text, plan, virtuals, cancel, verifier, notices };
+    let mut runner =
+        Runner { change, eval, text, plan, virtuals, cancel, verifier, views, notices };
     let tag = runner.run(ddl).await?;
     Ok(DdlOutcome { tag, notices: runner.notices, schema: runner.change.finish() })
 }
@@ -92,6 +96,7 @@ struct Runner<'a> {
     virtuals: &'a dyn VirtualTables,
     cancel: &'a CancellationToken,
     verifier: &'a (dyn Fn(&str) -> String + Send + Sync),
+    views: bool,
     notices: Vec<Error>,
 }
 

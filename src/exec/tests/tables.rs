@@ -78,6 +78,7 @@ fn table(name: &str, oid: u32, columns: &[(&str, SqlType)]) -> Arc<TableDescript
         indexes,
         checks: Vec::new(),
         columnar: false,
+        columnar_since: 0,
         owner: "postgres".into(),
         version: 1,
     })

@@ -51,7 +51,6 @@ impl Planner<'_> {
             locked.push((scan.clone(), lock));
         });
         for (scan, _) in &locked {
-            self.written.insert(scan.table.id);
             // Against DDL that moves or drops the rows that are locked.
             self.tables.push((scan.table.clone(), LockMode::KeyShare));
         }

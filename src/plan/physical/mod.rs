@@ -9,6 +9,7 @@ mod aggregate;
 mod dml;
 mod joins;
 mod lock;
+mod route;
 mod scan;
 mod window;
 
@@ -17,7 +18,6 @@ use std::sync::Arc;
 
 use super::PlanSettings;
 use super::node::*;
-use super::route::TableRoute;
 use super::scalar::{Compiler, Scalar, Scalars, Scope};
 use super::{explain, stats, tree};
 use crate::error::{Error, Result};
@@ -45,15 +45,12 @@ pub struct Planner<'a> {
     /// Columns of the frames of the subplans being planned, innermost last.
     frames: Vec<Vec<ColId>>,
     subplans: Vec<Arc<Subplan>>,
-    routes: Vec<TableRoute>,
     tables: Vec<(Arc<TableDescriptor>, LockMode)>,
     nodes: usize,
     /// Estimated rows of the CTEs in scope.
     ctes: HashMap<usize, f64>,
     /// CTEs scanned, of each subplan being planned, innermost last.
     scanned: Vec<HashSet<usize>>,
-    /// Tables written or locked by the statement.
-    pub(super) written: HashSet<crate::types::descriptor::TableId>,
     /// Names of columns, for EXPLAIN.
     names: explain::Names,
     /// Which table's column a column is.
@@ -101,12 +98,10 @@ pub fn plan(statement: &Statement, recheck: &[Expr], settings: &PlanSettings<'_>
         settings,
         frames: Vec::new(),
         subplans: Vec::new(),
-        routes: Vec::new(),
         tables: Vec::new(),
         nodes: 0,
         ctes: HashMap::new(),
         scanned: vec![HashSet::new()],
-        written: HashSet::new(),
         names: explain::Names::default(),
         origins: HashMap::new(),
     };
@@ -132,12 +127,15 @@ pub fn plan(statement: &Statement, recheck: &[Expr], settings: &PlanSettings<'_>
             (planner.delete(delete, recheck)?, columns, StatementKind::Delete)
         }
     };
+    let routes = planner.routes(statement, &root)?;
+    let columnar = route::columnar(statement, &routes).map(Arc::new);
     Ok(Plan {
         root,
         columns,
         kind,
         subplans: planner.subplans,
-        routes: planner.routes,
+        routes,
+        columnar,
         tables: planner.tables,
         nodes: planner.nodes,
     })

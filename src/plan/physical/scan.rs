@@ -11,7 +11,6 @@ use crate::plan::access::{
 };
 use crate::plan::compare::{Order, comparison};
 use crate::plan::node::{Op, PlanNode, ScanPlan, VirtualPlan};
-use crate::plan::route::{self, AccessFacts, TableRoute};
 use crate::plan::scalar::Scalar;
 use crate::plan::{stats, tree};
 use crate::sql::bound::{ColId, Expr, Scan};
@@ -51,7 +50,6 @@ impl Planner<'_> {
         let Some((_, costed, reverse)) = best else {
             return Err(Error::internal("no access path"));
         };
-        self.route(scan, &costed)?;
         let order = self.order_of_access(scan, &costed.candidate, reverse);
         let plan = self.scan_plan(scan, &costed.candidate, &conjuncts, &[], reverse)?;
         let mut columns: Vec<ColId> = scan.columns.iter().map(|(_, c)| c.id).collect();
@@ -195,23 +193,6 @@ impl Planner<'_> {
             });
         }
         RowOrder { items, fixed }
-    }
-
-    fn route(&mut self, scan: &Scan, costed: &Costed) -> Result<()> {
-        let facts = AccessFacts {
-            rows_read: costed.read,
-            rows_total: self.table_rows(&scan.table),
-            keyed: !costed.candidate.is_full(),
-            columns: scan.columns.len(),
-            hint: scan.hint,
-            writes: scan.lock.is_some()
-                || scan.row_key.is_some()
-                || self.written.contains(&scan.table.id),
-        };
-        let (path, reason) = route::decide(&scan.table, &facts, self.settings.engines)?;
-        let (table, alias) = (scan.table.clone(), scan.alias.clone());
-        self.routes.push(TableRoute { table, alias, path, reason });
-        Ok(())
     }
 
     /// Compiles a scan by `candidate`. `known` are the columns of the row that keys are computed

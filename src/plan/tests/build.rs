@@ -85,6 +85,7 @@ pub(crate) fn table(name: &str, keys: u16) -> Arc<TableDescriptor> {
         indexes: vec![index(format!("{name}_c"), vec![key(3)], 1, false)],
         checks: Vec::new(),
         columnar: false,
+        columnar_since: 0,
         owner: "postgres".into(),
         version: 1,
     })

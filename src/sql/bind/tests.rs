@@ -69,6 +69,7 @@ fn table(number: u32, line: &str) -> TableDescriptor {
         indexes: Vec::new(),
         checks: Vec::new(),
         columnar: false,
+        columnar_since: 0,
         owner: "postgres".to_owned(),
         version: 1,
     }

@@ -41,6 +41,7 @@ fn table(id: u32, name: &str, columns: Vec<ColumnDescriptor>) -> TableDescriptor
         indexes: vec![index(id + 2, &format!("{name}_c_key"), 3)],
         checks: Vec::new(),
         columnar: false,
+        columnar_since: 0,
         owner: "me".into(),
         version: 1,
     }
