@@ -33,7 +33,8 @@ lint() {
 }
 
 build() {
-    cargo build --quiet
+    # Not `cargo build` too: tests have features of their own dependencies, and every crate would
+    # be built twice. The program is built for the tests that run it.
     cargo test --no-run --quiet
 }
 
