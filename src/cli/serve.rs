@@ -71,6 +71,7 @@ where
     // The port first: a server that cannot be reached should not make a folder.
     let options = ServerOptions {
         listen: args.server.listen,
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
         drain_timeout: Duration::from_secs(args.server.drain_timeout),
     };
     let server = Server::bind(options)?;

@@ -22,6 +22,7 @@ mod protocol;
 mod rows;
 mod server;
 mod startup;
+mod workers;
 
 pub use connection::Stream;
 pub use protocol::{Gate, serve};

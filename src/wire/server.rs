@@ -17,6 +17,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio_util::task::TaskTracker;
 
 use super::protocol::{Gate, serve};
+use super::workers::Workers;
 use crate::error::{Error, Result, SqlState};
 use crate::session::registry::Probe;
 
@@ -34,6 +35,8 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 pub struct ServerOptions {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Threads that connections live on; 0: they share the runtime that the server runs on.
+    pub threads: usize,
     /// How long sessions may finish their transactions when the server stops.
     pub drain_timeout: Duration,
 }
@@ -65,14 +68,19 @@ impl Server {
     pub async fn run(self, gate: Arc<Gate>, mut stop: Receiver<()>) -> Result<()> {
         let Server { options, listener } = self;
         let clients = TaskTracker::new();
+        let workers = Workers::start(options.threads, gate.database.clock.clone())?;
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        // Without it, small answers wait for acknowledgements of earlier ones.
-                        let _ = stream.set_nodelay(true);
-                        let probe = probe(&stream);
-                        clients.spawn(serve(gate.clone(), stream, Some(peer), probe));
+                        let (gate, client) = (gate.clone(), clients.token());
+                        workers.spawn(move || {
+                            let (stream, probe) = adopt(stream)?;
+                            Some(async move {
+                                serve(gate, stream, Some(peer), probe).await;
+                                drop(client);
+                            })
+                        });
                     }
                     Err(error) => {
                         tracing::warn!(%error, "could not accept a connection");
@@ -101,6 +109,15 @@ impl Server {
         let _ = tokio::time::timeout(TERMINATE_GRACE, clients.wait()).await;
         Ok(())
     }
+}
+
+/// Makes a connection one of this thread's event loop; none if it is broken already.
+fn adopt(stream: TcpStream) -> Option<(TcpStream, Option<Probe>)> {
+    // Without it, small answers wait for acknowledgements of earlier ones.
+    let _ = stream.set_nodelay(true);
+    let stream = TcpStream::from_std(stream.into_std().ok()?).ok()?;
+    let probe = probe(&stream);
+    Some((stream, probe))
 }
 
 /// Looks whether the client has hung up: its stream is at its end. A client that has sent more

@@ -37,7 +37,7 @@ impl TestServer {
     pub async fn start_with(method: Method, drain_timeout: Duration) -> TestServer {
         let gate = gate(method).await;
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let server = Server::bind(ServerOptions { listen, drain_timeout }).unwrap();
+        let server = Server::bind(ServerOptions { listen, threads: 2, drain_timeout }).unwrap();
         let addr = server.local_addr().unwrap();
         let (stop, stopping) = tokio::sync::mpsc::channel(2);
         let stopped = tokio::spawn(async move {

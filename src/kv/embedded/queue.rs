@@ -63,6 +63,8 @@ pub(super) struct Queue {
 struct Inner {
     jobs: VecDeque<Job>,
     closed: bool,
+    /// The writer waits for so many jobs; fewer do not wake it.
+    wanted: usize,
 }
 
 impl Queue {
@@ -75,13 +77,16 @@ impl Queue {
         }
         inner.closed = matches!(work, Work::Stop);
         inner.jobs.push_back(Job { work, reply });
+        let enough = inner.jobs.len() >= inner.wanted || inner.closed;
         drop(inner);
-        self.arrived.notify_one();
+        if enough {
+            self.arrived.notify_one();
+        }
         Ok(answer)
     }
 
-    /// Takes what has arrived, at most a group's worth: waits for it, at most so long.
-    pub fn take(&self, wait: Option<Duration>) -> Vec<Job> {
+    /// Waits for work, at most so long.
+    pub fn wait(&self, wait: Option<Duration>) {
         let mut inner = self.inner.lock();
         if inner.jobs.is_empty() {
             match wait {
@@ -91,6 +96,11 @@ impl Queue {
                 None => self.arrived.wait_while(&mut inner, |i| i.jobs.is_empty()),
             }
         }
+    }
+
+    /// Takes what has arrived, at most a group's worth.
+    pub fn take(&self) -> Vec<Job> {
+        let mut inner = self.inner.lock();
         let mut bytes = 0;
         let mut jobs = Vec::with_capacity(inner.jobs.len());
         while bytes < GROUP_BYTES_MAX
@@ -100,6 +110,24 @@ impl Queue {
             jobs.push(job);
         }
         jobs
+    }
+
+    /// Waits until so many jobs are here, at most so long; how many there are then.
+    pub fn gather(&self, wanted: usize, most: Duration) -> usize {
+        let mut inner = self.inner.lock();
+        if inner.jobs.len() < wanted && !inner.closed {
+            inner.wanted = wanted;
+            self.arrived.wait_for(&mut inner, most);
+            inner.wanted = 0;
+        }
+        inner.jobs.len()
+    }
+
+    /// How many jobs wait, and whether all of them are commits.
+    pub fn waiting(&self) -> (usize, bool) {
+        let inner = self.inner.lock();
+        let commits = inner.jobs.iter().all(|job| matches!(job.work, Work::Commit(_)));
+        (inner.jobs.len(), commits)
     }
 
     /// Puts work that had to wait for something else before what has arrived since.

@@ -6,10 +6,13 @@
 //!        └── collect a little ◀── answer ◀── release locks ◀── let snapshots see it
 //! ```
 //!
-//! Committers that arrive during an fsync make the next group. Everything that changes the store
-//! goes through this thread, so validation needs no locks: between the look at a head and the
-//! batch nobody else writes. Snapshots see a commit, and its locks are free, only when it is
-//! durable and whole.
+//! Committers that arrive during an fsync make the next group. Clients that were answered together
+//! would come back one by one, the first alone in an fsync that all others wait for; so before it
+//! begins one the writer waits a little while transactions that hold locks are still running.
+//!
+//! Everything that changes the store goes through this thread, so validation needs no locks:
+//! between the look at a head and the batch nobody else writes. Snapshots see a commit, and its
+//! locks are free, only when it is durable and whole.
 //!
 //! A batch that fails may be in the journal or not: its commits are answered 40003, and the
 //! engine takes no more writes. To keep a full disk from doing that, commits are refused with
@@ -37,6 +40,12 @@ use crate::kv::{Commit, CommitOutcome, Expect, Key, RangeCheck, SpaceId, TxnId, 
 
 /// How far ahead of the last commit the durable bound on timestamps is set.
 const CEILING_AHEAD_MS: u64 = 2000;
+/// The writer waits for more commits at most this part of what a synced batch takes.
+const GATHER_SHARE: u32 = 4;
+/// And never longer than this.
+const GATHER_MAX: Duration = Duration::from_micros(500);
+/// A wait shorter than this costs more than it brings.
+const GATHER_MIN: Duration = Duration::from_micros(20);
 /// How often the free space of the disk is looked at.
 const DISK_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// Name of the durable bound in `meta`: every commit's timestamp is below it.
@@ -52,6 +61,10 @@ pub(super) struct Writer {
     pub deferred: Vec<Job>,
     disk_checked: Option<Duration>,
     disk_full: bool,
+    /// What a synced batch takes, about.
+    sync_time: Duration,
+    /// Waits for more commits, one after the other, in which none came.
+    vain: u32,
 }
 
 /// A batch being made, and what to do when it is durable.
@@ -118,6 +131,8 @@ impl Writer {
             deferred: Vec::new(),
             disk_checked: None,
             disk_full: false,
+            sync_time: Duration::ZERO,
+            vain: 0,
         }
     }
 
@@ -127,7 +142,9 @@ impl Writer {
         // Also on a panic: whoever waits is told, and nobody waits for ever.
         let _close = CloseOnDrop(&core);
         loop {
-            let jobs = core.queue.take(self.collector.wait());
+            core.queue.wait(self.collector.wait());
+            self.gather();
+            let jobs = core.queue.take();
             let stop = jobs.iter().any(|job| matches!(job.work, Work::Stop));
             self.work(jobs);
             if let Err(error) = self.collector.step(&core, &mut self.recent) {
@@ -137,6 +154,23 @@ impl Writer {
                 self.finish();
                 return;
             }
+        }
+    }
+
+    /// Waits a little for commits that are about to come, so that they share the next fsync
+    /// instead of waiting for it to end: as long as some transaction that holds locks is running.
+    fn gather(&mut self) {
+        let (waiting, commits) = self.core.queue.waiting();
+        let most = (self.sync_time / GATHER_SHARE).min(GATHER_MAX) / (1 << self.vain.min(8));
+        if waiting == 0 || !commits || most < GATHER_MIN {
+            // Conditions change: now and then it is tried again.
+            self.vain = self.vain.saturating_sub(u32::from(waiting > 1));
+            return;
+        }
+        let running = self.core.locks.running();
+        if running > waiting {
+            let came = self.core.queue.gather(running, most);
+            self.vain = if came > waiting { 0 } else { self.vain + 1 };
         }
     }
 
@@ -398,7 +432,12 @@ impl Writer {
         let mut failure = None;
         if !group.batch.is_empty() {
             let mode = group.sync.then_some(PersistMode::SyncData);
+            let start = self.core.wall.monotonic();
             failure = group.batch.durability(mode).commit().err();
+            if group.sync {
+                let took = self.core.wall.monotonic().saturating_sub(start);
+                self.sync_time = (self.sync_time * 7 + took) / 8;
+            }
         }
         if failure.is_none() {
             for (key, head) in group.heads {

@@ -173,6 +173,12 @@ impl LockTable {
         self.shard(hash).lock().get(&hash)?.mode_of(&owner)
     }
 
+    /// How many transactions have asked for locks and do not wait for one.
+    pub fn running(&self) -> usize {
+        let runs = |owner: &&Arc<Owner>| owner.waits_for.lock().is_none();
+        self.owners.iter().map(|shard| shard.lock().values().filter(runs).count()).sum()
+    }
+
     /// How many locks are held or waited for, by anyone.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|s| s.lock().len()).sum()

@@ -1,0 +1,195 @@
+//! Where connections run: a thread for each core, and a pool beside for what takes long.
+//!
+//! ```text
+//!            a turn took long
+//! home thread ──────────────▶ pool        the same task, moved between two of its turns
+//!      ▲                        │
+//!      └────────────────────────┘
+//!         several short turns
+//! ```
+//!
+//! A connection has one home thread with an event loop of its own, so that a short statement never
+//! crosses threads: its bytes are read, its statement run and its answer written in one turn,
+//! without a wake-up of anybody. (With one pool for all, waking and stealing took a fifth of a
+//! key lookup's time.) A statement that computes for long would keep its neighbours waiting, so
+//! its connection moves to the pool while it does, and goes home afterwards.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+use crate::error::Result;
+
+/// A turn that takes so long moves its connection to the pool.
+const LONG_TURN: Duration = Duration::from_micros(150);
+/// Turns shorter than that, one after the other, bring it home.
+const SHORT_TURNS: u32 = 4;
+/// Turns that a home thread gives before it looks for input again.
+const EVENT_INTERVAL: u32 = 13;
+/// Stack of a home thread: deep expressions are bound and evaluated on it.
+const STACK_BYTES: usize = 16 << 20;
+
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The home threads.
+pub struct Workers {
+    homes: Vec<Home>,
+    pool: Handle,
+    clock: Arc<dyn Clock>,
+    next: AtomicUsize,
+}
+
+struct Home {
+    handle: Handle,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Workers {
+    /// So many threads beside the runtime that this runs on, which is the pool.
+    pub fn start(count: usize, clock: Arc<dyn Clock>) -> Result<Workers> {
+        let homes = (0..count).map(Home::start).collect::<Result<_>>()?;
+        Ok(Workers { homes, pool: Handle::current(), clock, next: AtomicUsize::new(0) })
+    }
+
+    /// Runs a connection. `make` is called on its home thread, whose event loop then has what it
+    /// opens.
+    pub fn spawn<F>(&self, make: impl FnOnce() -> Option<F> + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let at = self.next.fetch_add(1, Ordering::Relaxed);
+        let home = match self.homes.len() {
+            0 => self.pool.clone(),
+            count => self.homes[at % count].handle.clone(),
+        };
+        let (pool, clock) = (self.pool.clone(), self.clock.clone());
+        let moves = !self.homes.is_empty();
+        home.clone().spawn(async move {
+            let Some(work) = make() else { return };
+            if !moves {
+                return work.await;
+            }
+            let work: Work = Box::pin(work);
+            let connection =
+                Connection { work: Some(work), home, pool, clock, away: false, short: 0 };
+            connection.await;
+        });
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        for home in &mut self.homes {
+            drop(home.stop.take());
+        }
+        for home in &mut self.homes {
+            if home.thread.take().is_some_and(|thread| thread.join().is_err()) {
+                tracing::error!("a thread of connections had panicked");
+            }
+        }
+    }
+}
+
+impl Home {
+    fn start(number: usize) -> Result<Home> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .event_interval(EVENT_INTERVAL)
+            .build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::Builder::new()
+            .name(format!("connections-{number}"))
+            .stack_size(STACK_BYTES)
+            .spawn(move || {
+                // Ends when the sender is dropped.
+                let _ = runtime.block_on(stopped);
+                runtime.shutdown_background();
+            })?;
+        Ok(Home { handle, stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+/// A connection's task, which may continue as another task elsewhere.
+struct Connection {
+    work: Option<Work>,
+    home: Handle,
+    pool: Handle,
+    clock: Arc<dyn Clock>,
+    /// Whether it is in the pool.
+    away: bool,
+    /// Short turns since the last long one.
+    short: u32,
+}
+
+impl Future for Connection {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let before = self.clock.monotonic();
+        let Some(work) = self.work.as_mut() else { return Poll::Ready(()) };
+        if work.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let long = self.clock.monotonic().saturating_sub(before) >= LONG_TURN;
+        self.short = if long { 0 } else { self.short.saturating_add(1) };
+        let away = if self.away { self.short < SHORT_TURNS } else { long };
+        if away == self.away {
+            return Poll::Pending;
+        }
+        // The new task polls the work at once, so no wake-up of this one is lost.
+        let moved = Connection {
+            work: self.work.take(),
+            home: self.home.clone(),
+            pool: self.pool.clone(),
+            clock: self.clock.clone(),
+            away,
+            short: 0,
+        };
+        let target = if away { &self.pool } else { &self.home };
+        target.spawn(moved);
+        Poll::Ready(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use parking_lot::Mutex;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_takes_long_moves_away_and_comes_home() {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let workers = Workers::start(1, clock.clone()).unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (done, ended) = oneshot::channel();
+        let places = seen.clone();
+        workers.spawn(move || {
+            Some(async move {
+                let place = || std::thread::current().name().unwrap_or_default().to_owned();
+                for turn in 0..20 {
+                    places.lock().push(place());
+                    let until = clock.monotonic() + 2 * LONG_TURN;
+                    while turn == 3 && clock.monotonic() < until {}
+                    tokio::task::yield_now().await;
+                }
+                let _ = done.send(());
+            })
+        });
+        ended.await.unwrap();
+        drop(workers);
+        let home: Vec<bool> = seen.lock().iter().map(|p| p == "connections-0").collect();
+        assert!(home[..=3].iter().all(|home| *home), "{home:?}");
+        assert!(!home[4] && home[19], "{home:?}");
+    }
+}
