@@ -20,6 +20,8 @@ pub mod oids {
     pub const BOOTSTRAP_ROLE: u32 = 10;
     /// The database made at initialization.
     pub const DATABASE: u32 = 5;
+    /// The role whose one member is the database's owner.
+    pub const DATABASE_OWNER_ROLE: u32 = 6171;
     /// The first OID of an object made by a user.
     pub const FIRST_USER: u32 = 16384;
     /// `pg_class`, as `classoid` of comments and dependencies.
@@ -38,6 +40,23 @@ pub mod oids {
 pub const PG_CATALOG: &str = "pg_catalog";
 /// The schema of the SQL standard's catalog views.
 pub const INFORMATION_SCHEMA: &str = "information_schema";
+/// The role whose one member is the database's owner: it owns schema `public`.
+pub const DATABASE_OWNER: &str = "pg_database_owner";
+/// Roles that are always there.
+pub const PREDEFINED_ROLES: [(u32, &str); 12] = [
+    (3373, "pg_monitor"),
+    (3374, "pg_read_all_settings"),
+    (3375, "pg_read_all_stats"),
+    (3377, "pg_stat_scan_tables"),
+    (4200, "pg_signal_backend"),
+    (4544, "pg_checkpoint"),
+    (4569, "pg_read_server_files"),
+    (4570, "pg_write_server_files"),
+    (4571, "pg_execute_server_program"),
+    (oids::DATABASE_OWNER_ROLE, DATABASE_OWNER),
+    (6181, "pg_read_all_data"),
+    (6182, "pg_write_all_data"),
+];
 /// The schema every database starts with.
 pub const PUBLIC: &str = "public";
 

@@ -1,8 +1,11 @@
 //! What functions ask of a snapshot, and definitions printed as PostgreSQL prints them.
 
-use super::descriptor::{CommentTarget, oids};
+use std::sync::Arc;
+
+use super::descriptor::{CommentTarget, SequenceDescriptor, oids};
 use super::quote::quote_ident;
 use super::snapshot::{CatalogSnapshot, Relation, visible_indexes};
+use super::system;
 use crate::functions::CatalogLookup;
 use crate::types::descriptor::{IndexColumn, IndexDescriptor, TableDescriptor};
 
@@ -69,16 +72,25 @@ impl CatalogLookup for CatalogSnapshot {
         Some(self.sizes().read().get(&oid).map_or(0, |size| size.bytes as i64))
     }
 
+    fn column_sequence(&self, table: u32, column: &str) -> Option<Option<(String, String)>> {
+        let Relation::Table(table) = self.relation_by_oid(table)? else { return None };
+        let column = table.column(column)?.id;
+        let owned = |s: &&Arc<SequenceDescriptor>| {
+            s.owned_by.is_some_and(|owner| owner.table == table.id && owner.column == column)
+        };
+        let found = self.sequences().find(owned);
+        Some(found.map(|s| (s.schema.clone(), s.name.clone())))
+    }
+
     fn comment(&self, oid: u32, class: &str, sub_id: i32) -> Option<String> {
         let class = match class {
-            "pg_class" => oids::CLASS_RELATION,
-            "pg_namespace" => oids::CLASS_SCHEMA,
-            "pg_constraint" => oids::CLASS_CONSTRAINT,
+            "" => return system::builtin_comment(oid, None).map(str::to_owned),
             "pg_authid" | "pg_roles" => oids::CLASS_ROLE,
-            "pg_database" => oids::CLASS_DATABASE,
-            _ => return None,
+            name => system::table(super::descriptor::PG_CATALOG, name)?.id.0,
         };
-        self.comment_on(CommentTarget { class, oid, sub_id }).map(str::to_owned)
+        let own = self.comment_on(CommentTarget { class, oid, sub_id });
+        own.or_else(|| system::builtin_comment(oid, Some(class)).filter(|_| sub_id == 0))
+            .map(str::to_owned)
     }
 }
 

@@ -154,7 +154,7 @@ impl CatalogSnapshot {
             sequences: Arc::default(),
             indexes: Arc::default(),
             names: Arc::default(),
-            roles: Arc::default(),
+            roles: Arc::new(predefined_roles()),
             comments: Arc::default(),
             garbage: Arc::default(),
             sizes: Arc::default(),
@@ -513,16 +513,34 @@ impl CatalogSnapshot {
     }
 }
 
+/// The roles that are always there, and never stored.
+fn predefined_roles() -> BTreeMap<String, Arc<RoleDescriptor>> {
+    let made = |(oid, name)| (String::from(name), Arc::new(RoleDescriptor::new(oid, name)));
+    super::descriptor::PREDEFINED_ROLES.into_iter().map(made).collect()
+}
+
 /// What initialization writes, the header aside.
 pub(super) fn initial_objects(database: &str, role: RoleDescriptor) -> Vec<Object> {
+    const PUBLIC_COMMENT: &str = "standard public schema";
+    const DATABASE_COMMENT: &str = "default administrative connection database";
     let owner = role.name.clone();
+    let comment_on = |class, oid| CommentTarget { class, oid, sub_id: 0 };
     vec![
         Object::Database(DatabaseDescriptor {
             oid: oids::DATABASE,
             name: database.to_owned(),
             owner: owner.clone(),
         }),
-        Object::Schema(SchemaDescriptor { oid: oids::PUBLIC, name: PUBLIC.to_owned(), owner }),
+        Object::Schema(SchemaDescriptor {
+            oid: oids::PUBLIC,
+            name: PUBLIC.to_owned(),
+            owner: super::descriptor::DATABASE_OWNER.to_owned(),
+        }),
+        Object::Comment(comment_on(oids::CLASS_SCHEMA, oids::PUBLIC), PUBLIC_COMMENT.to_owned()),
+        Object::Comment(
+            comment_on(oids::CLASS_DATABASE, oids::DATABASE),
+            DATABASE_COMMENT.to_owned(),
+        ),
         Object::Role(role),
     ]
 }

@@ -16,6 +16,7 @@ mod operators;
 mod registry;
 mod sets;
 mod signature;
+mod state;
 mod strings;
 mod system;
 #[cfg(test)]
@@ -25,12 +26,13 @@ mod times;
 use std::sync::Arc;
 
 pub use call::{eval_call, eval_typed};
-pub use casts::{apply_cast, coerce_typmod, text_in, text_out};
+pub use casts::{apply_cast, coerce_typmod, is_named, text_in, text_out};
 pub use datum_order::{compare, hash_datum};
 pub use registry::{
     all_casts, all_functions, all_operators, equality, find_cast, function_by_oid, functions_named,
     less_than, operators_named,
 };
+pub use state::{SessionHooks, SessionState};
 pub use strings::{quote_identifier, quote_literal};
 
 use crate::error::Result;
@@ -79,6 +81,8 @@ pub struct SessionInfo {
     pub format: crate::types::io::FormatSettings,
     /// Every setting by lower-case name, for `current_setting()`.
     pub settings: Arc<std::collections::BTreeMap<String, String>>,
+    /// What functions keep in the session.
+    pub state: Arc<SessionState>,
 }
 
 /// What functions ask of the schema snapshot (`to_regclass`, `pg_get_expr`, `format_type`, …).
@@ -102,6 +106,9 @@ pub trait CatalogLookup: Send + Sync {
     fn constraint_definition(&self, oid: u32) -> Option<String>;
     /// Bytes that a relation takes.
     fn relation_size(&self, oid: u32) -> Option<i64>;
+    /// Schema and name of the sequence that a table's column owns, if it owns one; none if there
+    /// is no such column.
+    fn column_sequence(&self, table: u32, column: &str) -> Option<Option<(String, String)>>;
     /// Comment of an object; none if it has none.
     fn comment(&self, oid: u32, class: &str, sub_id: i32) -> Option<String>;
 }

@@ -173,6 +173,28 @@ fn index_casts(
             method: cast.method,
         });
     }
+    // The vectors are arrays too, and become others; nothing becomes a vector.
+    for (vector, element) in
+        [(BaseType::Int2Vector, BaseType::Int2), (BaseType::OidVector, BaseType::Oid)]
+    {
+        let source = SqlType::of(vector);
+        let array = |target| SqlType::array_of(target);
+        let same = CastMethod::Binary;
+        derived.push(Cast {
+            source,
+            target: array(element),
+            context: CastContext::Implicit,
+            method: same,
+        });
+        for cast in casts.iter().filter(|c| c.source.same(SqlType::of(element))) {
+            derived.push(Cast {
+                source,
+                target: array(cast.target.base),
+                context: cast.context,
+                method: cast.method,
+            });
+        }
+    }
     let via_text = |source, target, context| Cast { source, target, context, method: TEXT };
     const TEXT: CastMethod = CastMethod::Text;
     for &base in TEXT_CAST_TYPES {

@@ -145,6 +145,7 @@ pub(super) mod types {
     pub const REGCLASS: SqlType = SqlType::of(BaseType::Regclass);
     pub const REGTYPE: SqlType = SqlType::of(BaseType::Regtype);
     pub const RECORD: SqlType = SqlType::of(BaseType::Record);
+    pub const VOID: SqlType = SqlType::VOID;
     pub const ANY: SqlType = SqlType::of(BaseType::Any);
     pub const ANY_ARRAY: SqlType = SqlType::array_of(BaseType::Any);
     pub const ANYARRAY: SqlType = SqlType::of(BaseType::AnyArray);

@@ -48,7 +48,11 @@ impl Session {
 
     fn open_transaction(&mut self, block: Block, asked: TransactionModes) -> Result<()> {
         let modes = self.environment.knobs(&self.settings).default_modes.with(asked);
-        let time = self.database.clock.wall_micros() - POSTGRES_EPOCH_MICROS;
+        // As PostgreSQL: when the statement began that begins the transaction.
+        let time = match self.statement_time {
+            0 => self.database.clock.wall_micros() - POSTGRES_EPOCH_MICROS,
+            time => time,
+        };
         self.transaction = Some(Transaction::new(block, modes, time));
         self.show_modes()
     }

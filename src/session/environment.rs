@@ -4,9 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
+use super::hooks::{Change, Hooks, Shared};
+use super::registry::Backend;
 use super::settings::Settings;
 use super::transaction::{Modes, isolation_named};
-use crate::functions::SessionInfo;
+use crate::functions::{SessionInfo, SessionState};
 use crate::types::datetime::{DateStyle, TimeZone};
 use crate::types::interval::IntervalStyle;
 use crate::types::io::{ByteaOutput, FormatSettings};
@@ -45,6 +49,8 @@ pub struct Environment {
     user: String,
     database: String,
     backend_pid: i32,
+    state: Arc<SessionState>,
+    shared: Arc<Mutex<Shared>>,
     info: Option<(u64, Arc<SessionInfo>)>,
     knobs: Option<(u64, Knobs)>,
     binding: Option<(u64, Arc<str>)>,
@@ -52,11 +58,15 @@ pub struct Environment {
 
 impl Environment {
     /// The environment of a session.
-    pub fn new(user: &str, database: &str, backend_pid: i32) -> Environment {
+    pub fn new(user: &str, database: &str, backend: &Arc<Backend>) -> Environment {
+        let shared = Arc::<Mutex<Shared>>::default();
+        let hooks = Hooks { backend: backend.clone(), shared: shared.clone() };
         Environment {
             user: user.to_owned(),
             database: database.to_owned(),
-            backend_pid,
+            backend_pid: backend.pid,
+            state: Arc::new(SessionState::new(Box::new(hooks))),
+            shared,
             info: None,
             knobs: None,
             binding: None,
@@ -76,11 +86,21 @@ impl Environment {
                     backend_pid: self.backend_pid,
                     format: format_settings(settings),
                     settings: settings.shown(),
+                    state: self.state.clone(),
                 });
+                let mut shared = self.shared.lock();
+                shared.settings = Some(settings.clone());
+                shared.superuser = settings.is_on("is_superuser");
+                drop(shared);
                 self.info = Some((settings.version(), info.clone()));
                 info
             }
         }
+    }
+
+    /// What functions have set since this was asked last.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.shared.lock().changes)
     }
 
     /// Everything about the session that binding and planning look at, as one text.

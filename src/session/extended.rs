@@ -10,6 +10,7 @@ use super::statement::Prepared;
 use super::transaction::{Block, Status};
 use super::{Session, utf8};
 use crate::error::{Error, Result, SqlState};
+use crate::functions;
 use crate::types::io;
 use crate::types::{Datum, Row, SqlType};
 
@@ -177,8 +178,8 @@ impl Session {
         if values.is_empty() {
             return Ok(Arc::from(&[][..]));
         }
-        let info = self.environment.info(&mut self.settings);
-        let now = self.statement_time;
+        let schema = self.schema();
+        let context = self.eval_context(&schema);
         let read = |(i, (value, ty)): (usize, (&Option<&[u8]>, &SqlType))| {
             let Some(bytes) = value else { return Ok(Datum::Null) };
             let binary = match formats {
@@ -189,7 +190,7 @@ impl Session {
             if binary {
                 io::parse_binary(bytes, *ty).map_err(|e| incorrect_binary(e, i))
             } else {
-                io::parse_text(utf8::text(bytes)?, *ty, &info.format, now)
+                functions::text_in(&context, utf8::text(bytes)?, *ty)
             }
         };
         values.iter().zip(types).enumerate().map(read).collect()

@@ -23,7 +23,9 @@ mod ddl;
 mod environment;
 mod explain;
 mod extended;
+mod hooks;
 mod named;
+mod names;
 mod path;
 mod plans;
 pub mod registry;
@@ -122,7 +124,7 @@ impl Session {
             database_name.clone_into(&mut activity.database);
             settings.value("application_name").clone_into(&mut activity.application_name);
         }
-        let environment = Environment::new(user, database_name, backend.pid);
+        let environment = Environment::new(user, database_name, &backend);
         let reported = settings.reported().collect();
         Ok(Session {
             reported_version: settings.version(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Session;
 use super::client::Client;
 use super::extended::{Portal, PortalState};
+use super::names::Named;
 use super::path::TakenPath;
 use super::statement::{Body, Prepared};
 use super::system::SystemTables;
@@ -75,6 +76,11 @@ impl Running {
     /// Whether it failed because a change of the schema came between binding it and running it.
     pub fn is_stale(&self) -> bool {
         self.stale
+    }
+
+    /// The schema it was bound against.
+    pub fn schema(&self) -> &Arc<CatalogSnapshot> {
+        &self.schema
     }
 
     /// The figures so far.
@@ -198,15 +204,19 @@ impl Session {
         }
         let info = self.environment.info(&mut self.settings);
         let fields = portal.prepared.fields.clone().unwrap_or_default();
+        let named = Named::of(&fields, &portal.formats);
+        let schema = running.schema.clone();
         let mut sent = 0;
         loop {
             let wanted = match rows_max {
                 0 => BATCH_ROWS,
                 max => (max - sent).min(BATCH_ROWS),
             };
-            let Some(batch) = self.next_batch(running, &portal.parameters, wanted).await? else {
+            let Some(mut batch) = self.next_batch(running, &portal.parameters, wanted).await?
+            else {
                 break;
             };
+            named.write(&mut batch, &self.eval_context(&schema));
             sent += batch.len();
             for row in &batch {
                 client.row(row, &fields, &portal.formats, &info.format)?;
@@ -282,7 +292,9 @@ impl Session {
             Ok(batch)
         };
         self.backend.check()?;
-        self.backend.interruptible(work).await
+        let batch = self.backend.interruptible(work).await?;
+        self.take_changes()?;
+        Ok(batch)
     }
 }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::Session;
 use super::client::Client;
 use super::extended::{Portal, PortalState};
+use super::names::Named;
 use super::statement::Body;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::StatementKind;
@@ -108,8 +109,11 @@ impl Session {
         let PortalState::Held(rows, tag) = &mut portal.state else {
             return Err(Error::internal("the portal holds no rows"));
         };
+        let named = Named::of(&fields, &portal.formats);
+        let context = self.eval_context(&portal.prepared.schema);
         let mut sent = 0;
-        for row in rows.by_ref() {
+        for mut row in rows.by_ref() {
+            named.write(std::slice::from_mut(&mut row), &context);
             client.row(&row, &fields, &portal.formats, &info.format)?;
             if client.is_full() {
                 client.flush().await?;

@@ -10,6 +10,7 @@ use bytes::BytesMut;
 use super::Session;
 use super::client::{Client, CopyInput};
 use super::copy::{CopyColumn, CopyFormat, CopyOptions, Force, Reader, Writer};
+use super::names::Named;
 use super::rows::Running;
 use super::run::Outcome;
 use crate::catalog::quote_ident;
@@ -214,13 +215,16 @@ impl Session {
         let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
         let options = options(&copy.options, &names)?;
         let binary = options.format == CopyFormat::Binary;
+        let named = Named::of_types(columns.iter().map(|c| c.ty), |_| binary);
+        let context = self.eval_context(&running.schema().clone());
         let format = self.environment.info(&mut self.settings).format.clone();
         let mut writer = Writer::new(options, columns, format);
         client.copy_out(binary, names.len());
         let mut data = BytesMut::new();
         writer.header(&mut data);
         let mut count = 0;
-        while let Some(rows) = next {
+        while let Some(mut rows) = next {
+            named.write(&mut rows, &context);
             count += rows.len() as u64;
             for row in &rows {
                 writer.row(row, &mut data);

@@ -127,6 +127,21 @@ impl Session {
         self.settings.set(name, value, local, level, source)
     }
 
+    /// Sets what functions have asked to be set.
+    pub(super) fn take_changes(&mut self) -> Result<()> {
+        for change in self.environment.take_changes() {
+            let (name, value) = (change.name.as_str(), change.value.as_deref());
+            match self.named_modes(name, value)? {
+                Some(modes) => self.set_transaction(modes)?,
+                None => {
+                    let source = Source::Session { superuser: self.superuser };
+                    self.settings.set(name, value, change.local, self.level(), source)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The modes that `SET transaction_… = value` asks for.
     fn named_modes(&mut self, name: &str, value: Option<&str>) -> Result<Option<TransactionModes>> {
         let asked = TransactionModes::default();

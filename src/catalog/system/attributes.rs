@@ -1,6 +1,6 @@
 //! Columns and their defaults.
 
-use super::super::descriptor::SequenceDescriptor;
+use super::super::descriptor::{SequenceDescriptor, oids};
 use super::cells::*;
 use super::{Source, all};
 use crate::catalog::CatalogSnapshot;
@@ -12,6 +12,10 @@ use crate::types::{Datum, Row, SqlType, pg_type};
 const DEFAULT_OID_BASE: u32 = 0x8000_0000;
 /// More columns than a table can have: keeps the made-up OIDs of two tables apart.
 const COLUMNS_MAX: u32 = 2048;
+
+/// `pg_collation`: the database's own, and that of bytes.
+const DEFAULT_COLLATION: u32 = 100;
+const C_COLLATION: u32 = 950;
 
 /// System columns, as `pg_attribute` lists them for every table.
 const SYSTEM_COLUMNS: [(&str, SqlType, i16); 1] = [("tableoid", SqlType::OID, -6)];
@@ -55,7 +59,11 @@ impl Attribute<'_> {
             bool(false), // attisdropped
             bool(true),  // attislocal
             int4(0),
-            oid(super::types::collation_of(self.ty)),
+            oid(match super::types::collation_of(self.ty) {
+                // The catalogs' own text is ordered by bytes, whatever the database's locale.
+                DEFAULT_COLLATION if self.table < oids::FIRST_USER => C_COLLATION,
+                other => other,
+            }),
             NULL, // attacl
             NULL, // attoptions
             NULL, // attfdwoptions

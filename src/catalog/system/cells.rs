@@ -87,6 +87,11 @@ pub(super) fn char_array(values: Vec<Datum>) -> Datum {
     array(BaseType::SingleChar, 1, values)
 }
 
+/// aclitem[]
+pub(super) fn acl_array(values: impl IntoIterator<Item = String>) -> Datum {
+    array(BaseType::AclItem, 1, values.into_iter().map(text).collect())
+}
+
 /// oid[]
 pub(super) fn oid_array(values: impl Iterator<Item = u32>) -> Datum {
     array(BaseType::Oid, 1, values.map(Datum::Oid).collect())

@@ -9,6 +9,7 @@
 //! PostgreSQL's views are relations of their own here, not queries over the others.
 
 mod attributes;
+mod builtin;
 mod cells;
 mod information;
 mod objects;
@@ -17,6 +18,8 @@ mod roles;
 mod tests;
 mod types;
 mod views;
+
+pub(super) use builtin::comment as builtin_comment;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};

@@ -1,6 +1,8 @@
 //! Schemas, relations, indexes, constraints, sequences, comments and what depends on what.
 
-use super::super::descriptor::{SequenceDescriptor, oids};
+use std::sync::Arc;
+
+use super::super::descriptor::{DATABASE_OWNER, SchemaDescriptor, SequenceDescriptor, oids};
 use super::super::snapshot::visible_indexes;
 use super::cells::*;
 use super::types::{collation_of, operator_class};
@@ -44,7 +46,16 @@ impl Source<'_> {
 
 fn namespaces(source: &Source<'_>) -> Vec<Row> {
     let schemas = source.snapshot.schemas();
-    schemas.map(|s| vec![oid(s.oid), text(&s.name), oid(source.owner(&s.owner)), NULL]).collect()
+    let row = |s: &Arc<SchemaDescriptor>| {
+        // What initialization grants: all to the owner, the use of it to everybody.
+        let shared = s.is_system() || s.owner == DATABASE_OWNER;
+        let granted = match shared {
+            true => acl_array([format!("{0}=UC/{0}", s.owner), format!("=U/{}", s.owner)]),
+            false => NULL,
+        };
+        vec![oid(s.oid), text(&s.name), oid(source.owner(&s.owner)), granted]
+    };
+    schemas.map(row).collect()
 }
 
 /// What sets one row of `pg_class` apart from the others.
@@ -334,10 +345,10 @@ fn is_shared(class: u32) -> bool {
 
 fn descriptions(source: &Source<'_>) -> Vec<Row> {
     let comments = source.snapshot.comments().filter(|(target, _)| !is_shared(target.class));
-    comments
-        .map(|(target, comment)| {
-            vec![oid(target.oid), oid(target.class), int4(target.sub_id), text(comment)]
-        })
+    let row = |of, class, sub, comment: &str| vec![oid(of), oid(class), int4(sub), text(comment)];
+    let own =
+        comments.map(|(target, comment)| row(target.oid, target.class, target.sub_id, comment));
+    own.chain(super::builtin::all().map(|(of, class, comment)| row(of, class, 0, comment)))
         .collect()
 }
 

@@ -9,8 +9,10 @@ mod typmod;
 
 use std::sync::Arc;
 
-pub(super) use text::{find_type, functions_in, operators_in, procedure, relation, split_name};
-pub use text::{text_in, text_out};
+pub(super) use text::{
+    find_type, functions_in, operators_in, procedure, relation, split_name, split_quoted,
+};
+pub use text::{is_named, text_in, text_out};
 pub use typmod::coerce_typmod;
 
 use super::{Cast, CastMethod, EvalContext, eval_call, find_cast};
@@ -60,12 +62,22 @@ fn convert(
     source: SqlType,
     target: SqlType,
 ) -> Result<Datum> {
-    if let (Datum::Array(array), true, true) = (&datum, source.is_array, target.is_array) {
-        return convert_elements(context, array, cast, source, target);
+    if let (Datum::Array(array), true) = (&datum, target.is_array) {
+        match (source.is_array, source.base) {
+            (true, _) => return convert_elements(context, array, cast, source.element(), target),
+            (false, BaseType::Int2Vector | BaseType::OidVector) => {
+                let source = SqlType::of(array.element);
+                return convert_elements(context, array, cast, source, target);
+            }
+            _ => {}
+        }
     }
     match cast.method {
         CastMethod::Binary => Ok(relabel(datum, target)),
-        CastMethod::Function(function) => eval_call(function, context, &[datum]),
+        CastMethod::Function(function) => {
+            // The function may be of a type that is the same inside: int2 to oid is by int4.
+            Ok(relabel(eval_call(function, context, &[datum])?, target))
+        }
         CastMethod::Text => through_text(context, &datum, source, target),
     }
 }
@@ -90,9 +102,10 @@ fn through_text(
 
 /// The same value as the target's datum: only integers and OIDs differ.
 fn relabel(datum: Datum, target: SqlType) -> Datum {
-    use crate::types::BaseType::Int4;
+    use crate::types::BaseType::{Int4, Oid};
     match (datum, target.base) {
-        (Datum::Int4(v), base) if base != Int4 => Datum::Oid(v as u32),
+        (Datum::Int4(v), base) if base == Oid || is_named(target) => Datum::Oid(v as u32),
+        (Datum::Int8(v), base) if base == Oid || is_named(target) => Datum::Oid(v as u32),
         (Datum::Oid(v), Int4) => Datum::Int4(v as i32),
         (datum, _) => datum,
     }
@@ -102,10 +115,10 @@ fn convert_elements(
     context: &EvalContext,
     array: &Array,
     cast: &Cast,
-    source: SqlType,
+    from: SqlType,
     target: SqlType,
 ) -> Result<Datum> {
-    let (from, to) = (source.element(), target.element().plain());
+    let to = target.element().plain();
     let values = array.values.iter().map(|value| match value {
         Datum::Null => Ok(Datum::Null),
         value => convert(context, value.clone(), cast, from, to),

@@ -41,6 +41,11 @@ fn write_reg_array(context: &EvalContext, items: &Array, base: BaseType, out: &m
     array::write(items, out, |item, out| text_out(context, item, SqlType::of(base), out));
 }
 
+/// Whether values of a type are written as names of the catalog's.
+pub fn is_named(ty: SqlType) -> bool {
+    is_reg(ty.base)
+}
+
 /// Whether its text form needs the catalog.
 fn is_reg(base: BaseType) -> bool {
     matches!(
@@ -264,7 +269,7 @@ pub(in crate::functions) fn split_name(text: &str) -> Result<Vec<String>> {
 }
 
 /// What stands up to the closing quote, and what follows it.
-fn split_quoted(text: &str) -> Option<(String, &str)> {
+pub(in crate::functions) fn split_quoted(text: &str) -> Option<(String, &str)> {
     let mut part = String::new();
     let mut rest = text;
     loop {

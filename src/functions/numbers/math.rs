@@ -11,7 +11,7 @@ use super::floats::{overflow, underflow};
 use super::ints::out_of_range;
 
 #[cold]
-fn domain() -> Error {
+pub(super) fn domain() -> Error {
     Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "input is out of range")
 }
 
@@ -180,12 +180,23 @@ pub(super) fn tanh(_: &EvalContext, a: &[Datum]) -> Result<Datum> {
     one(a, f64::tanh as fn(f64) -> f64)
 }
 
-/// Rounded 53 bits of randomness: 0 and up, below 1.
+/// One of the session's random numbers: 0 and up, below 1.
 pub(super) fn random(context: &EvalContext, _: &[Datum]) -> Result<Datum> {
-    let mut bytes = [0; 8];
-    context.clock.random(&mut bytes);
-    let bits = u64::from_le_bytes(bytes) >> 11;
-    Ok(Datum::Float8(bits as f64 / (1u64 << 53) as f64))
+    Ok(Datum::Float8(context.session.state.random(context)))
+}
+
+/// `setseed(-1 to 1)`
+pub(super) fn set_seed(context: &EvalContext, a: &[Datum]) -> Result<Datum> {
+    let seed: f64 = arg(a, 0)?;
+    if !(-1.0..=1.0).contains(&seed) {
+        let shown = super::percent_g(seed);
+        return Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("setseed parameter {shown} is out of allowed range [-1,1]"),
+        ));
+    }
+    context.session.state.seed(seed);
+    Ok(Datum::Text("".into()))
 }
 
 /// What `width_bucket` refuses: 2201G.

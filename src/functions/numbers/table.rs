@@ -1,6 +1,6 @@
 //! Functions of numbers.
 
-use super::{floats, ints, math, numerics};
+use super::{degrees, floats, ints, math, numerics};
 use crate::functions::Function;
 use crate::functions::signature::scalar;
 use crate::functions::signature::types::*;
@@ -224,4 +224,16 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
     scalar(2462, "sinh", &[FLOAT8], FLOAT8, math::sinh),
     scalar(2463, "cosh", &[FLOAT8], FLOAT8, math::cosh),
     scalar(2464, "tanh", &[FLOAT8], FLOAT8, math::tanh),
+    scalar(2465, "asinh", &[FLOAT8], FLOAT8, degrees::asinh),
+    scalar(2466, "acosh", &[FLOAT8], FLOAT8, degrees::acosh),
+    scalar(2467, "atanh", &[FLOAT8], FLOAT8, degrees::atanh),
+    scalar(2731, "asind", &[FLOAT8], FLOAT8, degrees::asind),
+    scalar(2732, "acosd", &[FLOAT8], FLOAT8, degrees::acosd),
+    scalar(2733, "atand", &[FLOAT8], FLOAT8, degrees::atand),
+    scalar(2734, "atan2d", &[FLOAT8, FLOAT8], FLOAT8, degrees::atan2d),
+    scalar(2735, "sind", &[FLOAT8], FLOAT8, degrees::sind),
+    scalar(2736, "cosd", &[FLOAT8], FLOAT8, degrees::cosd),
+    scalar(2737, "tand", &[FLOAT8], FLOAT8, degrees::tand),
+    scalar(2738, "cotd", &[FLOAT8], FLOAT8, degrees::cotd),
+    scalar(1599, "setseed", &[FLOAT8], VOID, math::set_seed).volatile(),
 ];

@@ -29,7 +29,7 @@ pub(super) fn concatenate(_: &EvalContext, a: &[Datum]) -> Result<Datum> {
     })
 }
 
-/// `text || anything`: the text form of the other side.
+/// `text || anything`: the other side cast to text.
 pub(super) fn concatenate_any(
     context: &EvalContext,
     types: &[SqlType],
@@ -37,7 +37,10 @@ pub(super) fn concatenate_any(
 ) -> Result<Datum> {
     let mut out = String::new();
     for (datum, ty) in a.iter().zip(types) {
-        crate::functions::text_out(context, datum, *ty, &mut out);
+        match crate::functions::apply_cast(context, datum.clone(), *ty, SqlType::TEXT, true)? {
+            Datum::Text(text) => out.push_str(&text),
+            other => crate::functions::text_out(context, &other, *ty, &mut out),
+        }
     }
     Ok(Datum::text(out))
 }

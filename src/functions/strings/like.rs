@@ -3,6 +3,8 @@
 //! Works on bytes (UTF-8 keeps characters apart) and goes back only to the last `%`, which is
 //! enough: what an earlier one could still take, the last one can.
 
+use bytes::Bytes;
+
 use crate::error::{Error, Result, SqlState};
 use crate::functions::EvalContext;
 use crate::functions::call::{arg, one, two};
@@ -172,21 +174,24 @@ pub(super) fn similar(_: &EvalContext, a: &[Datum]) -> Result<Datum> {
     one(a, |pattern: &str| similar_to_regex(pattern, escape.chars().next()))
 }
 
-/// PostgreSQL's translation: `^(?:…)$`; `escape-double-quote` parts for `substring` are refused.
+/// PostgreSQL's translation: `^(?:…)$`; two separators (an escaped double quote) make it the three
+/// parts that `substring` tells apart, of which the first takes as little as it can.
 fn similar_to_regex(pattern: &str, escape: Option<char>) -> Result<String> {
     let mut out = String::from("^(?:");
-    let (mut after_escape, mut in_set) = (false, false);
+    let (mut after_escape, mut in_set, mut separators) = (false, false, 0);
     for c in pattern.chars() {
         if after_escape {
-            if c == '"' && !in_set {
-                return Err(Error::unsupported("a SIMILAR pattern with separators"));
-            }
-            // An escaped character stands for itself.
-            if !c.is_ascii_alphanumeric() {
-                out.push('\\');
-            }
-            out.push(c);
             after_escape = false;
+            if c != '"' || in_set {
+                out.extend(['\\', c]);
+                continue;
+            }
+            out.push_str(match separators {
+                0 => "){1,1}?(",
+                1 => "){1,1}(?:",
+                _ => return Err(too_many_separators()),
+            });
+            separators += 1;
         } else if Some(c) == escape {
             after_escape = true;
         } else if in_set {
@@ -211,4 +216,54 @@ fn similar_to_regex(pattern: &str, escape: Option<char>) -> Result<String> {
     }
     out.push_str(")$");
     Ok(out)
+}
+
+#[cold]
+fn too_many_separators() -> Error {
+    let message = "SQL regular expression may not contain more than two escape-double-quote \
+                   separators";
+    Error::new(SqlState::INVALID_USE_OF_ESCAPE_CHARACTER, message)
+}
+
+/// `substring(text similar pattern escape character)`
+pub(super) fn similar_substring(context: &EvalContext, a: &[Datum]) -> Result<Datum> {
+    let regex = similar(context, &a[1..])?;
+    super::regex::substring(context, &[a[0].clone(), regex])
+}
+
+/// `similar_escape`: as before, a NULL escape means the default one.
+pub(super) fn similar_escape(context: &EvalContext, a: &[Datum]) -> Result<Datum> {
+    match a {
+        [Datum::Null, ..] => Ok(Datum::Null),
+        [_, Datum::Null] => similar(context, &a[..1]),
+        _ => similar(context, a),
+    }
+}
+
+/// `like_escape(bytea, bytea)`
+pub(super) fn bytes_escape(_: &EvalContext, a: &[Datum]) -> Result<Datum> {
+    let (pattern, escape): (&Bytes, &Bytes) = (arg(a, 0)?, arg(a, 1)?);
+    if escape.len() > 1 {
+        return Err(invalid_escape());
+    }
+    let escape = escape.first().copied();
+    let mut out = Vec::with_capacity(pattern.len());
+    let mut escaped = false;
+    for &b in pattern {
+        match b {
+            b if Some(b) == escape && !escaped && b != b'\\' => {
+                out.push(b'\\');
+                escaped = true;
+            }
+            b'\\' if escape != Some(b'\\') => {
+                out.extend_from_slice(if escaped { b"\\" } else { b"\\\\" });
+                escaped = false;
+            }
+            b => {
+                out.push(b);
+                escaped = false;
+            }
+        }
+    }
+    Ok(Datum::Bytea(out.into()))
 }

@@ -10,6 +10,7 @@ mod quote;
 mod regex;
 mod slice;
 pub(super) mod table;
+mod unicode;
 
 pub use quote::{quote_identifier, quote_literal};
 pub(super) use regex::{regexp_matches, regexp_split_to_table};

@@ -1,6 +1,6 @@
 //! Functions of strings.
 
-use super::{basic, bytes, encode, format, like, regex, slice};
+use super::{basic, bytes, encode, format, like, regex, slice, unicode};
 use crate::functions::Function;
 use crate::functions::signature::types::*;
 use crate::functions::signature::{scalar, typed};
@@ -93,6 +93,10 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
     scalar(1637, "like_escape", &[TEXT, TEXT], TEXT, like::escape),
     scalar(1987, "similar_to_escape", &[TEXT], TEXT, like::similar),
     scalar(1986, "similar_to_escape", &[TEXT, TEXT], TEXT, like::similar),
+    scalar(2009, "like_escape", &[BYTEA, BYTEA], BYTEA, like::bytes_escape),
+    scalar(1623, "similar_escape", &[TEXT, TEXT], TEXT, like::similar_escape).nullable(),
+    scalar(2074, "substring", &[TEXT, TEXT, TEXT], TEXT, like::similar_substring),
+    scalar(6198, "unistr", &[TEXT], TEXT, unicode::unistr),
     scalar(1254, "textregexeq", &[TEXT, TEXT], BOOL, regex::is_match),
     scalar(1256, "textregexne", &[TEXT, TEXT], BOOL, regex::is_no_match),
     scalar(1238, "texticregexeq", &[TEXT, TEXT], BOOL, regex::is_match_folded),

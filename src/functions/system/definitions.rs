@@ -1,8 +1,9 @@
 //! Definitions of objects as SQL, and their comments.
 
-use crate::error::Result;
-use crate::functions::EvalContext;
+use crate::error::{Error, Result, SqlState};
 use crate::functions::call::{arg, one, optional, two};
+use crate::functions::casts::{relation, split_name};
+use crate::functions::{EvalContext, quote_identifier};
 use crate::types::Datum;
 
 /// `pg_get_expr(tree, relation [, pretty])`: expressions are kept as SQL.
@@ -47,4 +48,25 @@ pub(super) fn column_comment(context: &EvalContext, a: &[Datum]) -> Result<Datum
 pub(super) fn is_publishable(context: &EvalContext, a: &[Datum]) -> Result<Datum> {
     let oid: u32 = arg(a, 0)?;
     Ok(context.catalog.relation_name(oid).map_or(Datum::Null, |_| Datum::Bool(true)))
+}
+
+/// `pg_get_serial_sequence(table, column)`: the name of the sequence that the column owns.
+pub(super) fn serial_sequence(context: &EvalContext, a: &[Datum]) -> Result<Datum> {
+    let (table, column): (&str, &str) = (arg(a, 0)?, arg(a, 1)?);
+    let missing = |code, what: String| Error::new(code, format!("{what} does not exist"));
+    let Some(oid) = relation(context, table)? else {
+        let name = split_name(table)?.join(".");
+        return Err(missing(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\"")));
+    };
+    match context.catalog.column_sequence(oid, column) {
+        Some(Some((schema, name))) => {
+            Ok(Datum::text(format!("{}.{}", quote_identifier(&schema), quote_identifier(&name))))
+        }
+        Some(None) => Ok(Datum::Null),
+        None => {
+            let name = context.catalog.relation_name(oid).map_or_else(String::new, |n| n.1);
+            let what = format!("column \"{column}\" of relation \"{name}\"");
+            Err(missing(SqlState::UNDEFINED_COLUMN, what))
+        }
+    }
 }

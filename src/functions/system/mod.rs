@@ -1,6 +1,7 @@
 //! Functions about the server, the session and the catalog.
 
 mod catalog;
+mod control;
 mod definitions;
 mod names;
 mod privileges;

@@ -1,12 +1,14 @@
 //! Types, relations and functions by name and by OID.
 
-use crate::error::{Result, SqlState};
-use crate::functions::call::{one, optional};
+use std::sync::Arc;
+
+use crate::error::{Error, Result, SqlState};
+use crate::functions::call::{arg, one, optional};
 use crate::functions::casts::{
-    find_type, functions_in, operators_in, procedure, relation, split_name,
+    find_type, functions_in, operators_in, procedure, relation, split_name, split_quoted,
 };
 use crate::functions::{EvalContext, Function, FunctionKind, all_operators, function_by_oid};
-use crate::types::{BaseType, Datum, SqlType, pg_type};
+use crate::types::{Array, BaseType, Datum, SqlType, pg_type};
 
 /// `format_type(oid, typmod)`: a NULL typmod asks for the bare name.
 pub(super) fn format_type(_: &EvalContext, a: &[Datum]) -> Result<Datum> {
@@ -129,14 +131,54 @@ pub(super) fn function_result(_: &EvalContext, a: &[Datum]) -> Result<Datum> {
 
 /// `parse_ident(text [, strict])`: the parts of a qualified name.
 pub(super) fn parse_ident(_: &EvalContext, a: &[Datum]) -> Result<Datum> {
-    one(a, |name: &str| {
-        let parts = split_name(name).map_err(|_| {
-            crate::error::Error::new(
-                SqlState::INVALID_PARAMETER_VALUE,
-                format!("string is not a valid identifier: \"{name}\""),
-            )
-        })?;
-        let values = parts.into_iter().map(Datum::text).collect();
-        Ok(crate::types::Array::new(BaseType::Text, values))
-    })
+    let (text, strict): (&str, bool) = (arg(a, 0)?, optional(a, 1)?.unwrap_or(true));
+    let invalid = |detail: Option<String>| {
+        let message = format!("string is not a valid identifier: \"{text}\"");
+        let error = Error::new(SqlState::INVALID_PARAMETER_VALUE, message);
+        match detail {
+            Some(detail) => error.with_detail(detail),
+            None => error,
+        }
+    };
+    let space = |c: char| matches!(c, ' ' | '\t' | '\n' | '\r' | '\x0c');
+    let mut parts = Vec::new();
+    let mut rest = text.trim_start_matches(space);
+    let mut after_dot = false;
+    loop {
+        if let Some(quoted) = rest.strip_prefix('"') {
+            let (part, after) = split_quoted(quoted)
+                .ok_or_else(|| invalid(Some("String has unclosed double quotes.".to_owned())))?;
+            if part.is_empty() {
+                return Err(invalid(Some("Quoted identifier must not be empty.".to_owned())));
+            }
+            parts.push(part);
+            rest = after;
+        } else {
+            let begins = |c: char| c == '_' || c.is_ascii_alphabetic() || !c.is_ascii();
+            let belongs = |c: char| begins(c) || c.is_ascii_digit() || c == '$';
+            if !rest.starts_with(begins) {
+                return Err(invalid(match rest.chars().next() {
+                    _ if after_dot => Some("No valid identifier after \".\".".to_owned()),
+                    Some('.') => Some("No valid identifier before \".\".".to_owned()),
+                    _ => None,
+                }));
+            }
+            let end = rest.find(|c| !belongs(c)).unwrap_or(rest.len());
+            parts.push(rest[..end].to_ascii_lowercase());
+            rest = &rest[end..];
+        }
+        rest = rest.trim_start_matches(space);
+        match rest.strip_prefix('.') {
+            Some(after) => {
+                rest = after.trim_start_matches(space);
+                after_dot = true;
+            }
+            None if rest.is_empty() || !strict => break,
+            None => return Err(invalid(None)),
+        }
+    }
+    Ok(Datum::Array(Arc::new(Array::new(
+        BaseType::Text,
+        parts.into_iter().map(Datum::text).collect(),
+    ))))
 }

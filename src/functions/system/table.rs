@@ -1,6 +1,6 @@
 //! Functions about the server, the session and the catalog.
 
-use super::{catalog, definitions, names, privileges, session, sizes};
+use super::{catalog, control, definitions, names, privileges, session, sizes};
 use crate::functions::Function;
 use crate::functions::signature::types::*;
 use crate::functions::signature::{scalar, set, typed};
@@ -16,6 +16,12 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
     scalar(1403, "current_schemas", &[BOOL], NAME_ARRAY, session::current_schemas).stable(),
     scalar(2077, "current_setting", &[TEXT], TEXT, session::current_setting).stable(),
     scalar(3294, "current_setting", &[TEXT, BOOL], TEXT, session::current_setting).stable(),
+    scalar(2078, "set_config", &[TEXT, TEXT, BOOL], TEXT, control::set_config)
+        .nullable()
+        .volatile(),
+    scalar(2626, "pg_sleep", &[FLOAT8], VOID, control::sleep).volatile(),
+    scalar(3935, "pg_sleep_for", &[INTERVAL], VOID, control::sleep_interval).volatile(),
+    scalar(3936, "pg_sleep_until", &[TIMESTAMPTZ], VOID, control::sleep_until).volatile(),
     scalar(2026, "pg_backend_pid", &[], INT4, session::backend_pid).stable(),
     scalar(3810, "pg_is_in_recovery", &[], BOOL, session::no).volatile(),
     scalar(2855, "pg_is_other_temp_schema", &[OID], BOOL, session::no).stable(),
@@ -57,6 +63,10 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
     scalar(2232, "pg_get_function_identity_arguments", &[OID], TEXT, names::function_arguments)
         .stable(),
     scalar(2165, "pg_get_function_result", &[OID], TEXT, names::function_result).stable(),
+    scalar(1665, "pg_get_serial_sequence", &[TEXT, TEXT], TEXT, definitions::serial_sequence)
+        .stable(),
+    scalar(6197, "pg_get_function_sqlbody", &[OID], TEXT, definitions::nothing).stable(),
+    scalar(3808, "pg_get_function_arg_default", &[OID, INT4], TEXT, definitions::nothing).stable(),
     scalar(1268, "parse_ident", &[TEXT, BOOL], TEXT_ARRAY, names::parse_ident).defaults(1),
     scalar(1716, "pg_get_expr", &[PG_NODE_TREE, OID], TEXT, definitions::expression).stable(),
     scalar(2509, "pg_get_expr", &[PG_NODE_TREE, OID, BOOL], TEXT, definitions::expression).stable(),

@@ -35,6 +35,9 @@ impl CatalogLookup for NoCatalog {
     fn relation_size(&self, _: u32) -> Option<i64> {
         None
     }
+    fn column_sequence(&self, _: u32, _: &str) -> Option<Option<(String, String)>> {
+        None
+    }
     fn comment(&self, _: u32, _: &str, _: i32) -> Option<String> {
         None
     }
@@ -47,6 +50,7 @@ pub(in crate::functions) fn context() -> EvalContext {
         transaction_time: time,
         statement_time: time,
         session: Arc::new(SessionInfo {
+            state: Arc::default(),
             session_user: "postgres".into(),
             current_user: "postgres".into(),
             database: "postgres".into(),

@@ -302,3 +302,38 @@ pub(super) fn overlaps(_: &EvalContext, a: &[Datum]) -> Result<Datum> {
         (Some(_), Some(_)) => Datum::Bool(false),
     })
 }
+
+/// What adds an interval to a start.
+type Plus = fn(&EvalContext, &[Datum]) -> Result<Datum>;
+
+/// `OVERLAPS` where an interval says how far a period goes: `x` for the first, `y` for the second.
+fn overlaps_by(context: &EvalContext, a: &[Datum], plus: Plus, x: bool, y: bool) -> Result<Datum> {
+    let end = |start: &Datum, end: &Datum, by_length: bool| match (by_length, start, end) {
+        (false, ..) => Ok(end.clone()),
+        (true, Datum::Null, _) | (true, _, Datum::Null) => Ok(Datum::Null),
+        (true, start, length) => plus(context, &[start.clone(), length.clone()]),
+    };
+    let (first, second) = (end(&a[0], &a[1], x)?, end(&a[2], &a[3], y)?);
+    overlaps(context, &[a[0].clone(), first, a[2].clone(), second])
+}
+
+pub(super) fn time_overlaps<const X: bool, const Y: bool>(
+    context: &EvalContext,
+    a: &[Datum],
+) -> Result<Datum> {
+    overlaps_by(context, a, time_plus_interval, X, Y)
+}
+
+pub(super) fn timestamp_overlaps<const X: bool, const Y: bool>(
+    context: &EvalContext,
+    a: &[Datum],
+) -> Result<Datum> {
+    overlaps_by(context, a, timestamp_plus_interval, X, Y)
+}
+
+pub(super) fn timestamptz_overlaps<const X: bool, const Y: bool>(
+    context: &EvalContext,
+    a: &[Datum],
+) -> Result<Datum> {
+    overlaps_by(context, a, timestamptz_plus_interval, X, Y)
+}

@@ -6,6 +6,8 @@ mod fields;
 mod now;
 pub(super) mod table;
 
+pub(super) use now::clock_time;
+
 use super::EvalContext;
 use crate::types::datetime::TimeZone;
 

@@ -18,7 +18,7 @@ pub(super) fn statement(context: &EvalContext, _: &[Datum]) -> Result<Datum> {
 }
 
 /// Microseconds since 2000.
-fn clock_time(context: &EvalContext) -> i64 {
+pub(in crate::functions) fn clock_time(context: &EvalContext) -> i64 {
     context.clock.wall_micros() - EPOCH_UNIX_SECONDS * SECOND
 }
 

@@ -160,6 +160,81 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
         arithmetic::overlaps,
     )
     .nullable(),
+    scalar(
+        1305,
+        "overlaps",
+        &[TIMESTAMPTZ, INTERVAL, TIMESTAMPTZ, INTERVAL],
+        BOOL,
+        arithmetic::timestamptz_overlaps::<true, true>,
+    )
+    .nullable()
+    .stable(),
+    scalar(
+        1306,
+        "overlaps",
+        &[TIMESTAMPTZ, TIMESTAMPTZ, TIMESTAMPTZ, INTERVAL],
+        BOOL,
+        arithmetic::timestamptz_overlaps::<false, true>,
+    )
+    .nullable()
+    .stable(),
+    scalar(
+        1307,
+        "overlaps",
+        &[TIMESTAMPTZ, INTERVAL, TIMESTAMPTZ, TIMESTAMPTZ],
+        BOOL,
+        arithmetic::timestamptz_overlaps::<true, false>,
+    )
+    .nullable()
+    .stable(),
+    scalar(
+        1309,
+        "overlaps",
+        &[TIME, INTERVAL, TIME, INTERVAL],
+        BOOL,
+        arithmetic::time_overlaps::<true, true>,
+    )
+    .nullable(),
+    scalar(
+        1310,
+        "overlaps",
+        &[TIME, TIME, TIME, INTERVAL],
+        BOOL,
+        arithmetic::time_overlaps::<false, true>,
+    )
+    .nullable(),
+    scalar(
+        1311,
+        "overlaps",
+        &[TIME, INTERVAL, TIME, TIME],
+        BOOL,
+        arithmetic::time_overlaps::<true, false>,
+    )
+    .nullable(),
+    scalar(
+        2042,
+        "overlaps",
+        &[TIMESTAMP, INTERVAL, TIMESTAMP, INTERVAL],
+        BOOL,
+        arithmetic::timestamp_overlaps::<true, true>,
+    )
+    .nullable(),
+    scalar(
+        2043,
+        "overlaps",
+        &[TIMESTAMP, TIMESTAMP, TIMESTAMP, INTERVAL],
+        BOOL,
+        arithmetic::timestamp_overlaps::<false, true>,
+    )
+    .nullable(),
+    scalar(
+        2044,
+        "overlaps",
+        &[TIMESTAMP, INTERVAL, TIMESTAMP, TIMESTAMP],
+        BOOL,
+        arithmetic::timestamp_overlaps::<true, false>,
+    )
+    .nullable(),
     scalar(1308, "overlaps", &[TIME, TIME, TIME, TIME], BOOL, arithmetic::overlaps).nullable(),
     scalar(6202, "extract", &[TEXT, TIMESTAMP], NUMERIC, fields::extract_from_timestamp),
     scalar(6203, "extract", &[TEXT, TIMESTAMPTZ], NUMERIC, fields::extract_from_timestamptz)

@@ -20,6 +20,7 @@ pub(crate) fn context() -> EvalContext {
         transaction_time: 0,
         statement_time: 0,
         session: Arc::new(SessionInfo {
+            state: Arc::default(),
             session_user: "postgres".into(),
             current_user: "postgres".into(),
             database: "postgres".into(),

@@ -132,6 +132,9 @@ impl CatalogLookup for TestCatalog {
     fn relation_size(&self, _: u32) -> Option<i64> {
         None
     }
+    fn column_sequence(&self, _: u32, _: &str) -> Option<Option<(String, String)>> {
+        None
+    }
     fn comment(&self, _: u32, _: &str, _: i32) -> Option<String> {
         None
     }
@@ -142,6 +145,7 @@ pub(in crate::sql) fn context() -> EvalContext {
         transaction_time: 0,
         statement_time: 0,
         session: Arc::new(SessionInfo {
+            state: Arc::default(),
             session_user: "postgres".into(),
             current_user: "postgres".into(),
             database: "binder".into(),
