@@ -14,6 +14,7 @@
 //! one. So a query is exactly its snapshot, whatever the cache has seen beyond it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arrow::array::{BooleanArray, RecordBatch};
@@ -56,6 +57,8 @@ struct Chunk {
 /// The cache of one generation.
 pub struct Delta {
     state: tokio::sync::Mutex<State>,
+    /// How many keys are known to have changed.
+    changed: AtomicUsize,
 }
 
 struct State {
@@ -96,13 +99,20 @@ impl Delta {
                 masks: view.masks.clone(),
                 chunks: Vec::new(),
             }),
+            changed: AtomicUsize::new(0),
         }
+    }
+
+    /// How many keys are known to have changed.
+    pub fn changed(&self) -> usize {
+        self.changed.load(Ordering::Relaxed)
     }
 
     /// Follows the log to `at` at least; gives the number of changed keys.
     pub async fn advance(&self, view: &View, store: &SharedStore, at: Timestamp) -> Result<usize> {
         let mut state = self.state.lock().await;
         state.advance(view, store, at).await?;
+        self.changed.store(state.keys.len(), Ordering::Relaxed);
         Ok(state.keys.len())
     }
 
@@ -118,6 +128,7 @@ impl Delta {
     ) -> Result<Option<Overlay>> {
         let mut state = self.state.lock().await;
         state.advance(view, store, at).await?;
+        self.changed.store(state.keys.len(), Ordering::Relaxed);
         if state.keys.len() + own.len() > keys_max {
             return Ok(None);
         }

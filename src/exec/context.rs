@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 
 use super::cte::Cte;
@@ -18,7 +20,7 @@ use crate::plan::Plan;
 use crate::plan::explain::NodeFigures;
 use crate::plan::scalar::{Env, Scalar, Scalars, Stop};
 use crate::txn::Txn;
-use crate::types::descriptor::TableDescriptor;
+use crate::types::descriptor::{ColumnId, TableDescriptor};
 use crate::types::{Datum, Row};
 
 /// Bytes that one statement's sorts, hash tables and materialized rows may take.
@@ -27,10 +29,24 @@ pub const WORK_BYTES_MAX: usize = 2 << 30;
 /// Rows that a statement works on before it lets others run.
 const REST_ROWS: usize = 1024;
 
-/// Gives the rows of catalog relations.
+/// Rows that come from beside the transaction, batch by batch.
+pub type RowStream = BoxStream<'static, Result<Vec<Row>>>;
+
+/// Gives the rows of what does not lie in the store as rows: catalog relations, columnar views.
 pub trait VirtualTables: Send + Sync {
     /// All rows of `table`, all its columns.
     fn rows(&self, table: &TableDescriptor) -> Result<Vec<Row>>;
+
+    /// These columns of all rows of a table as the transaction's running statement sees them, by
+    /// the table's columnar view.
+    fn columnar<'a>(
+        &'a self,
+        _txn: &'a mut Txn,
+        _table: &'a Arc<TableDescriptor>,
+        _columns: &'a [ColumnId],
+    ) -> BoxFuture<'a, Result<RowStream>> {
+        Box::pin(async { Err(Error::unsupported("reading a columnar view here")) })
+    }
 }
 
 /// What is borrowed for one call into an execution.

@@ -37,7 +37,7 @@ mod tests;
 
 use std::sync::Arc;
 
-pub use context::{ExecContext, State, VirtualTables, WORK_BYTES_MAX};
+pub use context::{ExecContext, RowStream, State, VirtualTables, WORK_BYTES_MAX};
 pub use node::RowBatch;
 pub use profile::StoreFigures;
 pub use statistics::StoreStatistics;

@@ -184,6 +184,8 @@ pub struct ScanPlan {
     pub codec: Arc<TableCodec>,
     /// Reads the wanted columns.
     pub decoder: RowDecoder,
+    /// The wanted columns, where no other path than the column path is allowed.
+    pub columnar: Option<Arc<[ColumnId]>>,
     /// By which keys.
     pub access: Access,
     /// Conditions on the decoded columns that the access does not imply.

@@ -167,6 +167,12 @@ pub fn decide(
     Ok(accesses.into_iter().zip(fixed).map(route).collect())
 }
 
+/// Whether only the column path may serve an access.
+pub fn columns_only(scan: &Scan, engines: ReadEngines) -> bool {
+    let reads = scan.table.columnar && scan.lock.is_none() && scan.row_key.is_none();
+    reads && scan.hint.map_or(!engines.row, |hint| hint == PathHint::Columnar)
+}
+
 /// The path of an access that has no choice, and why; none if cost decides.
 fn without_choice(
     table: &TableDescriptor,

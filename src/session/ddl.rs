@@ -44,7 +44,7 @@ impl Session {
             eval: &eval,
             text,
             plan: &plan,
-            virtuals: &SystemTables { schema: &schema, eval: &eval },
+            virtuals: &SystemTables { schema: &schema, eval: &eval, columns: &database.columns },
             cancel: &token,
             views: database.columns.is_available(),
             verifier: &|password| (database.verifier_of)(password, database.clock.as_ref()),

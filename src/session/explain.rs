@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Session;
+use super::path::Described;
 use super::rows::Running;
 use crate::catalog::CatalogSnapshot;
 use crate::error::{Error, Result};
@@ -31,21 +32,30 @@ impl Session {
             timing: options.timing.unwrap_or(true),
             verbose: options.verbose,
         };
-        let mut lines;
+        let mut running = Running::profiled(plan.clone(), schema.clone());
+        let begun = self.database.clock.monotonic();
         if options.analyze {
             if plan.kind != StatementKind::Select {
                 self.check_read_write("EXPLAIN")?;
             }
-            let begun = self.database.clock.monotonic();
-            let mut running = Running::profiled(plan.clone(), schema.clone());
             while self.next_batch(&mut running, parameters, BATCH_ROWS).await?.is_some() {}
-            let took = self.database.clock.monotonic() - begun;
-            lines = explain(plan, &shown, running.figures());
-            if options.summary.unwrap_or(true) {
-                lines.push(format!("Execution Time: {:.3} ms", took.as_secs_f64() * 1000.0));
+        } else if plan.columnar.is_some() {
+            // Only what a view has now says which row groups a scan reads.
+            self.next_batch(&mut running, parameters, 0).await?;
+        }
+        let took = self.database.clock.monotonic() - begun;
+        let mut lines = match running.describe(options.analyze) {
+            Described::Plan(lines) => lines,
+            other => {
+                let mut lines = explain(plan, &shown, running.figures());
+                if let Described::Note(note) = other {
+                    lines.push(note);
+                }
+                lines
             }
-        } else {
-            lines = explain(plan, &shown, &[]);
+        };
+        if options.analyze && options.summary.unwrap_or(true) {
+            lines.push(format!("Execution Time: {:.3} ms", took.as_secs_f64() * 1000.0));
         }
         Ok(lines.into_iter().map(|line| vec![Datum::text(line)]).collect())
     }

@@ -5,20 +5,24 @@ use super::columns::{Begun, ColumnRun};
 use super::database::Database;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution, RowBatch};
-use crate::plan::ColumnarQuery;
+use crate::plan::Plan;
 
 /// The path taken.
 pub enum TakenPath {
-    /// None yet.
-    Open,
+    /// None yet; and whether somebody wants to see the plan.
+    Open {
+        /// EXPLAIN does.
+        watched: bool,
+    },
     /// Columns.
     Columns(Box<ColumnRun>),
-    /// Rows.
-    Rows,
+    /// Rows, because the column path cannot run the query.
+    Rows(Error),
 }
 
 impl TakenPath {
-    /// The next rows of `execution`, or of the same query on the column path.
+    /// The next rows of `execution`, or of the same query on the column path. No rows at all are
+    /// wanted of a plan that EXPLAIN only shows: then the path is chosen, and nothing runs.
     pub async fn next_batch(
         &mut self,
         execution: &mut Execution,
@@ -29,31 +33,50 @@ impl TakenPath {
         let Some(query) = execution.plan().columnar.clone() else {
             return execution.next_batch(ctx, max).await;
         };
-        if let TakenPath::Open = self {
-            *self = match database.columns.begin(&query, ctx, database).await? {
+        if let TakenPath::Open { watched } = *self {
+            *self = match database.columns.begin(&query, ctx, database, watched).await? {
                 Begun::Columns(run) => TakenPath::Columns(run),
-                Begun::Rows(why) => give_way(&query, why)?,
+                Begun::Rows(why) => give_way(why),
             };
+        }
+        if max == 0 {
+            return Ok(None);
         }
         if let TakenPath::Columns(run) = self {
             match run.next_batch(ctx, max).await {
-                Err(error) if run.gives_way(&error) => *self = give_way(&query, error)?,
+                Err(error) if run.gives_way(&error) => *self = give_way(error),
                 result => return result,
             }
         }
         execution.next_batch(ctx, max).await
     }
+
+    /// What EXPLAIN says of the column path: the lines of its plan, or why it is not taken.
+    pub fn describe(&self, plan: &Plan, figures: bool) -> Described {
+        match (self, &plan.columnar) {
+            (TakenPath::Columns(run), Some(query)) => Described::Plan(run.describe(query, figures)),
+            (TakenPath::Rows(why), Some(_)) => {
+                Described::Note(format!("Column path not taken: {}", why.message()))
+            }
+            _ => Described::Nothing,
+        }
+    }
 }
 
-/// Leaves a query to the row path, if it may go there.
-fn give_way(query: &ColumnarQuery, why: Error) -> Result<TakenPath> {
+/// What EXPLAIN says of the column path.
+pub enum Described {
+    /// There is none for the statement.
+    Nothing,
+    /// It is not taken, and why.
+    Note(String),
+    /// The plan that runs there, in lines.
+    Plan(Vec<String>),
+}
+
+/// Leaves a query to the row executor, which reads views itself where it must.
+fn give_way(why: Error) -> TakenPath {
     if why.code() == SqlState::INTERNAL_ERROR {
         tracing::warn!(error = ?why, "the column path gave a statement up");
     }
-    if query.is_forced() {
-        return Err(why.with_hint(
-            "Let the row path run it: SET sluice.read_engines = 'row,columnar', and no hint.",
-        ));
-    }
-    Ok(TakenPath::Rows)
+    TakenPath::Rows(why)
 }

@@ -7,7 +7,7 @@ use super::Session;
 use super::client::Client;
 use super::extended::{Portal, PortalState};
 use super::names::Named;
-use super::path::TakenPath;
+use super::path::{Described, TakenPath};
 use super::statement::{Body, Prepared};
 use super::system::SystemTables;
 use super::transaction::Block;
@@ -49,18 +49,18 @@ pub struct Running {
 impl Running {
     /// A run of `plan` that has not begun.
     pub fn new(plan: Arc<Plan>, schema: Arc<CatalogSnapshot>) -> Running {
-        Running::of(Execution::new(plan), schema)
+        Running::of(Execution::new(plan), schema, false)
     }
 
     /// A run that keeps figures of every node.
     pub fn profiled(plan: Arc<Plan>, schema: Arc<CatalogSnapshot>) -> Running {
-        Running::of(Execution::profiled(plan), schema)
+        Running::of(Execution::profiled(plan), schema, true)
     }
 
-    fn of(execution: Execution, schema: Arc<CatalogSnapshot>) -> Running {
+    fn of(execution: Execution, schema: Arc<CatalogSnapshot>, watched: bool) -> Running {
         Running {
             execution,
-            path: TakenPath::Open,
+            path: TakenPath::Open { watched },
             statement: None,
             schema,
             stale: false,
@@ -81,6 +81,11 @@ impl Running {
     /// The schema it was bound against.
     pub fn schema(&self) -> &Arc<CatalogSnapshot> {
         &self.schema
+    }
+
+    /// What EXPLAIN says of the column path.
+    pub fn describe(&self, figures: bool) -> Described {
+        self.path.describe(self.plan(), figures)
     }
 
     /// The figures so far.
@@ -273,7 +278,7 @@ impl Session {
                 eval: &eval,
                 params: parameters,
                 catalog: schema,
-                virtuals: &SystemTables { schema, eval: &eval },
+                virtuals: &SystemTables { schema, eval: &eval, columns: &database.columns },
                 cancel: &token,
                 state: State::default(),
             };

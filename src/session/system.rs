@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, Weak};
 
+use futures::future::BoxFuture;
+
 use super::POSTGRES_EPOCH_MICROS;
+use super::columns::ColumnPath;
 use super::database::Database;
 use super::registry::Backend;
 use super::settings::table::{Kind, Setting, table};
@@ -10,9 +13,10 @@ use super::settings::value;
 use super::utility::UNLISTED;
 use crate::catalog::{self, CatalogSnapshot};
 use crate::error::Result;
-use crate::exec::VirtualTables;
+use crate::exec::{RowStream, VirtualTables};
 use crate::functions::EvalContext;
-use crate::types::descriptor::TableDescriptor;
+use crate::txn::Txn;
+use crate::types::descriptor::{ColumnId, TableDescriptor};
 use crate::types::{Array, BaseType, Datum, Row};
 
 /// Rows of catalog relations, as one statement sees them.
@@ -21,11 +25,22 @@ pub struct SystemTables<'a> {
     pub schema: &'a CatalogSnapshot,
     /// The statement's context.
     pub eval: &'a EvalContext,
+    /// The views of tables.
+    pub columns: &'a ColumnPath,
 }
 
 impl VirtualTables for SystemTables<'_> {
     fn rows(&self, table: &TableDescriptor) -> Result<Vec<Row>> {
         Ok(catalog::system::rows(table, self.schema, self.eval))
+    }
+
+    fn columnar<'a>(
+        &'a self,
+        txn: &'a mut Txn,
+        table: &'a Arc<TableDescriptor>,
+        columns: &'a [ColumnId],
+    ) -> BoxFuture<'a, Result<RowStream>> {
+        Box::pin(self.columns.rows(txn, table, columns, self.eval))
     }
 }
 
@@ -36,6 +51,14 @@ pub fn provide(database: &Arc<Database>) {
     database.catalog.provide(
         "pg_stat_activity",
         Arc::new(move |_| activity.upgrade().map(|d| activity_rows(&d)).unwrap_or_default()),
+    );
+    let views = weak.clone();
+    database.catalog.provide(
+        "pg_stat_columnar_views",
+        Arc::new(move |_| {
+            let Some(database) = views.upgrade() else { return Vec::new() };
+            database.columns.status_rows(&database.catalog, database.clock.wall_micros())
+        }),
     );
     database.catalog.provide(
         "pg_settings",

@@ -76,6 +76,10 @@ impl Session {
                 self.analyze(parsed, tables).await?;
                 Ok(Outcome::tag("ANALYZE"))
             }
+            StatementKind::RefreshColumnar(name) => {
+                self.refresh_columnar(parsed, name).await?;
+                Ok(Outcome::tag("REFRESH COLUMNAR VIEW"))
+            }
             // Every commit is durable before it is acknowledged: there is nothing to flush.
             StatementKind::Checkpoint => Ok(Outcome::tag("CHECKPOINT")),
             StatementKind::LockTable(..) => Err(Error::unsupported("LOCK TABLE")),
@@ -94,6 +98,20 @@ impl Session {
                 .find_table(name)?;
         }
         self.database.catalog.refresh_sizes().await
+    }
+
+    /// Brings a table's columnar view up to now, and returns when queries see it.
+    async fn refresh_columnar(
+        &mut self,
+        parsed: &ParsedStatement,
+        name: &QualifiedName,
+    ) -> Result<()> {
+        let schema = self.schema();
+        let eval = self.eval_context(&schema);
+        let table = Binder::new(schema.as_ref(), &eval, parsed.text.clone(), Vec::new())
+            .find_table(name)?;
+        let database = self.database.clone();
+        self.backend.interruptible(database.columns.refresh(&table)).await
     }
 
     /// Nesting level for settings: that of the open transaction.

@@ -82,6 +82,8 @@ pub enum StatementKind {
     Vacuum(Vec<QualifiedName>, bool),
     /// ANALYZE: tables; none: all
     Analyze(Vec<QualifiedName>),
+    /// REFRESH COLUMNAR VIEW: of which table
+    RefreshColumnar(QualifiedName),
     /// CHECKPOINT
     Checkpoint,
     /// LOCK TABLE: tables, mode in capitals, NOWAIT

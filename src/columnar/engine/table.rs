@@ -92,6 +92,10 @@ pub struct ViewStatus {
     pub bytes: u64,
     /// Its files.
     pub files: usize,
+    /// Keys known to have changed since it was made.
+    pub changed_keys: usize,
+    /// What went wrong last, if nothing went well since.
+    pub last_error: Option<String>,
     /// What is known of its columns.
     pub columns: Vec<(ColumnId, ColumnStatistics)>,
     /// The build that runs, if one does.
@@ -227,6 +231,7 @@ impl TableEntry {
     pub(super) fn status(&self) -> ViewStatus {
         let newest = self.newest();
         let failed = self.last_error.lock().as_ref().map(|e| e.message().to_owned());
+        let last_error = failed.clone();
         let state = match (&newest, failed) {
             (Some(_), _) if !self.is_broken() => ViewState::Ready,
             (_, Some(why)) => ViewState::Failed(why),
@@ -248,6 +253,8 @@ impl TableEntry {
             dead_rows: files.iter().map(|f| u64::from(f.rows)).sum::<u64>() - rows,
             bytes: files.iter().map(|f| f.bytes + f.index_bytes).sum(),
             files: files.len(),
+            changed_keys: newest.as_ref().map_or(0, |g| g.delta.changed()),
+            last_error,
             columns,
             progress: self.progress.lock().clone(),
         }

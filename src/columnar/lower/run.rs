@@ -9,6 +9,9 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::catalog::TableProvider;
+use datafusion::physical_plan::display::DisplayableExecutionPlan;
+use datafusion::physical_plan::{ExecutionPlan, displayable};
+use datafusion::prelude::SessionContext;
 
 use super::{LoweredQuery, Scans, TOO_WIDE, from_datafusion, lower, read_batch};
 use crate::columnar::engine::{BatchStream, Engine};
@@ -33,7 +36,9 @@ pub enum Source {
 
 /// A running query.
 pub struct QueryRun {
-    stream: BatchStream,
+    stream: Option<BatchStream>,
+    /// The physical plan, where somebody wants to look at it.
+    watched: Option<(SessionContext, Arc<dyn ExecutionPlan>)>,
     columns: Vec<Column>,
     held: VecDeque<RecordBatch>,
     held_bytes: usize,
@@ -68,19 +73,58 @@ impl QueryRun {
         params: &[Datum],
         context: &EvalContext,
     ) -> Result<QueryRun> {
-        let tables = scans(rel).into_iter().zip(sources);
-        let tables = Tables(tables.map(|(s, source)| (address(s), table(s, source))).collect());
-        let LoweredQuery { plan, columns, exact } = lower(rel, &tables, params, context)?;
+        let LoweredQuery { plan, columns, exact } = lowered(rel, sources, params, context)?;
         let stream = engine.run(engine.context(), plan);
+        Ok(QueryRun::new(Some(stream), None, columns, exact))
+    }
+
+    /// Like [`QueryRun::start`], for somebody who wants to see the plan: it does not run before
+    /// the first call of [`QueryRun::next`].
+    ///
+    /// # Errors
+    /// 0A000 for what only the row executor runs.
+    pub async fn prepare(
+        engine: &Engine,
+        rel: &Rel,
+        sources: Vec<Source>,
+        params: &[Datum],
+        context: &EvalContext,
+    ) -> Result<QueryRun> {
+        let LoweredQuery { plan, columns, exact } = lowered(rel, sources, params, context)?;
+        let session = engine.context();
+        let physical = engine.plan(&session, plan).await.map_err(from_datafusion)?;
+        Ok(QueryRun::new(None, Some((session, physical)), columns, exact))
+    }
+
+    fn new(
+        stream: Option<BatchStream>,
+        watched: Option<(SessionContext, Arc<dyn ExecutionPlan>)>,
+        columns: Vec<Column>,
+        streams: bool,
+    ) -> QueryRun {
         let held = VecDeque::new();
-        Ok(QueryRun { stream, columns, held, held_bytes: 0, streams: exact, finished: false })
+        QueryRun { stream, watched, columns, held, held_bytes: 0, streams, finished: false }
+    }
+
+    /// The physical plan in lines, with what each node did.
+    pub fn describe(&self, figures: bool) -> Vec<String> {
+        let Some((_, plan)) = &self.watched else { return Vec::new() };
+        let text = match figures {
+            true => DisplayableExecutionPlan::with_metrics(plan.as_ref()).indent(false).to_string(),
+            false => displayable(plan.as_ref()).indent(false).to_string(),
+        };
+        text.lines().map(str::to_owned).collect()
     }
 
     /// The next rows; none at the end.
     ///
     /// # Errors
     /// What the query raises. [`TOO_WIDE`] (before the first rows only) asks for the row path.
-    pub async fn next(&mut self) -> Result<Option<Vec<Row>>> {
+    pub async fn next(&mut self, engine: &Engine) -> Result<Option<Vec<Row>>> {
+        if let (None, Some((session, plan))) = (&self.stream, &self.watched) {
+            self.stream = Some(engine.run_physical(session.clone(), plan.clone()));
+        }
+        let Some(stream) = &mut self.stream else { return Ok(None) };
         loop {
             if self.streams || self.finished {
                 if let Some(batch) = self.held.pop_front() {
@@ -90,26 +134,34 @@ impl QueryRun {
                     return Ok(None);
                 }
             }
-            match self.stream.next().await {
-                Some(batch) => self.hold(batch.map_err(from_datafusion)?)?,
+            match stream.next().await {
+                Some(batch) => {
+                    let batch = batch.map_err(from_datafusion)?;
+                    if !self.streams {
+                        self.held_bytes += batch.get_array_memory_size();
+                        if self.held_bytes > HELD_BYTES_MAX {
+                            return Err(Error::new(TOO_WIDE, "too much to hold back"));
+                        }
+                    }
+                    if batch.num_rows() > 0 {
+                        self.held.push_back(batch);
+                    }
+                }
                 None => self.finished = true,
             }
         }
     }
+}
 
-    fn hold(&mut self, batch: RecordBatch) -> Result<()> {
-        if batch.num_rows() == 0 {
-            return Ok(());
-        }
-        if !self.streams {
-            self.held_bytes += batch.get_array_memory_size();
-            if self.held_bytes > HELD_BYTES_MAX {
-                return Err(Error::new(TOO_WIDE, "the result is too large to hold back"));
-            }
-        }
-        self.held.push_back(batch);
-        Ok(())
-    }
+fn lowered(
+    rel: &Rel,
+    sources: Vec<Source>,
+    params: &[Datum],
+    context: &EvalContext,
+) -> Result<LoweredQuery> {
+    let tables = scans(rel).into_iter().zip(sources);
+    let tables = Tables(tables.map(|(s, source)| (address(s), table(s, source))).collect());
+    lower(rel, &tables, params, context)
 }
 
 fn table(scan: &Scan, source: Source) -> Arc<dyn TableProvider> {

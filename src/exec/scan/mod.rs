@@ -11,9 +11,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::StreamExt;
 
 use self::keys::{Target, targets};
-use super::context::ExecContext;
+use super::context::{ExecContext, RowStream};
 use super::node::{Node, Ready, RowBatch};
 use crate::error::Result;
 use crate::kv::{Continuation, Key, KeyRange, PageLimit};
@@ -54,18 +55,33 @@ pub async fn fetch(
 pub struct ScanNode {
     plan: Arc<ScanPlan>,
     reader: Option<Reader>,
+    columns: Option<ColumnReader>,
+}
+
+/// Reads the rows of a columnar view.
+struct ColumnReader {
+    rows: RowStream,
+    ready: Ready,
 }
 
 impl ScanNode {
     /// One that has not begun.
     pub fn new(plan: Arc<ScanPlan>) -> ScanNode {
-        ScanNode { plan, reader: None }
+        ScanNode { plan, reader: None, columns: None }
     }
 }
 
 #[async_trait]
 impl Node for ScanNode {
     async fn next(&mut self, ctx: &mut ExecContext<'_>, max: usize) -> Result<Option<RowBatch>> {
+        if let Some(columns) = &self.plan.columnar {
+            if self.columns.is_none() {
+                let rows = ctx.virtuals.columnar(ctx.txn, &self.plan.table, columns).await?;
+                self.columns = Some(ColumnReader { rows, ready: Ready::default() });
+            }
+            let Some(reader) = &mut self.columns else { return Ok(None) };
+            return reader.next(ctx, &self.plan, max).await;
+        }
         if self.reader.is_none() {
             let targets = targets(ctx, &self.plan, &[]).await?;
             self.reader = Some(Reader::new(Arc::clone(&self.plan), targets));
@@ -73,6 +89,34 @@ impl Node for ScanNode {
         match &mut self.reader {
             Some(reader) => reader.next(ctx, max).await,
             None => Ok(None),
+        }
+    }
+}
+
+impl ColumnReader {
+    async fn next(
+        &mut self,
+        ctx: &mut ExecContext<'_>,
+        plan: &ScanPlan,
+        max: usize,
+    ) -> Result<Option<RowBatch>> {
+        loop {
+            if let Some(batch) = self.ready.take(max) {
+                return Ok(Some(batch));
+            }
+            ctx.check_cancel()?;
+            let Some(rows) = self.rows.next().await else { return Ok(None) };
+            let mut rows = rows?;
+            if !plan.filter.is_empty() {
+                let mut kept = Vec::with_capacity(rows.len());
+                for row in rows {
+                    if ctx.all_hold(&plan.filter, &row, &[]).await? {
+                        kept.push(row);
+                    }
+                }
+                rows = kept;
+            }
+            self.ready = Ready::new(rows);
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::plan::access;
 use crate::plan::compare::comparison;
 use crate::plan::node::{ApplyPlan, HashPlan, LookupPlan, NestedPlan, Op, PlanNode, RowOrder};
 use crate::plan::scalar::{Scalars, Scope};
-use crate::plan::{stats, tree};
+use crate::plan::{route, stats, tree};
 use crate::sql::bound::{ColId, Expr, JoinKind, Rel, Scan};
 use crate::types::descriptor::RelationKind;
 
@@ -200,6 +200,9 @@ impl Planner<'_> {
         conjuncts: &[Expr],
         step: &Step<'_>,
     ) -> Option<scan::Costed> {
+        if route::columns_only(scan, self.settings.engines) {
+            return None;
+        }
         let conditions = access::conditions(scan, conjuncts);
         access::candidates(&scan.table, &conditions)
             .into_iter()

@@ -11,6 +11,7 @@ use crate::plan::access::{
 };
 use crate::plan::compare::{Order, comparison};
 use crate::plan::node::{Op, PlanNode, ScanPlan, VirtualPlan};
+use crate::plan::route;
 use crate::plan::scalar::Scalar;
 use crate::plan::{stats, tree};
 use crate::sql::bound::{ColId, Expr, Scan};
@@ -40,7 +41,7 @@ impl Planner<'_> {
             scan.filter.iter().flat_map(|e| tree::conjuncts(e.clone())).collect();
         let conditions = access::conditions(scan, &conjuncts);
         let mut best: Option<(f64, Costed, bool)> = None;
-        for candidate in access::candidates(&scan.table, &conditions) {
+        for candidate in self.candidates(scan, &conditions) {
             let costed = self.costed(scan, candidate, &conjuncts);
             let (cost, reverse) = self.cost_for(scan, &costed, want);
             if best.as_ref().is_none_or(|(least, ..)| cost < *least) {
@@ -59,6 +60,14 @@ impl Planner<'_> {
         node.order = order;
         self.label_scan(&mut node, &costed.candidate, &conjuncts);
         Ok(node)
+    }
+
+    /// The accesses to choose from: just the whole table where only the column path is allowed.
+    fn candidates(&self, scan: &Scan, conditions: &[Condition]) -> Vec<Candidate> {
+        if route::columns_only(scan, self.settings.engines) {
+            return access::candidates(&scan.table, &[]).into_iter().take(1).collect();
+        }
+        access::candidates(&scan.table, conditions)
     }
 
     fn virtual_scan(&mut self, scan: &Scan) -> Result<PlanNode> {
@@ -223,6 +232,7 @@ impl Planner<'_> {
             alias: scan.alias.clone(),
             codec,
             decoder,
+            columnar: route::columns_only(scan, self.settings.engines).then(|| wanted.into()),
             access,
             filter,
             row_key: scan.row_key.is_some(),

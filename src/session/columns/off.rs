@@ -7,9 +7,13 @@ use super::super::database::Database;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::exec::{ExecContext, RowBatch};
+use crate::exec::{ExecContext, RowBatch, RowStream};
+use crate::functions::EvalContext;
 use crate::kv::SharedStore;
 use crate::plan::ColumnarQuery;
+use crate::txn::Txn;
+use crate::types::Row;
+use crate::types::descriptor::{ColumnId, TableDescriptor};
 
 /// Where views would lie and what analytical queries could take.
 #[derive(Clone, Debug)]
@@ -64,11 +68,30 @@ impl ColumnPath {
         Ok(())
     }
 
+    pub(in crate::session) async fn refresh(&self, _: &TableDescriptor) -> Result<()> {
+        Err(missing())
+    }
+
+    pub(in crate::session) fn status_rows(&self, _: &Catalog, _: i64) -> Vec<Row> {
+        Vec::new()
+    }
+
+    pub(in crate::session) async fn rows(
+        &self,
+        _: &mut Txn,
+        _: &Arc<TableDescriptor>,
+        _: &[ColumnId],
+        _: &EvalContext,
+    ) -> Result<RowStream> {
+        Err(missing())
+    }
+
     pub(in crate::session) async fn begin(
         &self,
         query: &ColumnarQuery,
         _: &mut ExecContext<'_>,
         _: &Database,
+        _: bool,
     ) -> Result<Begun> {
         if query.is_forced() { Err(missing()) } else { Ok(Begun::Rows(missing())) }
     }
@@ -80,6 +103,10 @@ impl ColumnRun {
         _: &mut ExecContext<'_>,
         _: usize,
     ) -> Result<Option<RowBatch>> {
+        match *self {}
+    }
+
+    pub(in crate::session) fn describe(&self, _: &ColumnarQuery, _: bool) -> Vec<String> {
         match *self {}
     }
 

@@ -16,15 +16,16 @@ use super::ColumnPath;
 use crate::columnar::engine::{Engine, ScanRequest};
 use crate::columnar::lower::TOO_WIDE;
 use crate::columnar::lower::run::{QueryRun, Source};
-use crate::columnar::query::{RowSource, ViewTable};
+use crate::columnar::query::{RowSource, ViewFacts, ViewTable};
 use crate::error::{Error, Result, SqlState};
-use crate::exec::{BATCH_ROWS_MAX, ExecContext, Execution, RowBatch};
+use crate::exec::{BATCH_ROWS_MAX, ExecContext, Execution, RowBatch, RowStream};
+use crate::functions::EvalContext;
 use crate::kv::KeyRange;
 use crate::plan::{self, ColumnarQuery, Path, Plan, PlanSettings, ReadEngines, TableRoute, tree};
-use crate::sql::bound::{Rel, Scan, Statement};
-use crate::txn::Isolation;
+use crate::sql::bound::{ColId, Column, Rel, Scan, Statement};
+use crate::txn::{Isolation, Txn};
 use crate::types::Row;
-use crate::types::descriptor::ColumnId;
+use crate::types::descriptor::{ColumnId, TableDescriptor};
 
 /// Requests for rows that wait for the session.
 const PULLS_AHEAD: usize = 16;
@@ -42,7 +43,12 @@ pub enum Begun {
 
 /// A query on the column path.
 pub struct ColumnRun {
+    engine: Arc<Engine>,
     run: QueryRun,
+    /// What each access is made of; none: rows.
+    facts: Vec<Option<ViewFacts>>,
+    /// Age of each view, at the start.
+    now_micros: i64,
     ready: std::vec::IntoIter<Row>,
     given: bool,
     pump: Pump,
@@ -72,6 +78,7 @@ impl ColumnPath {
         query: &ColumnarQuery,
         ctx: &mut ExecContext<'_>,
         database: &Database,
+        watched: bool,
     ) -> Result<Begun> {
         let Some(engine) = &self.engine else {
             let none = Error::unsupported("the column path of a server without views");
@@ -92,11 +99,49 @@ impl ColumnPath {
             let why = missing.unwrap_or_else(|| Error::internal("no access has a view"));
             return Ok(Begun::Rows(why));
         }
-        match start(engine, query, views, ctx, database) {
+        match start(engine, query, views, ctx, database, watched).await {
             Ok(run) => Ok(Begun::Columns(Box::new(run))),
             Err(e) if e.code() == SqlState::FEATURE_NOT_SUPPORTED => Ok(Begun::Rows(e)),
             Err(e) => Err(e),
         }
+    }
+}
+
+impl ColumnPath {
+    /// The rows of a table by its view, for the row executor.
+    pub(in crate::session) async fn rows(
+        &self,
+        txn: &mut Txn,
+        table: &Arc<TableDescriptor>,
+        columns: &[ColumnId],
+        eval: &EvalContext,
+    ) -> Result<RowStream> {
+        let Some(engine) = &self.engine else {
+            return Err(Error::unsupported("the column path of a server without views"));
+        };
+        let view = snapshot(engine, table, columns.to_vec(), txn).await?;
+        let column = |(id, at): (&ColumnId, u32)| {
+            let found = table.column_by_id(*id);
+            let found = found.ok_or_else(|| Error::internal("a column that is not there"))?;
+            let name = Arc::from(found.name.as_str());
+            Ok((*id, Column { id: ColId(at), name, ty: found.ty, origin: None }))
+        };
+        let scan = Scan {
+            table: table.clone(),
+            alias: Arc::from(table.name.as_str()),
+            columns: columns.iter().zip(0..).map(column).collect::<Result<_>>()?,
+            filter: Vec::new(),
+            lock: None,
+            hint: None,
+            row_key: None,
+        };
+        let rel = Rel::Scan(Box::new(scan));
+        let run = QueryRun::start(engine, &rel, vec![Source::View(view)], &[], eval)?;
+        let rows = |(engine, mut run): (Arc<Engine>, QueryRun)| async {
+            let rows = run.next(&engine).await?;
+            Ok(rows.map(|rows| (rows, (engine, run))))
+        };
+        Ok(futures::stream::try_unfold((engine.clone(), run), rows).boxed())
     }
 }
 
@@ -110,27 +155,9 @@ async fn view(
     if route.path == Path::Row {
         return Ok(Ok(None));
     }
-    let space = scan.table.space();
-    let Some(hold) = ctx.txn.hold() else {
-        return Err(Error::internal("a statement without a snapshot"));
-    };
-    let own: Vec<_> = ctx.txn.own_changes(space).take(OWN_WRITES_MAX + 1).collect();
-    if own.len() > OWN_WRITES_MAX {
-        let why = Error::new(
-            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!("the transaction changed too many rows of table \"{}\"", scan.table.name),
-        );
-        return if route.forced { Err(why) } else { Ok(Err(why)) };
-    }
-    let columns: Vec<ColumnId> = scan.columns.iter().map(|(id, _)| *id).collect();
-    let request = ScanRequest { table: scan.table.clone(), hold, own, columns };
-    match engine.provider(request).await {
-        Ok(view) => {
-            if ctx.txn.isolation() == Isolation::Serializable && !ctx.txn.read_only() {
-                ctx.txn.record_range(KeyRange::all(space));
-            }
-            Ok(Ok(Some(view)))
-        }
+    let columns = scan.columns.iter().map(|(id, _)| *id).collect();
+    match snapshot(engine, &scan.table, columns, ctx.txn).await {
+        Ok(view) => Ok(Ok(Some(view))),
         Err(e) if e.code() == SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE && !route.forced => {
             Ok(Err(e))
         }
@@ -138,13 +165,41 @@ async fn view(
     }
 }
 
-fn start(
+/// A table as the running statement of `txn` sees it. A SERIALIZABLE transaction takes note of
+/// having read all of it: its commit fails if any of it changes until then.
+async fn snapshot(
     engine: &Engine,
+    table: &Arc<TableDescriptor>,
+    columns: Vec<ColumnId>,
+    txn: &mut Txn,
+) -> Result<Arc<ViewTable>> {
+    let Some(hold) = txn.hold() else {
+        return Err(Error::internal("a statement without a snapshot"));
+    };
+    let own: Vec<_> = txn.own_changes(table.space()).take(OWN_WRITES_MAX + 1).collect();
+    if own.len() > OWN_WRITES_MAX {
+        return Err(Error::new(
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("the transaction changed too many rows of table \"{}\"", table.name),
+        ));
+    }
+    let request = ScanRequest { table: table.clone(), hold, own, columns };
+    let view = engine.provider(request).await?;
+    if txn.isolation() == Isolation::Serializable && !txn.read_only() {
+        txn.record_range(KeyRange::all(table.space()));
+    }
+    Ok(view)
+}
+
+async fn start(
+    engine: &Arc<Engine>,
     query: &ColumnarQuery,
     views: Vec<Option<Arc<ViewTable>>>,
     ctx: &ExecContext<'_>,
     database: &Database,
+    watched: bool,
 ) -> Result<ColumnRun> {
+    let facts = views.iter().map(|view| view.as_ref().map(|v| v.facts())).collect();
     let (sender, pulls) = mpsc::channel(PULLS_AHEAD);
     let runs = Arc::new(AtomicU64::new(0));
     let mut sources = Vec::with_capacity(views.len());
@@ -161,9 +216,13 @@ fn start(
             }
         }
     }
-    let run = QueryRun::start(engine, &query.rel, sources, ctx.params, ctx.eval)?;
+    let run = match watched {
+        false => QueryRun::start(engine, &query.rel, sources, ctx.params, ctx.eval)?,
+        true => QueryRun::prepare(engine, &query.rel, sources, ctx.params, ctx.eval).await?,
+    };
     let pump = Pump { pulls, plans: row_plans, running: HashMap::new() };
-    Ok(ColumnRun { run, ready: Vec::new().into_iter(), given: false, pump })
+    let (ready, now_micros) = (Vec::new().into_iter(), database.clock.wall_micros());
+    Ok(ColumnRun { engine: engine.clone(), run, facts, now_micros, ready, given: false, pump })
 }
 
 /// The plan that reads one access by the row path: its own conditions make keys where they can.
@@ -218,7 +277,7 @@ impl ColumnRun {
             let pull = tokio::select! {
                 biased;
                 Some(pull) = self.pump.pulls.recv() => pull,
-                rows = self.run.next() => match rows? {
+                rows = self.run.next(&self.engine) => match rows? {
                     Some(rows) => {
                         self.ready = rows.into_iter();
                         continue;
@@ -228,6 +287,27 @@ impl ColumnRun {
             };
             self.pump.serve(pull, ctx).await;
         }
+    }
+
+    /// The lines of EXPLAIN, of a run that is watched.
+    pub(in crate::session) fn describe(&self, query: &ColumnarQuery, figures: bool) -> Vec<String> {
+        let mut lines = vec!["Columnar Query".to_owned()];
+        lines.extend(self.run.describe(figures).iter().map(|line| format!("  {line}")));
+        for (route, facts) in query.routes.iter().zip(&self.facts) {
+            let (alias, reason) = (&route.alias, &route.reason);
+            lines.push(match facts {
+                None => format!("Path of {alias}: row ({reason})"),
+                Some(facts) => {
+                    let age = (self.now_micros - facts.made_micros).max(0) as f64 / 1e6;
+                    format!(
+                        "Path of {alias}: columnar ({reason}); view {} made {age:.1} s ago, \
+                         {} files, {} changed keys, {} rows from the delta",
+                        facts.generation, facts.files, facts.changed_keys, facts.delta_rows
+                    )
+                }
+            });
+        }
+        lines
     }
 
     /// Whether the row path can take over after this error: nobody has seen anything yet, and

@@ -2,15 +2,20 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::super::POSTGRES_EPOCH_MICROS;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::columnar::engine::{Engine, EngineOptions, ViewState, ViewStatus};
-use crate::error::Result;
+use crate::columnar::export::Progress;
+use crate::error::{Error, Result, SqlState};
 use crate::kv::SharedStore;
-use crate::plan::ColumnarQuery;
+use crate::plan::{ColumnarQuery, Path};
+use crate::types::descriptor::TableDescriptor;
+use crate::types::{Datum, Interval, Row};
 
 /// Where views lie and what analytical queries may take.
 #[derive(Clone, Debug)]
@@ -76,8 +81,7 @@ impl ColumnPath {
     /// Waits for the views of accesses that have no other path.
     pub(in crate::session) async fn wait_ready(&self, query: &ColumnarQuery) -> Result<()> {
         let Some(engine) = &self.engine else { return Ok(()) };
-        let forced =
-            query.routes.iter().filter(|r| r.forced && r.path == crate::plan::Path::Column);
+        let forced = query.routes.iter().filter(|r| r.forced && r.path == Path::Column);
         for route in forced {
             let table = &route.table;
             if engine.status(table.id).is_none() {
@@ -90,4 +94,67 @@ impl ColumnPath {
         }
         Ok(())
     }
+
+    /// Brings a table's view up to now; makes it if there is none yet.
+    pub(in crate::session) async fn refresh(&self, table: &TableDescriptor) -> Result<()> {
+        let engine = self.engine.as_ref().filter(|_| table.columnar);
+        let Some(engine) = engine else {
+            return Err(Error::new(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("table \"{}\" has no columnar view", table.name),
+            )
+            .with_hint(format!("ALTER TABLE {} SET (columnar = on) makes one.", table.name)));
+        };
+        if engine.status(table.id).is_none() {
+            engine.enable(table)?;
+        }
+        engine.refresh(table.id).await
+    }
+
+    /// The rows of `pg_stat_columnar_views`.
+    pub(in crate::session) fn status_rows(&self, catalog: &Catalog, now: i64) -> Vec<Row> {
+        let Some(engine) = &self.engine else { return Vec::new() };
+        let snapshot = catalog.snapshot();
+        let mut rows = Vec::new();
+        for (id, status) in engine.statuses() {
+            if let Some(table) = snapshot.table_by_id(id) {
+                rows.push(status_row(&table, &status, now));
+            }
+        }
+        rows
+    }
+}
+
+fn status_row(table: &TableDescriptor, status: &ViewStatus, now: i64) -> Row {
+    let building = status.progress.as_ref();
+    let (state, failed) = match &status.state {
+        _ if building.is_some() => ("building", None),
+        ViewState::Ready => ("ready", None),
+        ViewState::Absent => ("absent", None),
+        ViewState::Failed(why) => ("failed", Some(why)),
+    };
+    let made = status.generation > 0;
+    let if_made = |datum: Datum| if made { datum } else { Datum::Null };
+    let count = |number: u64| Datum::Int8(i64::try_from(number).unwrap_or(i64::MAX));
+    let progress = |read: fn(&Progress) -> &AtomicU64| {
+        building.map_or(Datum::Null, |p| count(read(p).load(Ordering::Relaxed)))
+    };
+    let age = Interval { months: 0, days: 0, micros: (now - status.made_micros).max(0) };
+    vec![
+        Datum::Oid(table.id.0),
+        Datum::text(table.schema.as_str()),
+        Datum::text(table.name.as_str()),
+        Datum::text(state),
+        if_made(count(status.generation)),
+        if_made(Datum::Timestamptz(status.made_micros - POSTGRES_EPOCH_MICROS)),
+        if_made(Datum::Interval(Box::new(age))),
+        if_made(count(status.rows)),
+        if_made(count(status.dead_rows)),
+        if_made(count(status.changed_keys as u64)),
+        if_made(count(status.files as u64)),
+        if_made(count(status.bytes)),
+        progress(|p| &p.rows_total),
+        progress(|p| &p.rows_done),
+        failed.or(status.last_error.as_ref()).map_or(Datum::Null, |why| Datum::text(why.as_str())),
+    ]
 }

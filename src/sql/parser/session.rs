@@ -73,6 +73,7 @@ impl Parser<'_> {
                 Ok(StatementKind::Checkpoint)
             }
             K::Lock => self.lock_table(),
+            K::Refresh => self.refresh(),
             K::Declare
             | K::Fetch
             | K::Move
@@ -85,7 +86,6 @@ impl Parser<'_> {
             | K::Call
             | K::Cluster
             | K::Reindex
-            | K::Refresh
             | K::Merge
             | K::Import
             | K::Reassign
@@ -387,6 +387,20 @@ impl Parser<'_> {
             }
             _ => self.setting_name().map(Some),
         }
+    }
+
+    /// REFRESH COLUMNAR VIEW, Sluice's own. COLUMNAR is no keyword: it stays a plain name.
+    fn refresh(&mut self) -> Result<StatementKind> {
+        if self.peek_at(1).kind != Kind::Word || self.peek_at(2).kind != Kind::Keyword(K::View) {
+            return Ok(self.unsupported_statement(K::Refresh));
+        }
+        self.advance();
+        let what = self.column_name()?;
+        if what.name.as_ref() != "columnar" {
+            return Err(self.error("syntax error at REFRESH", what.at));
+        }
+        self.expect(K::View)?;
+        Ok(StatementKind::RefreshColumnar(self.qualified_name()?))
     }
 
     fn discard(&mut self) -> Result<StatementKind> {
