@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use super::columns::ColumnPath;
 use super::plans::PlanCache;
 use super::registry::Registry;
@@ -45,6 +47,8 @@ pub struct Database {
     pub(super) verifier_of: VerifierOf,
     /// Whether somebody is dropping what DDL left behind.
     collecting: AtomicBool,
+    /// Where work goes on that no session waits for.
+    background: Handle,
     /// Views of tables.
     pub(super) columns: Arc<ColumnPath>,
 }
@@ -77,6 +81,7 @@ impl Database {
             settings: Settings::server(&overrides),
             verifier_of,
             collecting: AtomicBool::new(false),
+            background: Handle::current(),
             columns: Arc::new(columns),
             catalog,
             clock,
@@ -137,7 +142,7 @@ impl Database {
             return;
         }
         let database = self.clone();
-        tokio::spawn(async move {
+        self.background.spawn(async move {
             loop {
                 match database.catalog.collect_garbage().await {
                     Ok(0) => break,

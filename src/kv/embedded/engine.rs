@@ -14,7 +14,10 @@
 //! keyspace was cleared before its flush.
 
 use std::io::{ErrorKind, Write as _};
+use std::ops::Bound;
 use std::path::Path;
+
+use bytes::Bytes;
 
 use fjall::compaction::Leveled;
 use fjall::config::{BlockSizePolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry};
@@ -35,7 +38,7 @@ const WORKERS: usize = 2;
 /// Memtable of the keyspaces that hold little.
 const SMALL_MEMTABLE_BYTES: u64 = 4 << 20;
 /// Memtable of the keyspaces that take much at times.
-const SIDE_MEMTABLE_BYTES: u64 = 16 << 20;
+const SIDE_MEMTABLE_BYTES: u64 = 8 << 20;
 /// Target size of a table file.
 const TABLE_BYTES: u64 = 32 << 20;
 /// Runs in the first level before they are compacted.
@@ -78,6 +81,29 @@ impl Engine {
             meta: open("meta", side_options, SMALL_MEMTABLE_BYTES)?,
             db,
         })
+    }
+
+    /// Drops the files of the heads that lie in a range of keys nobody reads or writes any more.
+    /// Waits for compactions that are running.
+    pub fn drop_files(&self, range: (Bound<Bytes>, Bound<Bytes>)) -> Result<()> {
+        self.heads.tree.drop_range(range).map_err(|e| error(e.into()))
+    }
+
+    /// Begins to write all memtables to files.
+    pub fn flush_memtables(&self) -> Result<()> {
+        for keyspace in self.all() {
+            keyspace.rotate_memtable().map_err(error)?;
+        }
+        Ok(())
+    }
+
+    /// Whether memtables are still on their way to files.
+    pub fn is_flushing(&self) -> bool {
+        self.all().iter().any(|keyspace| keyspace.sealed_memtable_count() > 0)
+    }
+
+    fn all(&self) -> [&Keyspace; 5] {
+        [&self.heads, &self.changes, &self.old, &self.bulk, &self.meta]
     }
 
     /// Whether bulk writers should wait, so that small commits do not have to.

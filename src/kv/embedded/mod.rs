@@ -53,9 +53,9 @@ use crate::clock::{Clock, HybridClock, Timestamp};
 use crate::error::{Error, Result, SqlState};
 
 /// Block cache.
-pub const CACHE_BYTES: u64 = 64 << 20;
+pub const CACHE_BYTES: u64 = 48 << 20;
 /// Memtable of the heads; up to four more wait for their flush under heavy writing.
-pub const MEMTABLE_BYTES: u64 = 32 << 20;
+pub const MEMTABLE_BYTES: u64 = 16 << 20;
 /// Superseded versions kept in memory; more go to disk.
 pub const HISTORY_BYTES_MAX: usize = 64 << 20;
 /// Commits with more bytes of keys and values go in parts.
@@ -322,17 +322,21 @@ impl Store for EmbeddedStore {
     }
 
     async fn drop_space(&self, space: SpaceId) -> Result<()> {
-        let range = KeyRange::all(space);
+        // Whole files first; what they leave at the edges and in memory goes row by row.
+        let (mut start, end) = KeyRange::all(space).key_bounds();
+        let (core, files) = (self.core.clone(), (start.clone(), end.clone()));
+        let dropped = tokio::task::spawn_blocking(move || core.engine.drop_files(files)).await;
+        dropped.map_err(|e| Error::internal(format!("dropping files: {e}")))??;
         loop {
-            let heads = self.core.engine.heads.range::<Bytes, _>(range.key_bounds());
+            let heads = self.core.engine.heads.range::<Bytes, _>((start.clone(), end.clone()));
             let keys = heads
                 .take(REMOVE_STEP)
                 .map(|guard| guard.key().map(|key| Bytes::copy_from_slice(&key)))
                 .collect::<fjall::Result<Vec<Bytes>>>()
                 .map_err(engine::error)?;
-            if keys.is_empty() {
-                break;
-            }
+            // Not from the start again: that would walk over all that was removed before.
+            let Some(last) = keys.last() else { break };
+            start = Bound::Excluded(last.clone());
             while self.core.engine.is_busy() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }

@@ -46,6 +46,9 @@ const GATHER_SHARE: u32 = 4;
 const GATHER_MAX: Duration = Duration::from_micros(500);
 /// A wait shorter than this costs more than it brings.
 const GATHER_MIN: Duration = Duration::from_micros(20);
+/// How long closing waits for memtables to be flushed, and how often it looks.
+const CLOSE_FLUSH_MAX: Duration = Duration::from_secs(5);
+const CLOSE_PAUSE: Duration = Duration::from_millis(2);
 /// How often the free space of the disk is looked at.
 const DISK_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// Name of the durable bound in `meta`: every commit's timestamp is below it.
@@ -495,6 +498,15 @@ impl Writer {
         self.core.save_sizes(&mut batch);
         if let Err(error) = batch.durability(Some(PersistMode::SyncAll)).commit() {
             tracing::error!(%error, "closing the store");
+        }
+        // What is in files need not be read from the journal again.
+        if let Err(error) = engine.flush_memtables() {
+            tracing::warn!(?error, "closing the store");
+            return;
+        }
+        let start = self.core.wall.monotonic();
+        while engine.is_flushing() && self.core.wall.monotonic() < start + CLOSE_FLUSH_MAX {
+            std::thread::sleep(CLOSE_PAUSE);
         }
     }
 }
