@@ -282,6 +282,12 @@ impl Error {
         self
     }
 
+    /// Leaves out the position in the statement.
+    pub fn without_position(mut self) -> Error {
+        self.0.position = None;
+        self
+    }
+
     /// Sets the position in the statement, in characters from 1; 0 means none. A position set
     /// nearer to the cause stays.
     pub fn at(mut self, position: u32) -> Error {

@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 
 use super::cte::Cte;
-use super::dml::WriteState;
+use super::dml::{CopyPlace, WriteState};
 use super::memory::Memory;
 use super::profile::StoreFigures;
 use super::subquery::Results;
@@ -81,6 +81,8 @@ pub struct State {
     pub writes: WriteState,
     /// The statement's memory.
     pub memory: Arc<Memory>,
+    /// Where a batch of COPY FROM is.
+    pub copying: Option<CopyPlace>,
     /// What was asked of the store.
     pub store: StoreFigures,
     /// Figures of the nodes by their id, where EXPLAIN ANALYZE asked for them.
@@ -99,6 +101,7 @@ impl Default for State {
             ctes: HashMap::new(),
             writes: WriteState::default(),
             memory: Memory::new(WORK_BYTES_MAX),
+            copying: None,
             store: StoreFigures::default(),
             profile: None,
             spent: 0,

@@ -38,15 +38,19 @@ mod tests;
 use std::sync::Arc;
 
 pub use context::{ExecContext, RowStream, State, VirtualTables, WORK_BYTES_MAX};
+pub use dml::CopyPlace;
 pub use node::RowBatch;
 pub use profile::StoreFigures;
 pub use statistics::StoreStatistics;
 
+use self::dml::CopyNode;
 use self::node::{Node, build};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kv::{Key, LockMode};
 use crate::plan::Plan;
 use crate::plan::explain::NodeFigures;
+use crate::plan::node::Op;
+use crate::types::Row;
 use crate::types::descriptor::{RelationKind, TableDescriptor};
 
 /// Rows in a batch, at most.
@@ -71,6 +75,22 @@ impl Execution {
         let mut state = State::new(Arc::clone(&plan));
         state.profile = Some(Vec::new());
         Execution::with_state(plan, state)
+    }
+
+    /// A batch of COPY FROM: rows as parameters of `plan`, an INSERT of one row. They are checked,
+    /// and stored if `store`.
+    pub fn copying(plan: Arc<Plan>, rows: Vec<Row>, store: bool) -> Result<Execution> {
+        let Op::Insert(insert) = &plan.root.op else {
+            return Err(Error::internal("COPY FROM without an INSERT"));
+        };
+        let root = Box::new(CopyNode::new(insert.clone(), rows, store));
+        let state = State::new(Arc::clone(&plan));
+        Ok(Execution { plan, root: Some(root), state })
+    }
+
+    /// Where a batch of COPY FROM failed.
+    pub fn copy_place(&self) -> Option<CopyPlace> {
+        self.state.copying
     }
 
     fn with_state(plan: Arc<Plan>, mut state: State) -> Execution {

@@ -24,6 +24,7 @@ mod environment;
 mod explain;
 mod extended;
 mod hooks;
+mod loading;
 mod named;
 mod names;
 mod path;

@@ -13,11 +13,11 @@ use super::system::SystemTables;
 use super::transaction::Block;
 use crate::catalog::CatalogSnapshot;
 use crate::error::{Error, Result, SqlState};
-use crate::exec::{ExecContext, Execution, RowBatch, State};
+use crate::exec::{CopyPlace, ExecContext, Execution, RowBatch, State};
 use crate::plan::explain::NodeFigures;
 use crate::plan::{Plan, StatementKind};
 use crate::txn::{Isolation, Statement};
-use crate::types::Datum;
+use crate::types::{Datum, Row};
 
 /// Times that a statement is run again after a conflict, before the client is told.
 const RETRIES_MAX: usize = 20;
@@ -66,6 +66,23 @@ impl Running {
             stale: false,
             pinned: false,
         }
+    }
+
+    /// A batch of COPY FROM into tables that the transaction has locked; see
+    /// [`Execution::copying`].
+    pub fn copying(
+        plan: Arc<Plan>,
+        schema: Arc<CatalogSnapshot>,
+        rows: Vec<Row>,
+        store: bool,
+    ) -> Result<Running> {
+        let execution = Execution::copying(plan, rows, store)?;
+        Ok(Running::of(execution, schema, false).pinned())
+    }
+
+    /// Where a batch of COPY FROM failed.
+    pub fn copy_place(&self) -> Option<CopyPlace> {
+        self.execution.copy_place()
     }
 
     /// A run whose tables the transaction has locked already, or that has none.

@@ -1,52 +1,30 @@
-//! COPY … FROM STDIN and TO STDOUT: data between the client and the executor.
-//!
-//! FROM runs an INSERT of many rows again and again, so that defaults, constraints and indexes are
-//! those of any INSERT; the rows of one COPY commit or fail together. TO runs a query.
+//! COPY: its options, its columns, and TO STDOUT, which runs a query. FROM is in `loading`.
 
 use std::sync::Arc;
 
 use bytes::BytesMut;
 
 use super::Session;
-use super::client::{Client, CopyInput};
-use super::copy::{CopyColumn, CopyFormat, CopyOptions, Force, Reader, Writer};
+use super::client::Client;
+use super::copy::{CopyColumn, CopyFormat, CopyOptions, Force, Writer};
 use super::names::Named;
 use super::rows::Running;
 use super::run::Outcome;
 use crate::catalog::quote_ident;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::RowBatch;
-use crate::kv::LockMode;
-use crate::plan::Plan;
 use crate::sql::ast::{Ident, QualifiedName};
 use crate::sql::statement::{
     self, Copy, CopyHeader, CopyOptions as Asked, CopyTarget, StatementKind,
 };
 use crate::sql::{self, ParsedStatement};
 use crate::types::descriptor::{RelationKind, TableDescriptor};
-use crate::types::{Datum, Row};
-
-/// Rows that one INSERT takes.
-const INSERT_ROWS: usize = 256;
-
-/// Parameters that one INSERT may have.
-const INSERT_PARAMETERS_MAX: usize = 32_000;
 
 /// Rows asked of a query at once.
 const BATCH_ROWS: usize = 1024;
 
 /// Data is sent in messages of about this size.
 const MESSAGE_BYTES: usize = 8 << 10;
-
-/// Where COPY FROM puts its rows.
-struct Inserter {
-    columns: usize,
-    /// For [`Inserter::batch`] rows at once.
-    whole: Arc<Plan>,
-    batch: usize,
-    table: Arc<TableDescriptor>,
-    names: Vec<String>,
-}
 
 impl Session {
     /// Runs COPY.
@@ -73,130 +51,18 @@ impl Session {
         Ok(Outcome::tag(format!("COPY {rows}")))
     }
 
-    async fn copy_from(
-        &mut self,
-        client: &mut impl Client,
-        parsed: &ParsedStatement,
-        copy: &Copy,
-    ) -> Result<u64> {
-        let CopyTarget::Table(name, columns) = &copy.target else {
-            return Err(Error::internal("COPY FROM without a table"));
-        };
-        self.check_read_write("COPY FROM")?;
-        self.copied_table(name, &parsed.text)?;
-        let table = self.locked_target(name, &parsed.text).await?;
-        let names = copied_columns(&table, columns.as_deref(), &parsed.text)?;
-        let options = options(&copy.options, &names)?;
-        let columns = copy_columns(&table, &names);
-        let info = self.environment.info(&mut self.settings);
-        let format = info.format.clone();
-        let binary = options.format == CopyFormat::Binary;
-        let mut reader = Reader::new(options, &*table.name, columns, format, self.statement_time);
-        let inserter = self.inserter(table, names)?;
-        client.copy_in(binary, inserter.columns).await?;
-        let (mut data, mut waiting, mut count) = (BytesMut::new(), Vec::new(), 0);
-        loop {
-            data.clear();
-            match client.copy_input(&mut data).await? {
-                CopyInput::Data => waiting.append(&mut reader.push(&data)?),
-                CopyInput::Done => break,
-                CopyInput::Failed(why) => {
-                    let message = format!("COPY from stdin failed: {why}");
-                    return Err(Error::new(SqlState::QUERY_CANCELED, message));
-                }
-            }
-            if waiting.len() >= inserter.batch {
-                count += self.insert_copied(&inserter, &mut waiting, false).await?;
-            }
-        }
-        waiting.append(&mut reader.finish()?);
-        count += self.insert_copied(&inserter, &mut waiting, true).await?;
-        Ok(count)
-    }
-
-    /// Inserts rows that wait, as many as whole batches take; all of them if it is the `end`.
-    async fn insert_copied(
-        &mut self,
-        inserter: &Inserter,
-        waiting: &mut Vec<Row>,
-        end: bool,
-    ) -> Result<u64> {
-        let mut rows = std::mem::take(waiting).into_iter();
-        let mut count = 0;
-        while rows.len() >= inserter.batch {
-            let batch: Vec<Datum> = rows.by_ref().take(inserter.batch).flatten().collect();
-            self.run_to_end(&inserter.whole, &batch).await?;
-            count += inserter.batch as u64;
-        }
-        if end && rows.len() > 0 {
-            let left = rows.len();
-            let plan = self.insert_plan(&inserter.table, &inserter.names, left)?;
-            let batch: Vec<Datum> = rows.by_ref().flatten().collect();
-            self.run_to_end(&plan, &batch).await?;
-            count += left as u64;
-        }
-        waiting.extend(rows);
-        Ok(count)
-    }
-
-    async fn run_to_end(&mut self, plan: &Arc<Plan>, parameters: &[Datum]) -> Result<()> {
-        let mut running = Running::new(plan.clone(), self.schema()).pinned();
-        while self.next_batch(&mut running, parameters, BATCH_ROWS).await?.is_some() {}
-        Ok(())
-    }
-
-    fn inserter(&mut self, table: Arc<TableDescriptor>, names: Vec<String>) -> Result<Inserter> {
-        let columns = names.len();
-        let batch = (INSERT_PARAMETERS_MAX / columns.max(1)).clamp(1, INSERT_ROWS);
-        let whole = self.insert_plan(&table, &names, batch)?;
-        Ok(Inserter { columns, whole, batch, table, names })
-    }
-
-    /// `INSERT INTO table (columns) VALUES ($1, …), …` of so many rows.
-    fn insert_plan(
-        &mut self,
-        table: &TableDescriptor,
-        names: &[String],
-        rows: usize,
-    ) -> Result<Arc<Plan>> {
-        let quoted: Vec<_> = names.iter().map(|name| quote_ident(name)).collect();
-        let row = |i: usize| {
-            let parameters: Vec<String> =
-                (1..=names.len()).map(|c| format!("${}", i * names.len() + c)).collect();
-            format!("({})", parameters.join(","))
-        };
-        let values: Vec<String> = (0..rows).map(row).collect();
-        let (schema, name) = (quote_ident(&table.schema), quote_ident(&table.name));
-        let text = if names.is_empty() {
-            format!("INSERT INTO {schema}.{name} DEFAULT VALUES")
-        } else {
-            format!(
-                "INSERT INTO {schema}.{name} ({}) VALUES {}",
-                quoted.join(","),
-                values.join(",")
-            )
-        };
-        let types = names.iter().filter_map(|n| table.column(n)).map(|c| Some(c.ty.plain()));
-        let types: Vec<_> = types.collect();
-        let declared = (0..rows).flat_map(|_| types.iter().copied()).collect();
-        let statement = sql::parse(&text)?.pop();
-        let statement = statement.ok_or_else(|| Error::internal("an INSERT parsed to nothing"))?;
-        let schema = self.schema();
-        let (plan, _) = self.plan(&statement.kind, &statement.text, &schema, declared, false)?;
-        Ok(Arc::new(plan))
-    }
-
     async fn copy_to(
         &mut self,
         client: &mut impl Client,
         parsed: &ParsedStatement,
         copy: &Copy,
     ) -> Result<u64> {
+        let mut table = None;
         let (kind, text) = match &copy.target {
             CopyTarget::Query(kind) => ((**kind).clone(), parsed.text.clone()),
             CopyTarget::Table(name, columns) => {
-                let table = self.copied_table(name, &parsed.text)?;
-                let names = copied_columns(&table, columns.as_deref(), &parsed.text)?;
+                let table = &*table.insert(self.copied_table(name, &parsed.text)?);
+                let names = copied_columns(table, columns.as_deref())?;
                 let quoted: Vec<_> = names.iter().map(|name| quote_ident(name)).collect();
                 let (schema, name) = (quote_ident(&table.schema), quote_ident(&table.name));
                 let text = format!("SELECT {} FROM {schema}.{name}", quoted.join(","));
@@ -213,7 +79,7 @@ impl Session {
             .map(|column| CopyColumn { name: column.name.to_string(), ty: column.ty })
             .collect();
         let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
-        let options = options(&copy.options, &names)?;
+        let options = options(&copy.options, &names, table.as_deref(), false)?;
         let binary = options.format == CopyFormat::Binary;
         let named = Named::of_types(columns.iter().map(|c| c.ty), |_| binary);
         let context = self.eval_context(&running.schema().clone());
@@ -269,24 +135,8 @@ impl Session {
         }
     }
 
-    /// The table that COPY FROM names, locked as writers lock it.
-    async fn locked_target(
-        &mut self,
-        name: &QualifiedName,
-        text: &Arc<str>,
-    ) -> Result<Arc<TableDescriptor>> {
-        loop {
-            let table = self.copied_table(name, text)?;
-            self.lock_tables(&[(table.clone(), LockMode::Share, false)]).await?;
-            let now = self.copied_table(name, text)?;
-            if (now.id, now.version) == (table.id, table.version) {
-                return Ok(now);
-            }
-        }
-    }
-
     /// The table that COPY names.
-    fn copied_table(
+    pub(super) fn copied_table(
         &mut self,
         name: &QualifiedName,
         text: &Arc<str>,
@@ -294,7 +144,8 @@ impl Session {
         let schema = self.schema();
         let eval = self.eval_context(&schema);
         let binder = sql::bind::Binder::new(schema.as_ref(), &eval, text.clone(), Vec::new());
-        let table = binder.find_table(name)?;
+        // PostgreSQL tells no position in the names of COPY.
+        let table = binder.find_table(name).map_err(Error::without_position)?;
         if table.kind == RelationKind::Virtual {
             let message = format!("cannot copy from view \"{}\"", table.name);
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
@@ -305,32 +156,30 @@ impl Session {
 }
 
 /// Names of the columns that are copied: those written, or all.
-fn copied_columns(
+pub(super) fn copied_columns(
     table: &TableDescriptor,
     written: Option<&[Ident]>,
-    text: &str,
 ) -> Result<Vec<String>> {
     let Some(written) = written else {
         return Ok(table.columns.iter().map(|column| column.name.clone()).collect());
     };
     let mut names: Vec<String> = Vec::new();
     for ident in written {
-        let at = sql::position_at(text, ident.at);
         if table.column(&ident.name).is_none() {
             let (column, table) = (&ident.name, &table.name);
             let message = format!("column \"{column}\" of relation \"{table}\" does not exist");
-            return Err(Error::new(SqlState::UNDEFINED_COLUMN, message).at(at));
+            return Err(Error::new(SqlState::UNDEFINED_COLUMN, message));
         }
         if names.iter().any(|name| **name == *ident.name) {
             let message = format!("column \"{}\" specified more than once", ident.name);
-            return Err(Error::new(SqlState::DUPLICATE_COLUMN, message).at(at));
+            return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
         }
         names.push(ident.name.to_string());
     }
     Ok(names)
 }
 
-fn copy_columns(table: &TableDescriptor, names: &[String]) -> Vec<CopyColumn> {
+pub(super) fn copy_columns(table: &TableDescriptor, names: &[String]) -> Vec<CopyColumn> {
     names
         .iter()
         .filter_map(|name| table.column(name))
@@ -339,7 +188,12 @@ fn copy_columns(table: &TableDescriptor, names: &[String]) -> Vec<CopyColumn> {
 }
 
 /// The options as written, checked against each other and the format.
-fn options(asked: &Asked, names: &[String]) -> Result<CopyOptions> {
+pub(super) fn options(
+    asked: &Asked,
+    names: &[String],
+    table: Option<&TableDescriptor>,
+    from: bool,
+) -> Result<CopyOptions> {
     let format = match asked.format {
         statement::CopyFormat::Text => CopyFormat::Text,
         statement::CopyFormat::Csv => CopyFormat::Csv,
@@ -378,6 +232,7 @@ fn options(asked: &Asked, names: &[String]) -> Result<CopyOptions> {
             return Err(Error::unsupported_message(format!("{name} available only in CSV mode")));
         }
     }
+    check_sides(asked, from)?;
     if let Some(delimiter) = &asked.delimiter {
         options.delimiter = single_byte("COPY delimiter", delimiter)?;
     }
@@ -393,11 +248,32 @@ fn options(asked: &Asked, names: &[String]) -> Result<CopyOptions> {
     }
     options.header = matches!(asked.header, Some(CopyHeader::On | CopyHeader::Match));
     options.header_match = asked.header == Some(CopyHeader::Match);
-    options.force_quote = force(asked.force_quote.as_deref(), "FORCE_QUOTE", names)?;
-    options.force_not_null = force(asked.force_not_null.as_deref(), "FORCE_NOT_NULL", names)?;
-    options.force_null = force(asked.force_null.as_deref(), "FORCE_NULL", names)?;
+    options.force_quote = force(asked.force_quote.as_deref(), "FORCE_QUOTE", names, table)?;
+    options.force_not_null =
+        force(asked.force_not_null.as_deref(), "FORCE_NOT_NULL", names, table)?;
+    options.force_null = force(asked.force_null.as_deref(), "FORCE_NULL", names, table)?;
     options.check()?;
     Ok(options)
+}
+
+/// Options that only one direction has.
+fn check_sides(asked: &Asked, from: bool) -> Result<()> {
+    for (given, name, only_from) in [
+        (asked.force_quote.is_some(), "COPY force quote", false),
+        (asked.force_not_null.is_some(), "COPY force not null", true),
+        (asked.force_null.is_some(), "COPY force null", true),
+    ] {
+        if given && from != only_from {
+            let side = if only_from { "FROM" } else { "TO" };
+            let message = format!("{name} only available using COPY {side}");
+            return Err(Error::unsupported_message(message));
+        }
+    }
+    if asked.header == Some(CopyHeader::Match) && !from {
+        let message = "cannot use \"match\" with HEADER in COPY TO";
+        return Err(Error::unsupported_message(message));
+    }
+    Ok(())
 }
 
 fn single_byte(what: &str, text: &str) -> Result<u8> {
@@ -410,15 +286,33 @@ fn single_byte(what: &str, text: &str) -> Result<u8> {
     }
 }
 
-fn force(asked: Option<&[String]>, option: &str, names: &[String]) -> Result<Force> {
+fn force(
+    asked: Option<&[String]>,
+    option: &str,
+    names: &[String],
+    table: Option<&TableDescriptor>,
+) -> Result<Force> {
     match asked {
         None => Ok(Force::Never),
         Some([]) => Ok(Force::All),
         Some(columns) => {
             let place = |column: &String| {
                 names.iter().position(|name| name == column).ok_or_else(|| {
-                    let message = format!("{option} column \"{column}\" not referenced by COPY");
-                    Error::new(SqlState::INVALID_COLUMN_REFERENCE, message)
+                    let missing = |message| Error::new(SqlState::UNDEFINED_COLUMN, message);
+                    match table {
+                        Some(table) if table.column(column).is_none() => {
+                            let table = &table.name;
+                            missing(format!(
+                                "column \"{column}\" of relation \"{table}\" does not exist"
+                            ))
+                        }
+                        None => missing(format!("column \"{column}\" does not exist")),
+                        Some(_) => {
+                            let message =
+                                format!("{option} column \"{column}\" not referenced by COPY");
+                            Error::new(SqlState::INVALID_COLUMN_REFERENCE, message)
+                        }
+                    }
                 })
             };
             Ok(Force::Columns(columns.iter().map(place).collect::<Result<_>>()?))

@@ -4,7 +4,7 @@ use crate::encoding::table::IndexEntry;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::context::ExecContext;
 use crate::kv::{Key, LockMode, Locked};
-use crate::plan::node::{CheckSpec, ConflictSpec, InsertPlan, Target};
+use crate::plan::node::{ConflictSpec, InsertPlan, Target};
 use crate::plan::scalar::Scalars;
 use crate::types::descriptor::IndexDescriptor;
 use crate::types::{Datum, Row};
@@ -43,7 +43,25 @@ pub async fn insert(
     state: &mut WriteState,
     out: &mut Vec<Row>,
 ) -> Result<()> {
-    let incoming = prepare(ctx, &plan.target, &plan.checks, rows).await?;
+    for row in &rows {
+        check_row(ctx, &plan.target, &plan.checks, row).await?;
+    }
+    insert_checked(ctx, plan, rows, conflicts, state, out).await
+}
+
+/// Inserts rows that the constraints were checked for.
+///
+/// # Errors
+/// As [`insert`], less 23502 and 23514.
+pub async fn insert_checked(
+    ctx: &mut ExecContext<'_>,
+    plan: &InsertPlan,
+    rows: Vec<Row>,
+    conflicts: Conflicts,
+    state: &mut WriteState,
+    out: &mut Vec<Row>,
+) -> Result<()> {
+    let incoming = prepare(ctx, &plan.target, rows)?;
     let mut keys = Vec::new();
     if conflicts == Conflicts::Possible {
         for one in &incoming {
@@ -99,15 +117,9 @@ pub(super) async fn give(
     Ok(())
 }
 
-async fn prepare(
-    ctx: &mut ExecContext<'_>,
-    target: &Target,
-    checks: &[CheckSpec],
-    rows: Vec<Row>,
-) -> Result<Vec<Incoming>> {
+fn prepare(ctx: &mut ExecContext<'_>, target: &Target, rows: Vec<Row>) -> Result<Vec<Incoming>> {
     let mut incoming = Vec::with_capacity(rows.len());
     for row in rows {
-        check_row(ctx, target, checks, &row).await?;
         let row_id = if target.table.hidden_key { ctx.new_row_id() } else { [0; 16] };
         let key = target.codec.row_key(&row, row_id)?;
         let mut entries = Vec::with_capacity(target.indexes.len());

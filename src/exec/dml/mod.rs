@@ -16,6 +16,7 @@
 //! Row and index entries go into one commit, so an index never disagrees with its table.
 
 mod constraints;
+mod copy;
 mod delete;
 mod insert;
 mod lock_rows;
@@ -26,6 +27,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 
+pub use copy::{CopyNode, CopyPlace};
 pub use delete::{delete, delete_found};
 pub use insert::{Conflicts, insert};
 pub use lock_rows::lock_rows;

@@ -506,7 +506,7 @@ impl Writer {
         }
         let start = self.core.wall.monotonic();
         while engine.is_flushing() && self.core.wall.monotonic() < start + CLOSE_FLUSH_MAX {
-            std::thread::sleep(CLOSE_PAUSE);
+            std::thread::park_timeout(CLOSE_PAUSE);
         }
     }
 }

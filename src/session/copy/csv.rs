@@ -4,14 +4,18 @@ use std::borrow::Cow;
 
 use bytes::BytesMut;
 
-use super::CopyOptions;
+use super::{CopyOptions, Scan};
 use crate::error::Result;
 
 /// Length of the first line and of it with its end; none while the end has not arrived. A line
 /// end inside quotes is data.
-pub fn line_end(data: &[u8], options: &CopyOptions, last: bool) -> Option<(usize, usize)> {
-    let mut quoted = false;
-    let mut at = 0;
+pub fn line_end(
+    data: &[u8],
+    options: &CopyOptions,
+    last: bool,
+    scan: &mut Scan,
+) -> Option<(usize, usize)> {
+    let Scan { mut at, mut quoted, .. } = *scan;
     while at < data.len() {
         let byte = data[at];
         if quoted && byte == options.escape && options.escape != options.quote {
@@ -23,9 +27,12 @@ pub fn line_end(data: &[u8], options: &CopyOptions, last: bool) -> Option<(usize
         } else if !quoted && byte == b'\n' {
             let line = if at > 0 && data[at - 1] == b'\r' { at - 1 } else { at };
             return Some((line, at + 1));
+        } else if byte == b'\n' {
+            scan.embedded += 1;
         }
         at += 1;
     }
+    (scan.at, scan.quoted) = (at, quoted);
     (last && !quoted)
         .then_some((data.strip_suffix(b"\r").map_or(data.len(), <[u8]>::len), data.len()))
 }

@@ -12,9 +12,10 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use crate::error::{Error, Result, SqlState};
+use crate::functions::coerce_typmod;
 use crate::types::io::{self, FormatSettings};
 use crate::types::{Datum, Row, SqlType};
 
@@ -174,14 +175,36 @@ fn shortened(value: &str) -> String {
     format!("{}...", &value[..end])
 }
 
+/// A row that was read.
+#[derive(Clone, Debug)]
+pub struct CopyRow {
+    /// Its columns.
+    pub values: Row,
+    /// The number of its last line.
+    pub line: u64,
+    /// Its text, line end excluded; empty for binary rows.
+    pub text: Bytes,
+}
+
+/// How far the search for the end of the first pending line has come.
+#[derive(Clone, Copy, Default)]
+struct Scan {
+    at: usize,
+    quoted: bool,
+    /// Line ends inside quotes.
+    embedded: u64,
+}
+
 /// Turns COPY data into rows.
 pub struct Reader {
     options: CopyOptions,
     table: String,
     columns: Vec<CopyColumn>,
+    types: Vec<SqlType>,
     settings: FormatSettings,
     now_micros: i64,
     pending: BytesMut,
+    scan: Scan,
     line: u64,
     ended: bool,
     binary: binary::ReaderState,
@@ -199,22 +222,23 @@ impl Reader {
         Reader {
             options,
             table: table.into(),
+            types: columns.iter().map(|column| column.ty).collect(),
             columns,
             settings,
             now_micros,
             pending: BytesMut::new(),
+            scan: Scan::default(),
             line: 0,
             ended: false,
             binary: binary::ReaderState::default(),
         }
     }
 
-    /// Takes a piece of data and gives the rows it completed.
+    /// Takes a piece of data.
     ///
     /// # Errors
-    /// 22P04 for a malformed line, 22021 for bytes that are not UTF-8, whatever the types' input
-    /// raises; the context names line and column.
-    pub fn push(&mut self, data: &[u8]) -> Result<Vec<Row>> {
+    /// 54000 for a line that is too long.
+    pub fn feed(&mut self, data: &[u8]) -> Result<()> {
         self.pending.extend_from_slice(data);
         if self.pending.len() > LINE_BYTES_MAX {
             return Err(Error::new(
@@ -222,55 +246,63 @@ impl Reader {
                 format!("COPY line is longer than {LINE_BYTES_MAX} bytes"),
             ));
         }
-        self.drain(false)
+        Ok(())
     }
 
-    /// The last rows, when the data has ended.
+    /// The next row that is here whole; `last`: no more data will come.
     ///
     /// # Errors
-    /// As [`Reader::push`]; also for data that ends inside a row.
-    pub fn finish(&mut self) -> Result<Vec<Row>> {
-        self.drain(true)
+    /// 22P04 for a malformed line or data that ends inside a row, 22021 for bytes that are not
+    /// UTF-8, whatever the types' input raises; the context names line and column.
+    pub fn next(&mut self, last: bool) -> Result<Option<CopyRow>> {
+        if self.options.format == CopyFormat::Binary {
+            return self.next_binary(last);
+        }
+        while !self.ended && !self.pending.is_empty() {
+            let found = if self.options.format == CopyFormat::Csv {
+                csv::line_end(&self.pending, &self.options, last, &mut self.scan)
+            } else {
+                text::line_end(&self.pending, last, &mut self.scan)
+            };
+            let Some((len, used)) = found else {
+                return if last { Err(self.unterminated()) } else { Ok(None) };
+            };
+            let mut text = self.pending.split_to(used).freeze();
+            text.truncate(len);
+            self.begin_line();
+            if *text == *b"\\." {
+                self.ended = true;
+            } else if self.line == 1 && self.options.header {
+                self.check_header(&text)?;
+            } else {
+                let values = self.row(&text)?;
+                return Ok(Some(CopyRow { values, line: self.line, text }));
+            }
+        }
+        Ok(None)
     }
 
-    fn drain(&mut self, last: bool) -> Result<Vec<Row>> {
-        if self.options.format == CopyFormat::Binary {
-            return self.drain_binary(last);
+    /// Counts the line that the search has found. Line ends inside quotes count from the second
+    /// line on, when PostgreSQL knows what they look like.
+    fn begin_line(&mut self) {
+        let embedded = if self.line == 0 { 0 } else { self.scan.embedded };
+        self.line += 1 + embedded;
+        self.scan = Scan::default();
+    }
+
+    fn unterminated(&mut self) -> Error {
+        self.begin_line();
+        let error = Error::new(SqlState::BAD_COPY_FILE_FORMAT, "unterminated CSV quoted field");
+        self.place().content(error, &String::from_utf8_lossy(&self.pending))
+    }
+
+    /// What an error at a row of the data is told with: the line, and its text if that is known.
+    pub fn context(&self, error: Error, line: u64, text: Option<&[u8]>) -> Error {
+        let place = Place { table: &self.table, line };
+        match text {
+            Some(text) if !text.is_empty() => place.content(error, &String::from_utf8_lossy(text)),
+            _ => place.line(error),
         }
-        let mut rows = Vec::new();
-        let pending = self.pending.split();
-        let mut rest: &[u8] = &pending;
-        while !rest.is_empty() && !self.ended {
-            let csv = self.options.format == CopyFormat::Csv;
-            let found = if csv {
-                csv::line_end(rest, &self.options, last)
-            } else {
-                text::line_end(rest, last)
-            };
-            let Some((line, used)) = found else { break };
-            let line = &rest[..line];
-            rest = &rest[used..];
-            self.line += 1;
-            if line == b"\\." {
-                self.ended = true;
-                break;
-            }
-            if self.line == 1 && self.options.header {
-                self.check_header(line)?;
-                continue;
-            }
-            rows.push(self.row(line)?);
-        }
-        if !self.ended && !rest.is_empty() {
-            if last {
-                return Err(self.place().line(Error::new(
-                    SqlState::BAD_COPY_FILE_FORMAT,
-                    "unterminated CSV quoted field",
-                )));
-            }
-            self.pending.extend_from_slice(rest);
-        }
-        Ok(rows)
     }
 
     fn place(&self) -> Place<'_> {
@@ -348,26 +380,22 @@ impl Reader {
             row.push(match field {
                 None => Datum::Null,
                 Some(value) => io::parse_text(value, column.ty, &self.settings, self.now_micros)
+                    .and_then(|datum| coerce_typmod(datum, column.ty, false))
                     .map_err(|e| place.column(e, &column.name, Some(value)))?,
             });
         }
         Ok(row)
     }
 
-    fn drain_binary(&mut self, last: bool) -> Result<Vec<Row>> {
-        let mut rows = Vec::new();
-        loop {
-            let types: Vec<SqlType> = self.columns.iter().map(|c| c.ty).collect();
-            let place = Place { table: &self.table, line: self.line + 1 };
-            match self.binary.next(&mut self.pending, &types, last) {
-                Ok(Some(row)) => {
-                    self.line += 1;
-                    rows.push(row);
-                }
-                Ok(None) => return Ok(rows),
-                Err(e) => return Err(place.line(e)),
-            }
-        }
+    fn next_binary(&mut self, last: bool) -> Result<Option<CopyRow>> {
+        let place = Place { table: &self.table, line: self.line + 1 };
+        let row = self.binary.next(&mut self.pending, &self.types, last);
+        let Some(row) = row.map_err(|e| place.line(e))? else { return Ok(None) };
+        let typed = row.into_iter().zip(&self.types);
+        let values = typed.map(|(datum, ty)| coerce_typmod(datum, *ty, false));
+        let values = values.collect::<Result<_>>().map_err(|e| place.line(e))?;
+        self.line += 1;
+        Ok(Some(CopyRow { values, line: self.line, text: Bytes::new() }))
     }
 }
 

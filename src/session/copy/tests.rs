@@ -18,9 +18,14 @@ fn read(options: &CopyOptions, types: &[SqlType], data: &[u8]) -> Result<String>
         let mut reader = reader(options, types);
         let mut rows = Vec::new();
         for chunk in data.chunks(piece) {
-            rows.extend(reader.push(chunk)?);
+            reader.feed(chunk)?;
+            while let Some(row) = reader.next(false)? {
+                rows.push(row.values);
+            }
         }
-        rows.extend(reader.finish()?);
+        while let Some(row) = reader.next(true)? {
+            rows.push(row.values);
+        }
         let text = rows
             .iter()
             .map(|row| {

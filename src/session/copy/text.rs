@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use bytes::BytesMut;
 
-use super::CopyOptions;
+use super::{CopyOptions, Scan};
 use crate::error::Result;
 
 /// Length of the first line and of it with its end; none while the end has not arrived.
-pub fn line_end(data: &[u8], last: bool) -> Option<(usize, usize)> {
-    let mut from = 0;
+pub fn line_end(data: &[u8], last: bool, scan: &mut Scan) -> Option<(usize, usize)> {
+    let mut from = scan.at;
     while let Some(at) = data[from..].iter().position(|b| *b == b'\n').map(|p| p + from) {
         // An odd run of backslashes before the newline makes it data.
         let escapes = data[..at].iter().rev().take_while(|b| **b == b'\\').count();
@@ -19,6 +19,7 @@ pub fn line_end(data: &[u8], last: bool) -> Option<(usize, usize)> {
         }
         from = at + 1;
     }
+    scan.at = data.len();
     last.then_some((data.strip_suffix(b"\r").map_or(data.len(), <[u8]>::len), data.len()))
 }
 

@@ -4,7 +4,7 @@ use super::super::keywords::Keyword as K;
 use super::super::lexer::Kind;
 use super::super::statement::*;
 use super::{LABELS, Parser};
-use crate::error::Result;
+use crate::error::{Error, Result, SqlState};
 
 impl Parser<'_> {
     pub(super) fn copy(&mut self) -> Result<StatementKind> {
@@ -41,7 +41,8 @@ impl Parser<'_> {
         }
         self.eat(K::With);
         if self.is_char(b'(') {
-            self.parens(|p| p.copy_option(&mut options))?;
+            let mut seen = Vec::new();
+            self.parens(|p| p.copy_option(&mut options, &mut seen))?;
         } else {
             while self.old_copy_option(&mut options)? {}
         }
@@ -68,9 +69,13 @@ impl Parser<'_> {
         }
     }
 
-    fn copy_option(&mut self, options: &mut CopyOptions) -> Result<()> {
+    fn copy_option(&mut self, options: &mut CopyOptions, seen: &mut Vec<String>) -> Result<()> {
         let at = self.at();
         let name = self.name_of(LABELS)?.name;
+        if seen.iter().any(|other| **other == *name) {
+            return Err(self.error("conflicting or redundant options", at));
+        }
+        seen.push(name.to_string());
         match &*name {
             "format" => {
                 let format = self.setting_value()?;
@@ -92,7 +97,7 @@ impl Parser<'_> {
                     Some("match") => CopyHeader::Match,
                     Some(_) => {
                         let message = "header requires a Boolean value or \"match\"";
-                        return Err(self.error(message, 0));
+                        return Err(Error::new(SqlState::SYNTAX_ERROR, message));
                     }
                 });
             }
@@ -120,7 +125,10 @@ impl Parser<'_> {
         match self.optional_value()?.as_deref() {
             None | Some("true" | "on" | "1") => Ok(true),
             Some("false" | "off" | "0") => Ok(false),
-            Some(_) => Err(self.error(format!("{name} requires a Boolean value"), 0)),
+            Some(_) => {
+                let message = format!("{name} requires a Boolean value");
+                Err(Error::new(SqlState::SYNTAX_ERROR, message))
+            }
         }
     }
 

@@ -1,0 +1,176 @@
+//! COPY … FROM STDIN: data of the client into a table.
+//!
+//! Rows are read from the data as it comes and go on in batches of PostgreSQL's size: each is
+//! checked as a row of an INSERT would be, and a batch is stored together, its keys locked and
+//! looked up in one request. All rows commit or fail together, with the transaction; until then
+//! they take memory, about 80 bytes a row beside its data (`txn::WRITE_BYTES_MAX` limits it).
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+
+use super::Session;
+use super::client::{Client, CopyInput};
+use super::copy::{CopyFormat, CopyRow, Reader};
+use super::rows::Running;
+use super::transfer::{copied_columns, copy_columns, options};
+use crate::catalog::quote_ident;
+use crate::error::{Error, Result, SqlState};
+use crate::exec::CopyPlace;
+use crate::kv::LockMode;
+use crate::plan::Plan;
+use crate::sql::ast::QualifiedName;
+use crate::sql::statement::{Copy, CopyTarget};
+use crate::sql::{self, ParsedStatement};
+use crate::types::descriptor::TableDescriptor;
+
+/// Rows of a batch, as PostgreSQL's `MAX_BUFFERED_TUPLES`: which error comes first depends on it.
+const BATCH_ROWS: usize = 1000;
+
+/// Bytes of data of a batch, as PostgreSQL's `MAX_BUFFERED_BYTES`.
+const BATCH_BYTES: usize = 65_535;
+
+/// Data is taken from the client until there are so many bytes of it.
+const INPUT_BYTES: usize = 64 << 10;
+
+/// Rows on their way into a table.
+struct Loader {
+    plan: Arc<Plan>,
+    reader: Reader,
+    batch: Vec<CopyRow>,
+    /// Bytes of the batch's data.
+    bytes: usize,
+    count: u64,
+}
+
+impl Session {
+    /// Runs COPY FROM; how many rows there were.
+    pub(super) async fn copy_from(
+        &mut self,
+        client: &mut impl Client,
+        parsed: &ParsedStatement,
+        copy: &Copy,
+    ) -> Result<u64> {
+        let CopyTarget::Table(name, columns) = &copy.target else {
+            return Err(Error::internal("COPY FROM without a table"));
+        };
+        self.check_read_write("COPY FROM")?;
+        self.copied_table(name, &parsed.text)?;
+        let table = self.locked_target(name, &parsed.text).await?;
+        let names = copied_columns(&table, columns.as_deref())?;
+        let options = options(&copy.options, &names, Some(&table), true)?;
+        let columns = copy_columns(&table, &names);
+        let format = self.environment.info(&mut self.settings).format.clone();
+        let binary = options.format == CopyFormat::Binary;
+        let plan = self.insert_plan(&table, &names)?;
+        client.copy_in(binary, columns.len()).await?;
+        let reader = Reader::new(options, &*table.name, columns, format, self.statement_time);
+        let mut loader = Loader { plan, reader, batch: Vec::new(), bytes: 0, count: 0 };
+        let mut data = BytesMut::new();
+        loop {
+            let input = client.copy_input(&mut data).await?;
+            if data.len() >= INPUT_BYTES || input != CopyInput::Data {
+                loader.reader.feed(&data)?;
+                data.clear();
+                self.load(&mut loader, input == CopyInput::Done).await?;
+            }
+            match input {
+                CopyInput::Data => {}
+                CopyInput::Done => break,
+                CopyInput::Failed(why) => {
+                    let message = format!("COPY from stdin failed: {why}");
+                    return Err(Error::new(SqlState::QUERY_CANCELED, message));
+                }
+            }
+        }
+        self.store_batch(&mut loader, true).await?;
+        Ok(loader.count)
+    }
+
+    /// Takes what rows there are in the data, and stores the batches that are full.
+    async fn load(&mut self, loader: &mut Loader, last: bool) -> Result<()> {
+        loop {
+            match loader.reader.next(last) {
+                Ok(Some(row)) => {
+                    loader.bytes += row.text.len();
+                    loader.batch.push(row);
+                }
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    // Rows before it were checked when they came.
+                    self.store_batch(loader, false).await?;
+                    return Err(error);
+                }
+            }
+            if loader.batch.len() >= BATCH_ROWS || loader.bytes >= BATCH_BYTES {
+                self.store_batch(loader, true).await?;
+            }
+        }
+    }
+
+    /// Checks the rows of the batch and, if `store`, puts them into the table.
+    async fn store_batch(&mut self, loader: &mut Loader, store: bool) -> Result<()> {
+        loader.bytes = 0;
+        let batch = std::mem::take(&mut loader.batch);
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let mut rows = Vec::with_capacity(batch.len());
+        let mut places = Vec::with_capacity(batch.len());
+        for CopyRow { values, line, text } in batch {
+            rows.push(values);
+            places.push((line, text));
+        }
+        loader.count += rows.len() as u64;
+        let mut running = Running::copying(loader.plan.clone(), self.schema(), rows, store)?;
+        match self.next_batch(&mut running, &[], BATCH_ROWS).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(match running.copy_place() {
+                Some(CopyPlace::Checking(at)) => {
+                    let (line, text) = &places[at];
+                    loader.reader.context(error, *line, Some(text))
+                }
+                Some(CopyPlace::Storing(at)) => {
+                    let (line, _) = &places[at.min(places.len() - 1)];
+                    loader.reader.context(error, *line, None)
+                }
+                None => error,
+            }),
+        }
+    }
+
+    /// `INSERT INTO table (columns) VALUES ($1, …)`: what a row's columns go through.
+    fn insert_plan(&mut self, table: &TableDescriptor, names: &[String]) -> Result<Arc<Plan>> {
+        let quoted: Vec<_> = names.iter().map(|name| quote_ident(name)).collect();
+        let parameters: Vec<String> = (1..=names.len()).map(|at| format!("${at}")).collect();
+        let (schema, name) = (quote_ident(&table.schema), quote_ident(&table.name));
+        let text = if names.is_empty() {
+            format!("INSERT INTO {schema}.{name} DEFAULT VALUES")
+        } else {
+            let (columns, values) = (quoted.join(","), parameters.join(","));
+            format!("INSERT INTO {schema}.{name} ({columns}) VALUES ({values})")
+        };
+        let declared = names.iter().filter_map(|n| table.column(n)).map(|c| Some(c.ty)).collect();
+        let statement = sql::parse(&text)?.pop();
+        let statement = statement.ok_or_else(|| Error::internal("an INSERT parsed to nothing"))?;
+        let schema = self.schema();
+        let (plan, _) = self.plan(&statement.kind, &statement.text, &schema, declared, false)?;
+        Ok(Arc::new(plan))
+    }
+
+    /// The table that COPY FROM names, locked as writers lock it.
+    async fn locked_target(
+        &mut self,
+        name: &QualifiedName,
+        text: &Arc<str>,
+    ) -> Result<Arc<TableDescriptor>> {
+        loop {
+            let table = self.copied_table(name, text)?;
+            self.lock_tables(&[(table.clone(), LockMode::Share, false)]).await?;
+            let now = self.copied_table(name, text)?;
+            if (now.id, now.version) == (table.id, table.version) {
+                return Ok(now);
+            }
+        }
+    }
+}
