@@ -297,6 +297,12 @@ impl Error {
         self
     }
 
+    /// Without a position.
+    pub fn unplaced(mut self) -> Error {
+        self.0.position = None;
+        self
+    }
+
     /// Names the table, in its schema.
     pub fn with_table(mut self, schema: &str, table: &str) -> Error {
         self.0.schema = Some(schema.to_owned());

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use super::descriptor::{CommentTarget, SequenceDescriptor, oids};
 use super::quote::quote_ident;
+use super::sequence::{Sequences, wait};
 use super::snapshot::{CatalogSnapshot, Relation, visible_indexes};
 use super::system;
-use crate::functions::CatalogLookup;
+use crate::error::Result;
+use crate::functions::{CatalogLookup, SequenceCounter};
 use crate::types::descriptor::{IndexColumn, IndexDescriptor, TableDescriptor};
 
 impl CatalogLookup for CatalogSnapshot {
@@ -59,7 +61,8 @@ impl CatalogLookup for CatalogSnapshot {
     fn constraint_definition(&self, oid: u32) -> Option<String> {
         self.tables().find_map(|table| {
             if let Some(check) = table.checks.iter().find(|c| c.oid == oid) {
-                return Some(check_definition(&check.expr));
+                let suffix = if check.not_valid { " NOT VALID" } else { "" };
+                return Some(check_definition(&check.expr) + suffix);
             }
             let mut indexes = visible_indexes(table).map(|(_, index)| index);
             let index = indexes.find(|index| index.constraint_oid == Some(oid))?;
@@ -84,13 +87,56 @@ impl CatalogLookup for CatalogSnapshot {
 
     fn comment(&self, oid: u32, class: &str, sub_id: i32) -> Option<String> {
         let class = match class {
-            "" => return system::builtin_comment(oid, None).map(str::to_owned),
+            "" => {
+                let mut comments = self.comments();
+                let own = comments.find(|(t, _)| t.oid == oid && t.sub_id == sub_id);
+                let built_in = || system::builtin_comment(oid, None).map(str::to_owned);
+                return own.map(|(_, text)| text.to_string()).or_else(built_in);
+            }
             "pg_authid" | "pg_roles" => oids::CLASS_ROLE,
             name => system::table(super::descriptor::PG_CATALOG, name)?.id.0,
         };
         let own = self.comment_on(CommentTarget { class, oid, sub_id });
         own.or_else(|| system::builtin_comment(oid, Some(class)).filter(|_| sub_id == 0))
             .map(str::to_owned)
+    }
+
+    fn sequence(&self, oid: u32) -> Option<Box<dyn SequenceCounter + '_>> {
+        let (sequence, counters) = (CatalogSnapshot::sequence(self, oid)?, self.counters()?);
+        Some(Box::new(Counted { sequence, counters }))
+    }
+
+    fn last_sequence(&self, session: i32) -> Option<u32> {
+        self.counters()?.last_called(session)
+    }
+}
+
+/// A sequence with where it stands.
+struct Counted<'a> {
+    sequence: &'a SequenceDescriptor,
+    counters: &'a Sequences,
+}
+
+impl SequenceCounter for Counted<'_> {
+    fn name(&self) -> &str {
+        &self.sequence.name
+    }
+
+    fn next(&self, session: i32) -> Result<i64> {
+        self.counters.next_now(self.sequence, session)
+    }
+
+    fn set(&self, value: i64, called: bool, session: i32) -> Result<()> {
+        wait(self.counters.set(self.sequence, value, called, session))
+    }
+
+    fn current(&self, session: i32) -> Option<i64> {
+        self.counters.current(self.sequence.oid, session)
+    }
+
+    fn last(&self) -> Result<Option<i64>> {
+        let (value, called) = wait(self.counters.position(self.sequence))?;
+        Ok(called.then_some(value))
     }
 }
 

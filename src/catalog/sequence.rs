@@ -7,7 +7,9 @@
 //! generation, whose counter is another key.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -22,6 +24,8 @@ use crate::kv::{Commit, CommitOutcome, Expect, Key, SharedStore, Version, Write}
 
 /// Values taken from the store at once, as PostgreSQL logs ahead.
 const BLOCK: i64 = 32;
+/// A sequence that is used up block after block takes larger ones, up to this.
+const BLOCK_MAX: i64 = 1024;
 /// Attempts at a block against other gateways before giving up.
 const ATTEMPTS_MAX: usize = 64;
 
@@ -42,6 +46,19 @@ struct Block {
     last: i64,
     /// How many more there are.
     left: i64,
+    /// What lies between them.
+    step: i64,
+    /// How many there were.
+    size: i64,
+    /// The sequence's version that it was taken for.
+    version: u64,
+}
+
+impl Block {
+    /// The last value of the block: where the store thinks the sequence is.
+    fn end(&self) -> i64 {
+        self.last.wrapping_add(self.left.wrapping_mul(self.step))
+    }
 }
 
 /// What one session remembers, for `currval` and `lastval`.
@@ -85,16 +102,34 @@ impl Sequences {
             }
             self.take_block(sequence).await?;
         };
+        self.remember(sequence, session, value);
+        Ok(value)
+    }
+
+    /// `nextval` from code that cannot wait: the thread does, when a block is used up.
+    pub fn next_now(&self, sequence: &SequenceDescriptor, session: i32) -> Result<i64> {
+        match self.from_block(sequence) {
+            Some(value) => {
+                self.remember(sequence, session, value);
+                Ok(value)
+            }
+            None => wait(self.next(sequence, session)),
+        }
+    }
+
+    fn remember(&self, sequence: &SequenceDescriptor, session: i32, value: i64) {
         let mut sessions = self.sessions.lock();
         let remembered = sessions.entry(session).or_default();
         remembered.last = Some(sequence.oid);
         remembered.values.insert(sequence.oid, value);
-        Ok(value)
     }
 
     fn from_block(&self, sequence: &SequenceDescriptor) -> Option<i64> {
         let mut blocks = self.blocks.lock();
-        let block = blocks.get_mut(&id(sequence)).filter(|block| block.left > 0)?;
+        let block = blocks.get_mut(&id(sequence))?;
+        if block.left == 0 || block.version != sequence.version {
+            return None;
+        }
         block.left -= 1;
         block.last += sequence.increment;
         Some(block.last)
@@ -102,7 +137,19 @@ impl Sequences {
 
     async fn take_block(&self, sequence: &SequenceDescriptor) -> Result<()> {
         for _ in 0..ATTEMPTS_MAX {
-            let (position, expect) = self.read(sequence).await?;
+            let (mut position, expect) = self.read(sequence).await?;
+            let before = self.blocks.lock().get(&id(sequence)).copied();
+            // What is left of a block taken before an ALTER is given back.
+            if let (Some(block), Some(stored)) = (&before, &mut position)
+                && stored.called
+                && stored.last == block.end()
+            {
+                stored.last = block.last;
+            }
+            let size = match before {
+                Some(block) if block.left == 0 => (block.size * 2).min(BLOCK_MAX),
+                _ => BLOCK,
+            };
             let first = first_value(sequence, position)?;
             let room = match sequence.increment > 0 {
                 true => {
@@ -112,12 +159,18 @@ impl Sequences {
                     (i128::from(first) - i128::from(sequence.min)) / -i128::from(sequence.increment)
                 }
             };
-            let more = i64::try_from(room).unwrap_or(i64::MAX).min(BLOCK.max(sequence.cache) - 1);
+            let more = i64::try_from(room).unwrap_or(i64::MAX).min(size.max(sequence.cache) - 1);
             let last = first + more * sequence.increment;
             if self.write(sequence, Position { last, called: true }, expect).await? {
                 // The first value given out is one step after `last`.
-                let before = first.wrapping_sub(sequence.increment);
-                self.blocks.lock().insert(id(sequence), Block { last: before, left: more + 1 });
+                let block = Block {
+                    last: first.wrapping_sub(sequence.increment),
+                    left: more + 1,
+                    step: sequence.increment,
+                    size,
+                    version: sequence.version,
+                };
+                self.blocks.lock().insert(id(sequence), block);
                 return Ok(());
             }
         }
@@ -266,6 +319,37 @@ fn first_value(sequence: &SequenceDescriptor, position: Option<Position>) -> Res
                     sequence.name
                 ),
             ))
+        }
+    }
+}
+
+/// Runs a future to its end on this thread. On a runtime of several threads others take over what
+/// this one had to do; the embedded store's writer is a thread of its own.
+pub(super) fn wait<T>(work: impl Future<Output = T>) -> T {
+    let flavor = tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor());
+    match flavor {
+        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => {
+            tokio::task::block_in_place(|| park_on(work))
+        }
+        _ => park_on(work),
+    }
+}
+
+struct Unpark(std::thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn park_on<T>(work: impl Future<Output = T>) -> T {
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let (mut work, mut context) = (pin!(work), Context::from_waker(&waker));
+    loop {
+        match work.as_mut().poll(&mut context) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => std::thread::park(),
         }
     }
 }

@@ -200,7 +200,8 @@ impl CatalogSnapshot {
     ) -> Option<Arc<TableDescriptor>> {
         match self.relation(schema, name, path)? {
             Relation::Table(table) => Some(table),
-            Relation::Index(..) | Relation::Sequence(_) => None,
+            Relation::Sequence(sequence) => Some(system::sequence_table(&sequence)),
+            Relation::Index(..) => None,
         }
     }
 

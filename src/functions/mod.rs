@@ -111,6 +111,24 @@ pub trait CatalogLookup: Send + Sync {
     fn column_sequence(&self, table: u32, column: &str) -> Option<Option<(String, String)>>;
     /// Comment of an object; none if it has none.
     fn comment(&self, oid: u32, class: &str, sub_id: i32) -> Option<String>;
+    /// The sequence with this OID.
+    fn sequence(&self, oid: u32) -> Option<Box<dyn SequenceCounter + '_>>;
+    /// The sequence that the last `nextval` of a session was about.
+    fn last_sequence(&self, session: i32) -> Option<u32>;
+}
+
+/// A sequence, as functions use it. Sessions are told apart by their backends.
+pub trait SequenceCounter {
+    /// Its name.
+    fn name(&self) -> &str;
+    /// `nextval`: durable before it is given. Blocks the thread for one commit now and then.
+    fn next(&self, session: i32) -> Result<i64>;
+    /// `setval`
+    fn set(&self, value: i64, called: bool, session: i32) -> Result<()>;
+    /// `currval`: none before the session's first value.
+    fn current(&self, session: i32) -> Option<i64>;
+    /// `pg_sequence_last_value`: none before the first value.
+    fn last(&self) -> Result<Option<i64>>;
 }
 
 /// The code of a scalar function. NULL handling of strict functions is the caller's.

@@ -7,12 +7,16 @@ use super::client::Notice;
 use super::run::Outcome;
 use super::system::SystemTables;
 use crate::catalog::change::table_lock;
-use crate::error::{Error, Result};
+use crate::catalog::descriptor::oids;
+use crate::error::{Error, Result, SqlState};
 use crate::exec::ddl::{DdlContext, execute};
 use crate::kv::{LockMode, LockWait};
 use crate::plan::{PlanSettings, ReadEngines};
+use crate::sql::ParsedStatement;
+use crate::sql::ast::QualifiedName;
+use crate::sql::bind::Binder;
 use crate::sql::ddl::Ddl;
-use crate::types::descriptor::TableDescriptor;
+use crate::types::descriptor::{RelationKind, TableDescriptor};
 
 impl Session {
     /// Runs a DDL statement in the open transaction.
@@ -58,7 +62,74 @@ impl Session {
     }
 }
 
+/// The lock that a mode of LOCK TABLE takes: the weakest that keeps out all that PostgreSQL's does.
+/// Readers take none, so ACCESS SHARE needs none.
+fn lock_of(mode: &str) -> Option<LockMode> {
+    match mode {
+        "ACCESS SHARE" => None,
+        "ROW SHARE" => Some(LockMode::KeyShare),
+        "ROW EXCLUSIVE" => Some(LockMode::Share),
+        "SHARE UPDATE EXCLUSIVE" | "SHARE" | "SHARE ROW EXCLUSIVE" => Some(LockMode::NoKeyUpdate),
+        _ => Some(LockMode::Update),
+    }
+}
+
 impl Session {
+    /// LOCK TABLE.
+    pub(super) async fn lock_table_statement(
+        &mut self,
+        parsed: &ParsedStatement,
+        names: &[QualifiedName],
+        mode: &str,
+        no_wait: bool,
+    ) -> Result<Outcome> {
+        if !self.in_block() {
+            return Err(Error::new(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "LOCK TABLE can only be used in transaction blocks",
+            ));
+        }
+        if lock_of(mode).is_some_and(|lock| lock > LockMode::Share) {
+            self.check_read_write("LOCK TABLE")?;
+        }
+        for name in names {
+            loop {
+                let table = self.table_to_lock(parsed, name)?;
+                let Some(lock) = lock_of(mode) else { break };
+                let locked = self.lock_tables(&[(table.clone(), lock, no_wait)]).await;
+                locked.map_err(|e| match e.code() {
+                    SqlState::LOCK_NOT_AVAILABLE if no_wait => Error::new(
+                        e.code(),
+                        format!("could not obtain lock on relation \"{}\"", table.name),
+                    ),
+                    _ => e,
+                })?;
+                let now = self.table_to_lock(parsed, name)?;
+                if (now.id, now.space()) == (table.id, table.space()) {
+                    break;
+                }
+            }
+        }
+        Ok(Outcome::tag("LOCK TABLE"))
+    }
+
+    fn table_to_lock(
+        &mut self,
+        parsed: &ParsedStatement,
+        name: &QualifiedName,
+    ) -> Result<Arc<TableDescriptor>> {
+        let schema = self.schema();
+        let eval = self.eval_context(&schema);
+        let binder = Binder::new(schema.as_ref(), &eval, parsed.text.clone(), Vec::new());
+        let table = binder.find_table(name).map_err(|e| Error::new(e.code(), e.message()))?;
+        if table.kind == RelationKind::Virtual && table.id.0 >= oids::FIRST_USER {
+            let message = format!("cannot lock relation \"{}\"", table.name);
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
+                .with_detail("This operation is not supported for sequences."));
+        }
+        Ok(table)
+    }
+
     /// Takes locks of tables for the open transaction; then every DDL on them that was committed
     /// before is in [`Session::schema`]. The flag is NOWAIT.
     pub(super) async fn lock_tables(

@@ -195,6 +195,13 @@ impl Session {
         Some((limit, Error::new(code, message)))
     }
 
+    /// Forgets what `currval` and `lastval` would give.
+    fn forget_sequences(&self) {
+        if let Some(counters) = self.database.catalog.snapshot().counters() {
+            counters.end_session(self.backend.pid);
+        }
+    }
+
     /// The session waits for its client from now on.
     pub fn idle(&mut self) {
         let state = match self.status() {
@@ -253,5 +260,11 @@ impl Session {
             }
         }
         self.portals.clear();
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.forget_sequences();
     }
 }

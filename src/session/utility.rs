@@ -82,7 +82,9 @@ impl Session {
             }
             // Every commit is durable before it is acknowledged: there is nothing to flush.
             StatementKind::Checkpoint => Ok(Outcome::tag("CHECKPOINT")),
-            StatementKind::LockTable(..) => Err(Error::unsupported("LOCK TABLE")),
+            StatementKind::LockTable(tables, mode, no_wait) => {
+                self.lock_table_statement(parsed, tables, mode, *no_wait).await
+            }
             StatementKind::Ddl(ddl) => self.run_ddl(ddl, parsed.text.clone()).await,
             StatementKind::Unsupported(what) => Err(Error::unsupported(what)),
             _ => Err(Error::unsupported("this statement")),
@@ -252,10 +254,14 @@ impl Session {
                 self.portals.clear();
                 self.statements.clear();
                 self.settings.reset_all(level);
+                self.forget_sequences();
                 Ok(Outcome::tag("DISCARD ALL"))
             }
             Discard::Plans => Ok(Outcome::tag("DISCARD PLANS")),
-            Discard::Sequences => Ok(Outcome::tag("DISCARD SEQUENCES")),
+            Discard::Sequences => {
+                self.forget_sequences();
+                Ok(Outcome::tag("DISCARD SEQUENCES"))
+            }
             Discard::Temp => Ok(Outcome::tag("DISCARD TEMP")),
         }
     }

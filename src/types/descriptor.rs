@@ -92,6 +92,9 @@ pub struct CheckDescriptor {
     /// The columns it uses.
     #[serde(default)]
     pub columns: Vec<ColumnId>,
+    /// NOT VALID: rows that were there before it may break it.
+    #[serde(default)]
+    pub not_valid: bool,
 }
 
 /// How far an index has come.
@@ -171,6 +174,41 @@ pub struct TableDescriptor {
 }
 
 impl TableDescriptor {
+    /// A relation with these columns and nothing else, that has no place in the store yet.
+    pub fn unplaced(
+        id: TableId,
+        schema: &str,
+        name: &str,
+        kind: RelationKind,
+        columns: Vec<ColumnDescriptor>,
+    ) -> TableDescriptor {
+        TableDescriptor {
+            id,
+            schema: schema.to_owned(),
+            name: name.to_owned(),
+            kind,
+            next_column: columns.len() as u16 + 1,
+            columns,
+            primary: IndexDescriptor {
+                oid: 0,
+                name: String::new(),
+                columns: Vec::new(),
+                unique: true,
+                constraint_oid: None,
+                space: SpaceId(0),
+                state: IndexState::Public,
+            },
+            hidden_key: true,
+            partition_columns: 1,
+            indexes: Vec::new(),
+            checks: Vec::new(),
+            columnar: false,
+            columnar_since: 0,
+            owner: String::new(),
+            version: 1,
+        }
+    }
+
     /// The column of that name.
     pub fn column(&self, name: &str) -> Option<&ColumnDescriptor> {
         self.columns.iter().find(|c| c.name == name)

@@ -25,6 +25,8 @@ pub struct NewCheck {
     pub expr: String,
     /// The columns it uses.
     pub columns: Vec<ColumnId>,
+    /// NOT VALID
+    pub not_valid: bool,
 }
 
 /// A table to make.
@@ -127,7 +129,8 @@ impl SchemaChange<'_> {
             }
         };
         let oid = self.catalog.next_oid().await?;
-        Ok(CheckDescriptor { oid, name, expr: check.expr, columns: check.columns })
+        let NewCheck { expr, columns, not_valid, .. } = check;
+        Ok(CheckDescriptor { oid, name, expr, columns, not_valid })
     }
 
     /// DROP TABLE of a table locked by [`SchemaChange::lock_table`].

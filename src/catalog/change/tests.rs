@@ -60,8 +60,14 @@ fn new_table(name: &str) -> NewTable {
         primary: Some(NewKey { name: None, columns: vec![ColumnId(1)] }),
         uniques: vec![NewKey { name: None, columns: vec![ColumnId(2)] }],
         checks: vec![
-            NewCheck { name: None, expr: "(a > 0)".into(), columns: vec![ColumnId(1)] },
             NewCheck {
+                name: None,
+                expr: "(a > 0)".into(),
+                columns: vec![ColumnId(1)],
+                not_valid: false,
+            },
+            NewCheck {
+                not_valid: false,
                 name: None,
                 expr: "(a > b)".into(),
                 columns: vec![ColumnId(1), ColumnId(2)],

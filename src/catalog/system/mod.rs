@@ -25,12 +25,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use super::CatalogSnapshot;
+use super::descriptor::SequenceDescriptor;
+use super::sequence::wait;
 use crate::functions::EvalContext;
 use crate::types::descriptor::{
-    ColumnDescriptor, ColumnId, IndexDescriptor, IndexState, RelationKind, SpaceId,
-    TableDescriptor, TableId,
+    ColumnDescriptor, ColumnId, RelationKind, TableDescriptor, TableId,
 };
-use crate::types::{BaseType, Row, SqlType, pg_type};
+use crate::types::{BaseType, Datum, Row, SqlType, pg_type};
 
 /// Gives the rows of a system relation that is about the running process (`pg_stat_activity`,
 /// `pg_settings`, …), as seen by a session.
@@ -51,6 +52,9 @@ pub fn rows(table: &TableDescriptor, snapshot: &CatalogSnapshot, eval: &EvalCont
     if let Some(provider) = provider {
         return provider(eval);
     }
+    if let Some(sequence) = snapshot.sequence(table.id.0) {
+        return sequence_row(sequence, snapshot).into_iter().collect();
+    }
     let source = Source { snapshot, eval };
     if table.schema == super::descriptor::INFORMATION_SCHEMA {
         return information::rows(&table.name, &source);
@@ -60,6 +64,29 @@ pub fn rows(table: &TableDescriptor, snapshot: &CatalogSnapshot, eval: &EvalCont
         .or_else(|| roles::rows(&table.name, &source))
         .or_else(|| views::rows(&table.name, &source))
         .unwrap_or_default()
+}
+
+/// A sequence as a SELECT from it sees it.
+pub fn sequence_table(sequence: &SequenceDescriptor) -> Arc<TableDescriptor> {
+    let columns =
+        [("last_value", SqlType::INT8), ("log_cnt", SqlType::INT8), ("is_called", SqlType::BOOL)];
+    let columns = (1..).zip(columns).map(|(id, (name, ty))| ColumnDescriptor {
+        not_null: true,
+        ..ColumnDescriptor::new(ColumnId(id), name, ty)
+    });
+    Arc::new(TableDescriptor::unplaced(
+        TableId(sequence.oid),
+        &sequence.schema,
+        &sequence.name,
+        RelationKind::Virtual,
+        columns.collect(),
+    ))
+}
+
+/// The one row of [`sequence_table`]; none if the store does not answer.
+fn sequence_row(sequence: &SequenceDescriptor, snapshot: &CatalogSnapshot) -> Option<Row> {
+    let (value, called) = wait(snapshot.counters()?.position(sequence)).ok()?;
+    Some(vec![Datum::Int8(value), Datum::Int8(0), Datum::Bool(called)])
 }
 
 /// A system relation by name.
@@ -113,31 +140,8 @@ fn define(line: &str) -> Option<SystemRelation> {
         .zip(1..)
         .filter_map(|(column, id)| define_column(column, id))
         .collect();
-    let table = TableDescriptor {
-        id: TableId(oid),
-        schema: schema.to_owned(),
-        name: name.to_owned(),
-        kind: RelationKind::Virtual,
-        next_column: columns.len() as u16 + 1,
-        columns,
-        primary: IndexDescriptor {
-            oid: 0,
-            name: String::new(),
-            columns: Vec::new(),
-            unique: true,
-            constraint_oid: None,
-            space: SpaceId(0),
-            state: IndexState::Public,
-        },
-        hidden_key: true,
-        partition_columns: 0,
-        indexes: Vec::new(),
-        checks: Vec::new(),
-        columnar: false,
-        columnar_since: 0,
-        owner: String::new(),
-        version: 1,
-    };
+    let kind = RelationKind::Virtual;
+    let table = TableDescriptor::unplaced(TableId(oid), schema, name, kind, columns);
     Some(SystemRelation { table: Arc::new(table), relkind })
 }
 

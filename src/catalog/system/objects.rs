@@ -257,14 +257,16 @@ fn constraints(source: &Source<'_>) -> Vec<Row> {
         let schema = source.schema(&table.schema);
         for check in &table.checks {
             let columns = check.columns.iter().map(|c| c.0 as i16).collect();
-            rows.push(constraint_row(
+            let mut row = constraint_row(
                 check.oid,
                 &check.name,
                 schema,
                 (b'c', table.id.0, 0),
                 columns,
                 text(&check.expr),
-            ));
+            );
+            row[CONVALIDATED] = bool(!check.not_valid);
+            rows.push(row);
         }
         for (_, index) in visible_indexes(table) {
             let Some(constraint) = index.constraint_oid else { continue };
@@ -282,6 +284,9 @@ fn constraints(source: &Source<'_>) -> Vec<Row> {
     }
     rows
 }
+
+/// The place of `convalidated` in `pg_constraint`.
+const CONVALIDATED: usize = 6;
 
 fn constraint_row(
     constraint: u32,

@@ -9,7 +9,9 @@ use crate::catalog::descriptor::{CommentTarget, RoleDescriptor, oids};
 use crate::clock::SimulatedClock;
 use crate::functions::SessionInfo;
 use crate::types::Datum;
-use crate::types::descriptor::{CheckDescriptor, IndexColumn};
+use crate::types::descriptor::{
+    CheckDescriptor, IndexColumn, IndexDescriptor, IndexState, SpaceId,
+};
 
 fn eval(snapshot: &CatalogSnapshot) -> EvalContext {
     EvalContext {
@@ -65,6 +67,7 @@ fn snapshot() -> CatalogSnapshot {
         partition_columns: 1,
         indexes: vec![index(16387, "t_b_idx", 2, None)],
         checks: vec![CheckDescriptor {
+            not_valid: false,
             oid: 16388,
             name: "t_a_check".into(),
             expr: "(a > 0)".into(),

@@ -32,7 +32,11 @@ impl Runner<'_> {
             return Ok(tag);
         };
         match relation {
-            Relation::Table(table) if kind == ObjectKind::Table => {
+            Relation::Table(table)
+                if kind == ObjectKind::Table
+                    || (kind == ObjectKind::Index
+                        && matches!(actions, [AlterTable::RenameTable(_)])) =>
+            {
                 super::refuse_system(&table)?;
                 let Some(mut table) = self.lock_found(&table, LockMode::Update).await? else {
                     return Box::pin(self.alter(kind, name, if_exists, actions)).await;
@@ -40,7 +44,8 @@ impl Runner<'_> {
                 let mut ordered: Vec<&AlterTable> = actions.iter().collect();
                 ordered.sort_by_key(|action| pass(action));
                 for action in ordered {
-                    table = self.alter_table(&table, action).await?;
+                    let altered = self.alter_table(&table, action).await;
+                    table = altered.map_err(|e| unplaced(e, action))?;
                 }
             }
             Relation::Index(table, at) => self.alter_index(&table, at, actions).await?,
@@ -118,19 +123,20 @@ impl Runner<'_> {
             AlterTable::DropIdentity { column, if_exists } => {
                 self.drop_identity(table, column, *if_exists).await?;
             }
+            AlterTable::AddIdentity { column, always, options } => {
+                self.add_identity(table, column, *always, options).await?;
+            }
+            AlterTable::SetIdentity { column, always, options } => {
+                self.set_identity(table, column, *always, options).await?;
+            }
             AlterTable::AddConstraint { constraint, not_valid } => {
-                if *not_valid {
-                    return Err(Error::unsupported("NOT VALID").at(constraint.position));
-                }
-                self.add_constraint(table, constraint, None).await?;
+                self.add_constraint(table, constraint, None, *not_valid).await?;
             }
             AlterTable::DropConstraint { name, if_exists } => {
                 self.drop_constraint(table, name, *if_exists).await?;
             }
             AlterTable::ValidateConstraint(name) => {
-                if super::constraint_oid(table, name).is_none() {
-                    return Err(undefined_constraint(table, name, "of relation"));
-                }
+                self.validate_constraint(table, name).await?;
             }
             AlterTable::SetOptions(options) => self.set_options(table, options)?,
             AlterTable::ResetOptions(names) => self.reset_options(table, names)?,
@@ -139,6 +145,7 @@ impl Runner<'_> {
                 let owner = owner.clone();
                 self.change.write_table(TableDescriptor { owner, ..table.as_ref().clone() })?;
             }
+            AlterTable::SetSchema(schema) if *schema == table.schema => {}
             AlterTable::SetSchema(schema) => self.change.move_table(table, schema).await?,
         }
         self.current(table)
@@ -222,6 +229,7 @@ impl Runner<'_> {
         table: &Arc<TableDescriptor>,
         constraint: &Constraint,
         column: Option<&str>,
+        not_valid: bool,
     ) -> Result<()> {
         match &constraint.kind {
             ConstraintKind::Check(source) => {
@@ -230,10 +238,13 @@ impl Runner<'_> {
                     name: constraint.name.clone(),
                     expr: condition.text,
                     columns: condition.columns,
+                    not_valid,
                 };
                 let check = self.change.new_check(table, check).await?;
                 let compiled = self.compiled_condition(&check.expr, table)?;
-                self.check_rows(table, &check.name, &compiled).await?;
+                if !not_valid {
+                    self.check_rows(table, &check.name, &compiled).await?;
+                }
                 let mut changed = table.as_ref().clone();
                 changed.checks.push(check);
                 self.change.write_table(changed)?;
@@ -269,6 +280,38 @@ impl Runner<'_> {
             }
         }
         Ok(())
+    }
+
+    /// VALIDATE CONSTRAINT
+    async fn validate_constraint(
+        &mut self,
+        table: &Arc<TableDescriptor>,
+        name: &str,
+    ) -> Result<()> {
+        let Some(check) = table.checks.iter().find(|check| check.name == name) else {
+            let error = match super::constraint_oid(table, name) {
+                Some(_) => Error::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!(
+                        "constraint \"{name}\" of relation \"{}\" is not a foreign key or check \
+                         constraint",
+                        table.name
+                    ),
+                ),
+                None => undefined_constraint(table, name, "of relation"),
+            };
+            return Err(error);
+        };
+        if !check.not_valid {
+            return Ok(());
+        }
+        let compiled = self.compiled_condition(&check.expr, table)?;
+        self.check_rows(table, name, &compiled).await?;
+        let mut changed = table.as_ref().clone();
+        for check in changed.checks.iter_mut().filter(|check| check.name == name) {
+            check.not_valid = false;
+        }
+        self.change.write_table(changed).map(|_| ())
     }
 
     async fn drop_constraint(
@@ -323,10 +366,24 @@ impl Runner<'_> {
     }
 }
 
+/// PostgreSQL tells the position of what it transforms before it takes the table's lock, and of
+/// nothing else.
+fn unplaced(error: Error, action: &AlterTable) -> Error {
+    let keeps = match action {
+        AlterTable::AddConstraint { constraint, .. } => {
+            !matches!(constraint.kind, ConstraintKind::Check(_))
+        }
+        AlterTable::SetDefault { .. } => false,
+        AlterTable::SetType { .. } => error.code() != SqlState::DATATYPE_MISMATCH,
+        _ => true,
+    };
+    if keeps { error } else { error.unplaced() }
+}
+
 /// A missing column has no position here: only CREATE TABLE tells it.
 fn without_position_of_missing(error: Error) -> Error {
     match error.code() {
-        SqlState::UNDEFINED_COLUMN => Error::new(error.code(), error.message().to_owned()),
+        SqlState::UNDEFINED_COLUMN => error.unplaced(),
         _ => error,
     }
 }
@@ -350,7 +407,9 @@ fn pass(action: &AlterTable) -> u8 {
         AlterTable::SetDefault { .. }
         | AlterTable::SetNotNull(_)
         | AlterTable::DropNotNull(_)
-        | AlterTable::DropIdentity { .. } => 3,
+        | AlterTable::DropIdentity { .. }
+        | AlterTable::AddIdentity { .. }
+        | AlterTable::SetIdentity { .. } => 3,
         AlterTable::AddConstraint { .. } => 4,
         _ => 5,
     }

@@ -49,7 +49,7 @@ impl Runner<'_> {
         self.append_column(table, column).await?;
         let mut current = self.current_of(table)?;
         for constraint in constraints {
-            self.add_constraint(&current, constraint, Some(name)).await?;
+            self.add_constraint(&current, constraint, Some(name), false).await?;
             current = self.current_of(table)?;
         }
         if not_null && !self.default_fills(&current, id) {
@@ -87,14 +87,14 @@ impl Runner<'_> {
                     self.move_rows(table, changed).await?
                 };
                 return self
-                    .rewrite(table, &new, &mut |runner, mut row| {
-                        row.push(default.value(runner, &[])?);
+                    .rewrite(table, &new, &mut |_, mut row| {
+                        row.push(default.value(&[])?);
                         Ok(row)
                     })
                     .await;
             }
             Some(default) => {
-                let value = default.value(self, &[])?;
+                let value = default.value(&[])?;
                 column.missing = io::to_text(&value, column.ty, &Default::default());
             }
             None => {}
@@ -181,7 +181,7 @@ impl Runner<'_> {
     }
 
     /// The table with one column changed.
-    fn with_column(
+    pub(super) fn with_column(
         table: &TableDescriptor,
         name: &str,
         change: impl FnOnce(&mut ColumnDescriptor),
@@ -249,31 +249,6 @@ impl Runner<'_> {
         self.change.write_table(changed).map(|_| ())
     }
 
-    pub(super) async fn drop_identity(
-        &mut self,
-        table: &TableDescriptor,
-        name: &str,
-        if_exists: bool,
-    ) -> Result<()> {
-        let Some(column) = table.column(name) else { return Err(undefined_column(table, name)) };
-        if column.identity.is_none() {
-            let relation = &table.name;
-            let message =
-                format!("column \"{name}\" of relation \"{relation}\" is not an identity column");
-            if !if_exists {
-                return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message));
-            }
-            self.notice(SqlState::SUCCESSFUL_COMPLETION, format!("{message}, skipping"));
-            return Ok(());
-        }
-        self.change.drop_owned_sequences(table, Some(column.id)).await?;
-        let changed = Self::with_column(table, name, |c| {
-            c.identity = None;
-            c.default = None;
-        })?;
-        self.change.write_table(changed).map(|_| ())
-    }
-
     /// ALTER COLUMN … TYPE: every row is written again, every index filled again.
     pub(super) async fn set_type(
         &mut self,
@@ -304,8 +279,8 @@ impl Runner<'_> {
         }
         let place = table.columns.iter().position(|c| c.id == column.id).unwrap_or_default();
         let new = self.move_rows(table, changed).await?;
-        self.rewrite(table, &new, &mut |runner, mut row| {
-            row[place] = convert.value(runner, &row)?;
+        self.rewrite(table, &new, &mut |_, mut row| {
+            row[place] = convert.value(&row)?;
             Ok(row)
         })
         .await?;

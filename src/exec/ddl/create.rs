@@ -15,8 +15,7 @@ use crate::sql::ddl::{
     SequenceOptions, SourceExpr, StorageOption,
 };
 use crate::types::descriptor::{
-    ColumnDescriptor, ColumnId, Identity, IndexDescriptor, IndexState, RelationKind, SpaceId,
-    TableDescriptor, TableId,
+    ColumnDescriptor, ColumnId, Identity, RelationKind, TableDescriptor, TableId,
 };
 use crate::types::{BaseType, SqlType, pg_type};
 
@@ -141,7 +140,8 @@ impl Runner<'_> {
                 SqlState::SYNTAX_ERROR,
                 format!("{what} for column \"{name}\" of table \"{table}\""),
             )
-            .at(position)
+            // What a serial brings stands nowhere in the text.
+            .at(if serial.is_some() { 0 } else { position })
         };
         for constraint in &definition.constraints {
             match constraint {
@@ -255,6 +255,7 @@ impl Runner<'_> {
                 name: constraint.name.clone(),
                 expr: condition.text,
                 columns: condition.columns,
+                not_valid: false,
             });
         }
         Ok(checks)
@@ -284,31 +285,7 @@ pub(super) fn nextval(sequence: &SequenceDescriptor) -> String {
 
 /// A table that is not made yet, for binding expressions over its columns.
 pub(super) fn draft(schema: &str, name: &str, columns: Vec<ColumnDescriptor>) -> TableDescriptor {
-    TableDescriptor {
-        id: TableId(0),
-        schema: schema.to_owned(),
-        name: name.to_owned(),
-        kind: RelationKind::Table,
-        next_column: columns.len() as u16 + 1,
-        columns,
-        primary: IndexDescriptor {
-            oid: 0,
-            name: String::new(),
-            columns: Vec::new(),
-            unique: true,
-            constraint_oid: None,
-            space: SpaceId(0),
-            state: IndexState::Public,
-        },
-        hidden_key: true,
-        partition_columns: 1,
-        indexes: Vec::new(),
-        checks: Vec::new(),
-        columnar: false,
-        columnar_since: 0,
-        owner: String::new(),
-        version: 0,
-    }
+    TableDescriptor::unplaced(TableId(0), schema, name, RelationKind::Table, columns)
 }
 
 /// Constraints in PostgreSQL's order: those of columns, then those of the table; each with the
@@ -445,7 +422,7 @@ pub(super) fn serial_type(ty: &TypeName) -> Option<SqlType> {
     }
 }
 
-fn identity_type(ty: SqlType) -> Result<SqlType> {
+pub(super) fn identity_type(ty: SqlType) -> Result<SqlType> {
     match ty {
         SqlType::INT2 | SqlType::INT4 | SqlType::INT8 => Ok(ty),
         _ => Err(Error::new(

@@ -2,9 +2,11 @@
 //! parenthesis, as PostgreSQL's `pg_get_expr` prints them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::Runner;
 use crate::error::{Error, Result, SqlState};
+use crate::functions::EvalContext;
 use crate::plan::explain::deparse::Names;
 use crate::plan::scalar::compile::{Compiler, Scope};
 use crate::plan::scalar::{Env, NoSubresults, Scalar, Stop};
@@ -26,20 +28,23 @@ pub(super) struct Condition {
 }
 
 /// An expression over rows of a table, ready to run.
-pub(super) struct RowExpr(Scalar);
+pub(super) struct RowExpr {
+    scalar: Scalar,
+    context: EvalContext,
+}
 
 impl RowExpr {
     /// Its value for a row given in descriptor order.
-    pub(super) fn value(&self, runner: &Runner<'_>, row: &[Datum]) -> Result<Datum> {
+    pub(super) fn value(&self, row: &[Datum]) -> Result<Datum> {
         let env = Env {
-            context: runner.eval,
+            context: &self.context,
             params: &[],
             frame: &[],
             subresults: &NoSubresults,
             row,
             right: &[],
         };
-        self.0.eval(&env).map_err(Stop::into_error)
+        self.scalar.eval(&env).map_err(Stop::into_error)
     }
 }
 
@@ -57,6 +62,15 @@ impl Scope for NoScope {
 }
 
 impl Runner<'_> {
+    fn compile(&self, expr: &Expr, row: &[Column]) -> Result<RowExpr> {
+        let ids: Vec<ColId> = row.iter().map(|c| c.id).collect();
+        let mut compiler = Compiler { row: &ids, right: &[], scope: &mut NoScope };
+        let scalar = compiler.compile(expr)?;
+        // Sequences that this statement made are there too.
+        let catalog = Arc::new(self.change.snapshot().clone());
+        Ok(RowExpr { scalar, context: EvalContext { catalog, ..self.eval.clone() } })
+    }
+
     pub(super) fn binder(&self) -> Binder<'_> {
         Binder::new(self.change.snapshot(), self.eval, self.text.clone(), Vec::new())
     }
@@ -161,14 +175,14 @@ impl Runner<'_> {
         table: &TableDescriptor,
     ) -> Result<RowExpr> {
         let (bound, row) = self.stored_condition(text, table)?;
-        compile(&bound, &row)
+        self.compile(&bound, &row)
     }
 
     /// A stored default, ready to be evaluated.
     pub(super) fn compiled_default(&self, column: &ColumnDescriptor) -> Result<RowExpr> {
         let mut binder = self.binder();
         let bound = binder.default_value(column.default.as_deref(), column.ty, &column.name)?;
-        compile(&bound, &[])
+        self.compile(&bound, &[])
     }
 
     /// Whether a stored default gives another value for each row.
@@ -219,7 +233,7 @@ impl Runner<'_> {
             .at(position)
         })?;
         refuse_parameters(&binder)?;
-        compile(&converted, &row)
+        self.compile(&converted, &row)
     }
 }
 
@@ -253,12 +267,6 @@ pub(super) fn refuse_parameters(binder: &Binder<'_>) -> Result<()> {
         Ok(types) if types.is_empty() => Ok(()),
         _ => Err(Error::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1")),
     }
-}
-
-fn compile(expr: &Expr, row: &[Column]) -> Result<RowExpr> {
-    let ids: Vec<ColId> = row.iter().map(|c| c.id).collect();
-    let mut compiler = Compiler { row: &ids, right: &[], scope: &mut NoScope };
-    compiler.compile(expr).map(RowExpr)
 }
 
 /// The columns that an expression uses, ascending.

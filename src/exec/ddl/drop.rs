@@ -39,7 +39,7 @@ impl Runner<'_> {
                     }
                     Err(e) => return Err(without_position(e)),
                 };
-                if self.drop_relation(kind, &name.name, found).await? {
+                if self.drop_relation(kind, &name.name, found, cascade).await? {
                     break;
                 }
             }
@@ -67,6 +67,7 @@ impl Runner<'_> {
         kind: ObjectKind,
         name: &str,
         relation: Relation,
+        cascade: bool,
     ) -> Result<bool> {
         match (kind, relation) {
             (ObjectKind::Table, Relation::Table(table)) => {
@@ -101,7 +102,7 @@ impl Runner<'_> {
             }
             (ObjectKind::Sequence, Relation::Sequence(sequence)) => {
                 let sequence = self.change.lock_sequence(&sequence).await?;
-                self.drop_sequence(&sequence).await?;
+                self.drop_sequence(&sequence, cascade).await?;
             }
             (_, relation) => return Err(other_kind(kind, name, &relation)),
         }
@@ -136,15 +137,9 @@ impl Runner<'_> {
             tables.iter().map(|t| (t.id.0, format!("table {}", t.name))).collect();
         objects.extend(sequences.iter().map(|s| (s.oid, format!("sequence {}", s.name))));
         objects.sort();
-        if !objects.is_empty() && !cascade {
-            let on = |(_, object): &(u32, String)| format!("{object} depends on schema {name}");
-            let listed: Vec<String> = objects.iter().take(NAMED_MAX).map(on).collect();
-            return Err(Error::new(
-                SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-                format!("cannot drop schema {name} because other objects depend on it"),
-            )
-            .with_detail(listed.join("\n"))
-            .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
+        let objects: Vec<String> = objects.into_iter().map(|(_, object)| object).collect();
+        if !cascade {
+            refuse_dependents(&format!("schema {name}"), &objects)?;
         }
         self.cascade_notice(&objects);
         for table in &tables {
@@ -157,17 +152,15 @@ impl Runner<'_> {
         self.change.drop_schema(name).await
     }
 
-    fn cascade_notice(&mut self, objects: &[(u32, String)]) {
+    /// Tells what CASCADE takes with it.
+    pub(super) fn cascade_notice(&mut self, objects: &[String]) {
         let code = SqlState::SUCCESSFUL_COMPLETION;
         match objects {
             [] => {}
-            [(_, only)] => self.notice(code, format!("drop cascades to {only}")),
+            [only] => self.notice(code, format!("drop cascades to {only}")),
             many => {
-                let listed: Vec<String> = many
-                    .iter()
-                    .take(NAMED_MAX)
-                    .map(|(_, o)| format!("drop cascades to {o}"))
-                    .collect();
+                let to = |object: &String| format!("drop cascades to {object}");
+                let listed: Vec<String> = many.iter().take(NAMED_MAX).map(to).collect();
                 let message = format!("drop cascades to {} other objects", many.len());
                 self.notices.push(Error::new(code, message).with_detail(listed.join("\n")));
             }
@@ -192,6 +185,21 @@ impl Runner<'_> {
         }
         Ok("TRUNCATE TABLE".into())
     }
+}
+
+/// 2BP01 if anything depends on what is to be dropped.
+pub(super) fn refuse_dependents(dropped: &str, objects: &[String]) -> Result<()> {
+    if objects.is_empty() {
+        return Ok(());
+    }
+    let on = |object: &String| format!("{object} depends on {dropped}");
+    let listed: Vec<String> = objects.iter().take(NAMED_MAX).map(on).collect();
+    Err(Error::new(
+        SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+        format!("cannot drop {dropped} because other objects depend on it"),
+    )
+    .with_detail(listed.join("\n"))
+    .with_hint("Use DROP ... CASCADE to drop the dependent objects too."))
 }
 
 /// 42809, with the statement that would do.

@@ -14,6 +14,7 @@ mod create;
 mod create_as;
 mod define;
 mod drop;
+mod identity;
 mod index;
 mod role;
 mod rows;

@@ -127,8 +127,8 @@ impl Runner<'_> {
         name: &str,
         condition: &RowExpr,
     ) -> Result<()> {
-        self.each_row(table, &mut |runner, row, _| {
-            if matches!(condition.value(runner, &row)?, Datum::Bool(false)) {
+        self.each_row(table, &mut |_, row, _| {
+            if matches!(condition.value(&row)?, Datum::Bool(false)) {
                 return Err(Error::new(
                     SqlState::CHECK_VIOLATION,
                     format!(

@@ -1,10 +1,14 @@
 //! CREATE, ALTER and DROP SEQUENCE.
 
+use std::sync::Arc;
+
 use super::{Runner, Tag, undefined_column};
 use crate::catalog::Relation;
 use crate::catalog::descriptor::{SequenceDescriptor, SequenceOwner};
 use crate::error::{Error, Result, SqlState};
+use crate::kv::LockMode;
 use crate::sql::ddl::{CreateSequence, ObjectName, SequenceOptions};
+use crate::types::descriptor::TableDescriptor;
 use crate::types::{SqlType, pg_type};
 
 impl Runner<'_> {
@@ -35,7 +39,17 @@ impl Runner<'_> {
         }
         let sequence = self.sequence(name)?;
         let sequence = self.change.lock_sequence(&sequence).await?;
-        let mut changed = SequenceDescriptor::clone(&sequence);
+        self.change_sequence(&sequence, options).await?;
+        tag
+    }
+
+    /// Applies options to a locked sequence.
+    pub(super) async fn change_sequence(
+        &mut self,
+        sequence: &SequenceDescriptor,
+        options: &SequenceOptions,
+    ) -> Result<()> {
+        let mut changed = sequence.clone();
         self.apply_options(&mut changed, options, false)?;
         if let Some(owner) = self.sequence_owner(options)? {
             if sequence.owned_by.is_some_and(|o| o.identity) {
@@ -53,46 +67,65 @@ impl Runner<'_> {
                 self.change.restart_sequence(&changed, start)?;
             }
             None => {
+                if let Some(counters) = self.schema().counters().cloned() {
+                    let (last, _) = counters.position(sequence).await?;
+                    check_bounds("RESTART", last, &changed)?;
+                }
                 self.change.write_sequence(changed)?;
             }
         }
-        tag
+        Ok(())
     }
 
-    pub(super) async fn drop_sequence(&mut self, sequence: &SequenceDescriptor) -> Result<()> {
-        let Some(owner) = sequence.owned_by else {
-            return self.change.drop_sequence(sequence);
-        };
-        let Some(table) = self.schema().table_by_id(owner.table) else {
-            return self.change.drop_sequence(sequence);
-        };
-        let column = table.column_by_id(owner.column).map_or("", |c| &c.name);
-        let error =
-            |message: String| Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message));
-        if owner.identity {
-            return error(format!(
-                "cannot drop sequence {} because column {column} of table {} requires it",
-                sequence.name, table.name
-            ))
-            .map_err(|e| {
-                let table = &table.name;
-                e.with_hint(format!("You can drop column {column} of table {table} instead."))
-            });
+    /// The columns whose defaults call a sequence, but for the one that it goes with.
+    fn sequence_users(&self, sequence: &SequenceDescriptor) -> Vec<(Arc<TableDescriptor>, String)> {
+        let call = format!("'{}'::regclass", sequence.oid);
+        let mut users = Vec::new();
+        for table in self.schema().tables() {
+            let used = table
+                .columns
+                .iter()
+                .filter(|c| c.default.as_ref().is_some_and(|default| default.contains(&call)));
+            users.extend(used.map(|c| (Arc::clone(table), c.name.clone())));
         }
-        let used = super::create::nextval(sequence);
-        let default = table.column_by_id(owner.column).and_then(|c| c.default.as_deref());
-        if default == Some(used.as_str()) {
-            return error(format!(
-                "cannot drop sequence {} because other objects depend on it",
-                sequence.name
-            ))
-            .map_err(|e| {
-                e.with_detail(format!(
-                    "default value for column {column} of table {} depends on sequence {}",
-                    table.name, sequence.name
-                ))
-                .with_hint("Use DROP ... CASCADE to drop the dependent objects too.")
-            });
+        users
+    }
+
+    /// DROP SEQUENCE of a locked sequence; with CASCADE, of the defaults that call it too.
+    pub(super) async fn drop_sequence(
+        &mut self,
+        sequence: &SequenceDescriptor,
+        cascade: bool,
+    ) -> Result<()> {
+        if let Some(owner) = sequence.owned_by.filter(|owner| owner.identity)
+            && let Some(table) = self.schema().table_by_id(owner.table)
+        {
+            let column = table.column_by_id(owner.column).map_or("", |c| &c.name);
+            return Err(Error::new(
+                SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+                format!(
+                    "cannot drop sequence {} because column {column} of table {} requires it",
+                    sequence.name, table.name
+                ),
+            )
+            .with_hint(format!("You can drop column {column} of table {} instead.", table.name)));
+        }
+        let users = self.sequence_users(sequence);
+        let objects: Vec<String> = users
+            .iter()
+            .map(|(table, column)| {
+                format!("default value for column {column} of table {}", table.name)
+            })
+            .collect();
+        if !cascade {
+            let on = format!("sequence {}", sequence.name);
+            super::drop::refuse_dependents(&on, &objects)?;
+        }
+        self.cascade_notice(&objects);
+        for (table, column) in users {
+            let table = self.change.lock_table(&table, LockMode::Update).await?;
+            let changed = Self::with_column(&table, &column, |c| c.default = None)?;
+            self.change.write_table(changed)?;
         }
         self.change.drop_sequence(sequence)
     }

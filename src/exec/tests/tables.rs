@@ -102,7 +102,13 @@ fn tables() -> Tables {
     descriptor.columns[3].default = Some("'x'".into());
     descriptor.columns[3].not_null = true;
     let (name, expr) = ("item_qty_check".into(), "qty >= 0".into());
-    descriptor.checks.push(CheckDescriptor { oid: 2029, name, expr, columns: vec![ColumnId(3)] });
+    descriptor.checks.push(CheckDescriptor {
+        oid: 2029,
+        name,
+        expr,
+        columns: vec![ColumnId(3)],
+        not_valid: false,
+    });
     Tables([table("dept", 2000, &dept), table("emp", 2010, &emp), item])
 }
 

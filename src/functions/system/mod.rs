@@ -5,6 +5,7 @@ mod control;
 mod definitions;
 mod names;
 mod privileges;
+mod sequences;
 mod session;
 mod sizes;
 pub(super) mod table;

@@ -1,6 +1,6 @@
 //! Functions about the server, the session and the catalog.
 
-use super::{catalog, control, definitions, names, privileges, session, sizes};
+use super::{catalog, control, definitions, names, privileges, sequences, session, sizes};
 use crate::functions::Function;
 use crate::functions::signature::types::*;
 use crate::functions::signature::{scalar, set, typed};
@@ -23,6 +23,12 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
     scalar(3935, "pg_sleep_for", &[INTERVAL], VOID, control::sleep_interval).volatile(),
     scalar(3936, "pg_sleep_until", &[TIMESTAMPTZ], VOID, control::sleep_until).volatile(),
     scalar(2026, "pg_backend_pid", &[], INT4, session::backend_pid).stable(),
+    scalar(1574, "nextval", &[REGCLASS], INT8, sequences::next).volatile(),
+    scalar(1575, "currval", &[REGCLASS], INT8, sequences::current).volatile(),
+    scalar(1576, "setval", &[REGCLASS, INT8], INT8, sequences::set).volatile(),
+    scalar(1765, "setval", &[REGCLASS, INT8, BOOL], INT8, sequences::set).volatile(),
+    scalar(2559, "lastval", &[], INT8, sequences::last).volatile(),
+    scalar(4032, "pg_sequence_last_value", &[REGCLASS], INT8, sequences::last_value).volatile(),
     scalar(3810, "pg_is_in_recovery", &[], BOOL, session::no).volatile(),
     scalar(2855, "pg_is_other_temp_schema", &[OID], BOOL, session::no).stable(),
     scalar(3298, "row_security_active", &[OID], BOOL, session::no).stable(),

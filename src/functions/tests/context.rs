@@ -41,6 +41,14 @@ impl CatalogLookup for NoCatalog {
     fn comment(&self, _: u32, _: &str, _: i32) -> Option<String> {
         None
     }
+
+    fn sequence(&self, _: u32) -> Option<Box<dyn crate::functions::SequenceCounter + '_>> {
+        None
+    }
+
+    fn last_sequence(&self, _: i32) -> Option<u32> {
+        None
+    }
 }
 
 /// The transaction began at 2024-02-29 12:34:56.789012 UTC.

@@ -17,6 +17,7 @@ use super::super::bound::{Column, Expr, Insert, Rel, Statement};
 use super::level::Clause;
 use super::write::WriteTarget;
 use super::{Binder, BoundQuery, ColId};
+use crate::catalog::descriptor::oids;
 use crate::error::{Error, Result, SqlState};
 use crate::types::descriptor::{
     ColumnDescriptor, ColumnId, Identity, RelationKind, TableDescriptor,
@@ -72,6 +73,10 @@ impl Binder<'_> {
             return Ok(());
         }
         let _ = name;
+        if table.id.0 >= oids::FIRST_USER {
+            let message = format!("cannot change sequence \"{}\"", table.name);
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+        }
         Err(Error::new(
             SqlState::INSUFFICIENT_PRIVILEGE,
             format!("permission denied for table {}", table.name),

@@ -138,6 +138,14 @@ impl CatalogLookup for TestCatalog {
     fn comment(&self, _: u32, _: &str, _: i32) -> Option<String> {
         None
     }
+
+    fn sequence(&self, _: u32) -> Option<Box<dyn crate::functions::SequenceCounter + '_>> {
+        None
+    }
+
+    fn last_sequence(&self, _: i32) -> Option<u32> {
+        None
+    }
 }
 
 pub(in crate::sql) fn context() -> EvalContext {

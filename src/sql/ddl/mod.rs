@@ -347,6 +347,8 @@ pub enum AlterTable {
     SetOptions(Vec<StorageOption>),
     ResetOptions(Vec<String>),
     DropIdentity { column: String, if_exists: bool },
+    AddIdentity { column: String, always: bool, options: Box<SequenceOptions> },
+    SetIdentity { column: String, always: Option<bool>, options: Box<SequenceOptions> },
     OwnerTo(String),
     SetSchema(String),
 }
@@ -397,6 +399,23 @@ pub struct SequenceOptions {
     pub cycle: Option<bool>,
     /// OWNED BY; inner none: NONE.
     pub owned_by: Option<Option<(ObjectName, String)>>,
+}
+
+impl SequenceOptions {
+    /// These, and of `more` what is not among them.
+    pub fn or(self, more: SequenceOptions) -> SequenceOptions {
+        SequenceOptions {
+            ty: self.ty.or(more.ty),
+            increment: self.increment.or(more.increment),
+            min: self.min.or(more.min),
+            max: self.max.or(more.max),
+            start: self.start.or(more.start),
+            restart: self.restart.or(more.restart),
+            cache: self.cache.or(more.cache),
+            cycle: self.cycle.or(more.cycle),
+            owned_by: self.owned_by.or(more.owned_by),
+        }
+    }
 }
 
 /// CREATE ROLE.

@@ -1,6 +1,6 @@
 //! ALTER TABLE, ALTER INDEX, ALTER SEQUENCE.
 
-use super::super::ddl::{AlterTable, Ddl, ObjectKind};
+use super::super::ddl::{AlterTable, ColumnConstraint, Ddl, ObjectKind, SequenceOptions};
 use super::super::keywords::Keyword as K;
 use super::super::lexer::Kind;
 use super::super::position_at;
@@ -170,14 +170,22 @@ impl Parser<'_> {
             return Ok(AlterTable::DropIdentity { column, if_exists });
         }
         if self.eat(K::Add) {
-            return Err(self.unsupported("ALTER COLUMN … ADD GENERATED", at));
+            return match self.generated(position)? {
+                ColumnConstraint::Identity { always, options, .. } => {
+                    Ok(AlterTable::AddIdentity { column, always, options: Box::new(options) })
+                }
+                _ => Err(self.unexpected()),
+            };
+        }
+        if self.is(K::Restart) || (self.is(K::Set) && self.sets_identity()) {
+            let (always, options) = self.identity_changes()?;
+            return Ok(AlterTable::SetIdentity { column, always, options: Box::new(options) });
         }
         if self.is(K::Set) || self.is(K::Reset) || self.is(K::Restart) {
             let what = match self.peek_at(1).kind {
                 Kind::Keyword(K::Statistics) => "SET STATISTICS",
                 Kind::Keyword(K::Storage) => "SET STORAGE",
                 Kind::Keyword(K::Compression) => "SET COMPRESSION",
-                Kind::Keyword(K::Generated) => "SET GENERATED",
                 Kind::Char(b'(') => "column options",
                 _ => {
                     self.advance();
@@ -187,6 +195,46 @@ impl Parser<'_> {
             return Err(self.unsupported(what, at));
         }
         Err(self.unexpected())
+    }
+
+    /// Whether SET is followed by an option of an identity column.
+    fn sets_identity(&self) -> bool {
+        matches!(
+            self.peek_at(1).kind,
+            Kind::Keyword(
+                K::Generated
+                    | K::Increment
+                    | K::Minvalue
+                    | K::Maxvalue
+                    | K::Start
+                    | K::Restart
+                    | K::Cache
+                    | K::Cycle
+                    | K::No
+            )
+        )
+    }
+
+    /// `alter_identity_column_option_list`: whether it becomes ALWAYS, and options.
+    fn identity_changes(&mut self) -> Result<(Option<bool>, SequenceOptions)> {
+        let (mut always, mut options) = (None, SequenceOptions::default());
+        loop {
+            if self.is(K::Restart) {
+                let restart = self.sequence_options()?.restart;
+                options.restart = restart.or(options.restart);
+            } else if self.eat_all(&[K::Set, K::Generated]) {
+                always = Some(self.eat(K::Always));
+                if always == Some(false) {
+                    self.expect(K::By)?;
+                    self.expect(K::Default)?;
+                }
+            } else if self.eat(K::Set) {
+                let more = self.sequence_options()?;
+                options = options.or(more);
+            } else {
+                return Ok((always, options));
+            }
+        }
     }
 
     /// ALTER INDEX, past INDEX.

@@ -272,7 +272,7 @@ impl Parser<'_> {
         }
     }
 
-    fn generated(&mut self, position: u32) -> Result<ColumnConstraint> {
+    pub(super) fn generated(&mut self, position: u32) -> Result<ColumnConstraint> {
         let at = self.at();
         self.expect(K::Generated)?;
         let always = self.eat(K::Always);

@@ -60,6 +60,7 @@ fn snapshot() -> CatalogSnapshot {
     let columns = vec![column(1, "a", SqlType::INT4), column(2, "b", SqlType::INT4), c];
     let mut dm = table(16384, "dm", columns);
     dm.checks = vec![CheckDescriptor {
+        not_valid: false,
         oid: 16390,
         name: "dm_b_check".into(),
         expr: "(b > 0)".into(),
