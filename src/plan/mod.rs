@@ -36,6 +36,7 @@ use crate::functions::EvalContext;
 use crate::sql::bound::Statement;
 
 /// What planning is told.
+#[derive(Clone, Copy)]
 pub struct PlanSettings<'a> {
     /// For folding constants.
     pub eval: &'a EvalContext,
@@ -55,14 +56,21 @@ pub struct PlanSettings<'a> {
 /// What folding constants raises (as PostgreSQL does when it plans), 55000 for an access that no
 /// allowed path can serve.
 pub fn plan(mut statement: Statement, settings: &PlanSettings<'_>) -> Result<Plan> {
+    let mut wide = match &statement {
+        Statement::Query(rel) if route::has_views(rel, settings.engines) => Some(rel.clone()),
+        _ => None,
+    };
+    if let Some(rel) = &mut wide {
+        rewrite::rewrite_wide(rel, settings)?;
+    }
     let recheck = rewrite::rewrite(&mut statement, settings)?;
-    physical::plan(&statement, &recheck, settings)
+    physical::plan(&statement, wide, &recheck, settings)
 }
 
 /// Plans a query as it was written, without rewrites: what rewritten plans are compared with.
 #[cfg(test)]
 pub(crate) fn plan_as_written(statement: &Statement, settings: &PlanSettings<'_>) -> Result<Plan> {
-    physical::plan(statement, &[], settings)
+    physical::plan(statement, None, &[], settings)
 }
 
 /// The value of an expression without columns, parameters and subqueries: a DEFAULT.

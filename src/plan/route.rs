@@ -167,6 +167,11 @@ pub fn decide(
     Ok(accesses.into_iter().zip(fixed).map(route).collect())
 }
 
+/// Whether some table of a query has a view that the query may read.
+pub fn has_views(rel: &Rel, engines: ReadEngines) -> bool {
+    engines.columnar && scans(rel).iter().any(|scan| scan.table.columnar)
+}
+
 /// Whether only the column path may serve an access.
 pub fn columns_only(scan: &Scan, engines: ReadEngines) -> bool {
     let reads = scan.table.columnar && scan.lock.is_none() && scan.row_key.is_none();

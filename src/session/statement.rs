@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::client::Field;
+use super::columns::ViewStatistics;
 use super::plans::PlanKey;
 use super::{POSTGRES_EPOCH_MICROS, Session};
 use crate::catalog::CatalogSnapshot;
@@ -212,9 +213,11 @@ impl Session {
         let mut binder = Binder::new(schema.as_ref(), &eval, text.clone(), declared);
         let bound = binder.bind_statement(kind)?;
         let engines = self.settings.value("sluice.read_engines");
+        let statistics =
+            ViewStatistics { store: &self.database.statistics, views: &self.database.columns };
         let settings = PlanSettings {
             eval: &eval,
-            statistics: &self.database.statistics,
+            statistics: &statistics,
             ordered: self.database.transactions.store().capabilities().ordered,
             engines: ReadEngines {
                 row: engines.contains("row"),

@@ -35,7 +35,7 @@ pub fn lower_aggregate(scope: &ExprLowering<'_>, call: &AggregateCall) -> Result
         return refuse(format!("{name} with ORDER BY"));
     }
     let args = call.args.iter().map(|a| scope.lower(a)).collect::<Result<Vec<_>>>()?;
-    if args.iter().any(|a| a.scale.is_some()) {
+    if !matches!(name, "sum" | "avg" | "count") && args.iter().any(|a| a.scale.is_some()) {
         return refuse(format!("{name} of a CASE with mixed scales"));
     }
     let (udaf, data_type, args) = choose(name, args, call)?;
@@ -89,9 +89,10 @@ fn choose(
                 _ => return refuse(format!("{name} of numerics without a scale")),
             };
             let kind = if name == "sum" { SumKind::Sum } else { SumKind::Avg };
-            let exact = ExactSum::new(kind, scale);
+            let exact = ExactSum::new(kind, scale, arg.scale.is_some());
             let data_type = exact.result_type();
-            Ok((Arc::new(AggregateUDF::from(exact)), data_type, one(arg)))
+            let args = std::iter::once(arg.expr).chain(arg.scale.map(|s| *s)).collect();
+            Ok((Arc::new(AggregateUDF::from(exact)), data_type, args))
         }
         _ => refuse(format!("{name} of {}", crate::types::pg_type::format_type(arg.ty))),
     }

@@ -81,7 +81,7 @@ pub fn literal(datum: &Datum, ty: SqlType) -> Result<Lowered> {
 }
 
 /// The comparison a function of `pg_proc` makes, read off its name (`int84lt`, `date_eq`, …).
-fn comparison(name: &str) -> Option<Operator> {
+pub fn comparison(name: &str) -> Option<Operator> {
     let operators = [
         ("eq", Operator::Eq),
         ("ne", Operator::NotEq),
@@ -278,7 +278,7 @@ impl ExprLowering<'_> {
     }
 
     /// A native comparison, where Arrow's is PostgreSQL's.
-    fn compare(
+    pub fn compare(
         &self,
         operator: Operator,
         left: &Lowered,

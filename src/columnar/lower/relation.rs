@@ -8,15 +8,16 @@ use std::collections::HashMap;
 use arrow::datatypes::DataType;
 use datafusion::common::{Column as DfColumn, JoinType};
 use datafusion::datasource::provider_as_source;
+use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::expr::Sort as DfSort;
-use datafusion::logical_expr::{Expr as DfExpr, LogicalPlan, LogicalPlanBuilder, lit};
+use datafusion::logical_expr::{Expr as DfExpr, LogicalPlan, LogicalPlanBuilder, Operator, lit};
 
 use super::aggregate::{groupable, lower_aggregate, ordered};
-use super::expr::{ExprLowering, Lowered, column_name};
+use super::expr::{ExprLowering, Lowered, column_name, comparison};
 use super::{LoweredRel, Lowering, from_datafusion};
 use crate::error::{Error, Result};
 use crate::sql::bound::{
-    AggregateCall, ColId, Column, Expr, JoinKind, Rel, Scan, SetOp, SortKey, SubqueryKind,
+    AggregateCall, ColId, Column, Expr, JoinKind, Rel, Scan, SetOp, SortKey, Subquery, SubqueryKind,
 };
 use crate::types::{BaseType, Datum};
 
@@ -162,10 +163,60 @@ impl<'a> Lowering<'a> {
     }
 
     fn apply_filter(&mut self, input: LoweredRel, predicate: &'a Expr) -> Result<LoweredRel> {
-        let (input, predicate) = self.lift_subqueries(input, predicate)?;
-        let predicate = self.scope(&input.types).lower(&predicate)?;
-        let plan = build(LogicalPlanBuilder::from(input.plan).filter(predicate.expr))?;
+        let mut input = input;
+        for part in conjuncts(predicate) {
+            input = match not_in(part) {
+                Some((left, subquery)) => self.not_in(input, left, subquery)?,
+                None => self.keep(input, part)?,
+            };
+        }
+        Ok(input)
+    }
+
+    /// The rows for which a condition is true.
+    fn keep(&mut self, input: LoweredRel, condition: &'a Expr) -> Result<LoweredRel> {
+        let (input, condition) = self.lift_subqueries(input, condition)?;
+        let condition = self.scope(&input.types).lower(&condition)?;
+        let plan = build(LogicalPlanBuilder::from(input.plan).filter(condition.expr))?;
         Ok(LoweredRel { plan, types: input.types })
+    }
+
+    /// `left NOT IN (subquery)`: true if the subquery gives nothing; else unless `left` or one of
+    /// its values is NULL, or one is equal.
+    fn not_in(
+        &mut self,
+        input: LoweredRel,
+        left: &'a Expr,
+        subquery: &'a Subquery,
+    ) -> Result<LoweredRel> {
+        let Some(right) = subquery.rel.columns().into_iter().next() else {
+            return refuse("a subquery without columns");
+        };
+        let inner = self.rel(&subquery.rel)?;
+        let right_type = inner.types[&right.id].clone();
+        let inner = inner.select(std::slice::from_ref(&right))?;
+        let value = self.scope(&input.types).lower(left)?;
+        let other =
+            Lowered { expr: column(right.id), ty: right.ty, data_type: right_type, scale: None };
+        let args = [left.clone(), Expr::Column(right.id, right.ty)];
+        let scope = self.scope(&input.types);
+        let Some(equal) = scope.compare(Operator::Eq, &value, &other, &args) else {
+            return refuse("NOT IN of these types");
+        };
+        let (all, known) = (format!("all{}", right.id.0), format!("known{}", right.id.0));
+        let counts =
+            [count(lit(1i64)).alias(all.as_str()), count(column(right.id)).alias(known.as_str())];
+        let builder = LogicalPlanBuilder::from(inner.clone());
+        let counts = build(builder.aggregate(Vec::<DfExpr>::new(), counts))?;
+        let number = |name: &str| DfExpr::Column(DfColumn::new_unqualified(name));
+        let decided = number(&all)
+            .eq(lit(0i64))
+            .or(value.expr.is_not_null().and(number(&all).eq(number(&known))));
+        let plan = LogicalPlanBuilder::from(input.plan)
+            .cross_join(counts)
+            .and_then(|b| b.filter(decided))
+            .and_then(|b| b.join_on(inner, JoinType::LeftAnti, [equal]));
+        Ok(LoweredRel { plan: build(plan)?, types: input.types })
     }
 
     fn project(&mut self, input: &'a Rel, exprs: &'a [(Expr, Column)]) -> Result<LoweredRel> {
@@ -413,6 +464,22 @@ fn sort_expression(value: Lowered) -> Result<DfExpr> {
     }
 }
 
+/// What is tested by a NOT IN with a subquery, and the subquery.
+fn not_in(expr: &Expr) -> Option<(&Expr, &Subquery)> {
+    let (negated, subquery) = match expr {
+        Expr::Not(inner) => match &**inner {
+            Expr::Subquery(subquery) => (true, subquery),
+            _ => return None,
+        },
+        Expr::Subquery(subquery) => (false, subquery),
+        _ => return None,
+    };
+    let SubqueryKind::AnyAll { any, left, functions } = &subquery.kind else { return None };
+    let ([left], [function]) = (left.as_slice(), functions.as_slice()) else { return None };
+    let wanted = if negated { Operator::Eq } else { Operator::NotEq };
+    (*any == negated && comparison(function.name) == Some(wanted)).then_some((left, subquery))
+}
+
 /// The parts of an AND.
 fn conjuncts(expr: &Expr) -> Vec<&Expr> {
     match expr {
@@ -432,7 +499,7 @@ fn gives_one_row(rel: &Rel) -> bool {
 }
 
 /// The subqueries of an expression, outermost first; parts that cannot hold one are passed over.
-fn collect_subqueries<'a>(expr: &'a Expr, out: &mut Vec<&'a crate::sql::bound::Subquery>) {
+fn collect_subqueries<'a>(expr: &'a Expr, out: &mut Vec<&'a Subquery>) {
     if let Expr::Subquery(subquery) = expr {
         out.push(subquery);
         return;

@@ -33,20 +33,20 @@ pub(super) fn is_cluster(rel: &Rel) -> bool {
 }
 
 /// One relation of a cluster.
-struct Item<'r> {
-    rel: &'r Rel,
-    columns: HashSet<ColId>,
+pub(super) struct Item<'r> {
+    pub(super) rel: &'r Rel,
+    pub(super) columns: HashSet<ColId>,
     /// Its plan when read alone.
-    node: PlanNode,
+    pub(super) node: PlanNode,
 }
 
 /// What a join step is about.
-struct Step<'s> {
-    kind: JoinKind,
+pub(super) struct Step<'s> {
+    pub(super) kind: JoinKind,
     /// Conditions over both sides.
-    on: &'s [Expr],
-    left: &'s HashSet<ColId>,
-    right: &'s HashSet<ColId>,
+    pub(super) on: &'s [Expr],
+    pub(super) left: &'s HashSet<ColId>,
+    pub(super) right: &'s HashSet<ColId>,
 }
 
 /// An equality of a left and a right expression.
@@ -121,7 +121,7 @@ impl Planner<'_> {
     }
 
     /// The relation whose join to `node` is cheapest.
-    fn next_item(
+    pub(super) fn next_item(
         &mut self,
         node: &PlanNode,
         columns: &HashSet<ColId>,
@@ -151,7 +151,7 @@ impl Planner<'_> {
     }
 
     /// Rows that a join gives.
-    fn join_rows(&self, left: &PlanNode, right: &PlanNode, step: &Step<'_>) -> f64 {
+    pub(super) fn join_rows(&self, left: &PlanNode, right: &PlanNode, step: &Step<'_>) -> f64 {
         let pairs = key_pairs(step);
         let mut rows = left.rows * right.rows;
         for pair in &pairs {
@@ -407,7 +407,7 @@ impl Planner<'_> {
 }
 
 /// The relations and conditions of a cluster.
-fn flatten<'r>(rel: &'r Rel, rels: &mut Vec<&'r Rel>, conjuncts: &mut Vec<Expr>) {
+pub(super) fn flatten<'r>(rel: &'r Rel, rels: &mut Vec<&'r Rel>, conjuncts: &mut Vec<Expr>) {
     match rel {
         Rel::Filter { input, predicate } if is_cluster(input) => {
             flatten(input, rels, conjuncts);
@@ -422,7 +422,7 @@ fn flatten<'r>(rel: &'r Rel, rels: &mut Vec<&'r Rel>, conjuncts: &mut Vec<Expr>)
     }
 }
 
-fn smallest(items: &[Item<'_>]) -> usize {
+pub(super) fn smallest(items: &[Item<'_>]) -> usize {
     let by_rows = |a: &&Item<'_>, b: &&Item<'_>| {
         a.node.rows.total_cmp(&b.node.rows).then(a.node.cost.total_cmp(&b.node.cost))
     };
@@ -445,7 +445,7 @@ fn joins_only(
 }
 
 /// Takes out the conjuncts that use no column of the relations still to come.
-fn take_applicable(
+pub(super) fn take_applicable(
     conjuncts: &mut Vec<Expr>,
     left: &HashSet<ColId>,
     right: &HashSet<ColId>,

@@ -9,6 +9,7 @@ mod aggregate;
 mod dml;
 mod joins;
 mod lock;
+mod order;
 mod route;
 mod scan;
 mod window;
@@ -93,18 +94,15 @@ pub fn ids(columns: &[Column]) -> Vec<ColId> {
 }
 
 /// Plans a rewritten statement.
-pub fn plan(statement: &Statement, recheck: &[Expr], settings: &PlanSettings<'_>) -> Result<Plan> {
-    let mut planner = Planner {
-        settings,
-        frames: Vec::new(),
-        subplans: Vec::new(),
-        tables: Vec::new(),
-        nodes: 0,
-        ctes: HashMap::new(),
-        scanned: vec![HashSet::new()],
-        names: explain::Names::default(),
-        origins: HashMap::new(),
-    };
+///
+/// `wide` is the same query rewritten for the column path, where it could go there.
+pub fn plan(
+    statement: &Statement,
+    wide: Option<Rel>,
+    recheck: &[Expr],
+    settings: &PlanSettings<'_>,
+) -> Result<Plan> {
+    let mut planner = Planner::new(settings);
     if settings.labels {
         planner.names = explain::Names::of(statement);
     }
@@ -127,8 +125,9 @@ pub fn plan(statement: &Statement, recheck: &[Expr], settings: &PlanSettings<'_>
             (planner.delete(delete, recheck)?, columns, StatementKind::Delete)
         }
     };
-    let routes = planner.routes(statement, &root)?;
-    let columnar = route::columnar(statement, &routes).map(Arc::new);
+    let routes = planner.routes(statement, wide.as_ref(), &root)?;
+    let columnar = wide.map(|rel| route::columnar(rel, &routes, settings)).transpose()?;
+    let columnar = columnar.flatten().map(Arc::new);
     Ok(Plan {
         root,
         columns,
@@ -143,6 +142,22 @@ pub fn plan(statement: &Statement, recheck: &[Expr], settings: &PlanSettings<'_>
 
 fn returned(exprs: &[(Expr, Column)]) -> Vec<Column> {
     exprs.iter().map(|(_, c)| c.clone()).collect()
+}
+
+impl<'a> Planner<'a> {
+    fn new(settings: &'a PlanSettings<'a>) -> Planner<'a> {
+        Planner {
+            settings,
+            frames: Vec::new(),
+            subplans: Vec::new(),
+            tables: Vec::new(),
+            nodes: 0,
+            ctes: HashMap::new(),
+            scanned: vec![HashSet::new()],
+            names: explain::Names::default(),
+            origins: HashMap::new(),
+        }
+    }
 }
 
 impl Planner<'_> {

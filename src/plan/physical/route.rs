@@ -1,21 +1,29 @@
 //! Routing: what each table access would cost on the row path, for [`route::decide`].
 
+use std::sync::Arc;
+
 use super::{Planner, scan};
 use crate::error::Result;
 use crate::plan::node::PlanNode;
 use crate::plan::route::{self, AccessFacts, ColumnarQuery, Path, ReadEngines, TableRoute};
-use crate::plan::{access, stats, tree};
-use crate::sql::bound::{Rel, Scan, Statement};
-use crate::types::descriptor::RelationKind;
+use crate::plan::{PlanSettings, access, stats, tree};
+use crate::sql::bound::{ColId, Rel, Scan, Statement};
+use crate::types::descriptor::{RelationKind, TableId};
 
 impl Planner<'_> {
-    /// The routes of a statement whose row plan is `root`.
-    pub(super) fn routes(&self, statement: &Statement, root: &PlanNode) -> Result<Vec<TableRoute>> {
-        let rel = match statement {
-            Statement::Query(rel) => rel,
-            Statement::Insert(insert) => &insert.source,
-            Statement::Update(update) => &update.source,
-            Statement::Delete(delete) => &delete.source,
+    /// The routes of a statement whose row plan is `root`: those of `wide`, if it is there.
+    pub(super) fn routes(
+        &self,
+        statement: &Statement,
+        wide: Option<&Rel>,
+        root: &PlanNode,
+    ) -> Result<Vec<TableRoute>> {
+        let rel = match (statement, wide) {
+            (_, Some(wide)) => wide,
+            (Statement::Query(rel), None) => rel,
+            (Statement::Insert(insert), None) => &insert.source,
+            (Statement::Update(update), None) => &update.source,
+            (Statement::Delete(delete), None) => &delete.source,
         };
         let scans = route::scans(rel);
         let settings = self.settings;
@@ -62,9 +70,34 @@ impl Planner<'_> {
     }
 }
 
-/// The query for the column path, if it serves some access.
-pub(super) fn columnar(statement: &Statement, routes: &[TableRoute]) -> Option<ColumnarQuery> {
-    let Statement::Query(rel) = statement else { return None };
-    let any = routes.iter().any(|r| r.path == Path::Column);
-    any.then(|| ColumnarQuery { rel: Rel::clone(rel), routes: routes.to_vec() })
+/// The query for the column path, if that serves some access: its joins are put in order, and its
+/// routes with them.
+pub(super) fn columnar(
+    rel: Rel,
+    routes: &[TableRoute],
+    settings: &PlanSettings<'_>,
+) -> Result<Option<ColumnarQuery>> {
+    if routes.iter().all(|r| r.path == Path::Row) {
+        return Ok(None);
+    }
+    // Occurrences are told apart by their columns' ids, which no reordering changes.
+    let before: Vec<_> = route::scans(&rel).into_iter().map(identity).collect();
+    let engines = ReadEngines { row: false, columnar: true };
+    let settings = PlanSettings { engines, ..*settings };
+    let mut ordered = rel.clone();
+    Planner::new(&settings).order_joins(&mut ordered)?;
+    let places = route::scans(&ordered).into_iter().map(|scan| {
+        let wanted = identity(scan);
+        before.iter().position(|known| *known == wanted)
+    });
+    let found: Option<Vec<TableRoute>> = places.map(|at| Some(routes[at?].clone())).collect();
+    Ok(Some(match found {
+        Some(routes) if before.len() == routes.len() => ColumnarQuery { rel: ordered, routes },
+        _ => ColumnarQuery { rel, routes: routes.to_vec() },
+    }))
+}
+
+/// What tells an occurrence of a table from others; those without columns are alike.
+fn identity(scan: &Scan) -> (TableId, Arc<str>, Vec<ColId>) {
+    (scan.table.id, scan.alias.clone(), scan.columns.iter().map(|(_, c)| c.id).collect())
 }

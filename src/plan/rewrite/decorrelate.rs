@@ -27,13 +27,14 @@ use crate::types::{BaseType, Datum, SqlType};
 /// Ids from here on are not used by the binder.
 const FRESH_IDS: u32 = 1 << 31;
 
-/// Rewrites a whole tree.
-pub fn relation(rel: &mut Rel) {
-    Rewriter { next: FRESH_IDS }.relation(rel);
+/// Rewrites a whole tree. `by_key`: an aggregate that an index answers by its key may stay.
+pub fn relation(rel: &mut Rel, by_key: bool) {
+    Rewriter { next: FRESH_IDS, by_key }.relation(rel);
 }
 
 struct Rewriter {
     next: u32,
+    by_key: bool,
 }
 
 /// An equality between the levels: the inner side becomes a group key.
@@ -179,7 +180,7 @@ impl Rewriter {
         }
         let correlations =
             pulled.iter().map(|e| correlation(e, &outer)).collect::<Option<Vec<_>>>()?;
-        if is_indexed(&inner, &correlations) {
+        if self.by_key && is_indexed(&inner, &correlations) {
             return None;
         }
         Some(self.grouped(level, inner, correlations, (value, aggregates)))

@@ -50,7 +50,8 @@ fn each<'a>(exprs: impl Iterator<Item = &'a mut Expr>, context: &EvalContext) ->
     Ok(())
 }
 
-fn relation(rel: &mut Rel, context: &EvalContext) -> Result<()> {
+/// Folds the constants of a relation.
+pub fn relation(rel: &mut Rel, context: &EvalContext) -> Result<()> {
     let mut result = Ok(());
     tree::each_input_mut(rel, &mut |input| {
         if result.is_ok() {

@@ -36,10 +36,24 @@ pub fn rewrite(statement: &mut Statement, settings: &PlanSettings<'_>) -> Result
     }
 }
 
+/// Rewrites a query for the column path: every subquery that can be a join becomes one, because
+/// nothing is looked up by its key there.
+///
+/// # Errors
+/// What folding constants raises.
+pub fn rewrite_wide(rel: &mut Rel, settings: &PlanSettings<'_>) -> Result<()> {
+    fold::relation(rel, settings.eval)?;
+    cte::inline(rel);
+    decorrelate::relation(rel, false);
+    pushdown::relation(rel);
+    prune::all(rel);
+    Ok(())
+}
+
 /// Rewrites a relation, columns not yet dropped.
 fn query(rel: &mut Rel) {
     cte::inline(rel);
-    decorrelate::relation(rel);
+    decorrelate::relation(rel, true);
     pushdown::relation(rel);
 }
 

@@ -9,8 +9,8 @@ mod run;
 mod views;
 
 #[cfg(not(feature = "columnar"))]
-pub use off::{Begun, ColumnOptions, ColumnPath, ColumnRun};
+pub use off::{Begun, ColumnOptions, ColumnPath, ColumnRun, ViewStatistics};
 #[cfg(feature = "columnar")]
 pub use run::{Begun, ColumnRun};
 #[cfg(feature = "columnar")]
-pub use views::{ColumnOptions, ColumnPath};
+pub use views::{ColumnOptions, ColumnPath, ViewStatistics};

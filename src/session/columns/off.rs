@@ -7,10 +7,10 @@ use super::super::database::Database;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::exec::{ExecContext, RowBatch, RowStream};
+use crate::exec::{ExecContext, RowBatch, RowStream, StoreStatistics};
 use crate::functions::EvalContext;
 use crate::kv::SharedStore;
-use crate::plan::ColumnarQuery;
+use crate::plan::{ColumnarQuery, Statistics};
 use crate::txn::Txn;
 use crate::types::Row;
 use crate::types::descriptor::{ColumnId, TableDescriptor};
@@ -36,6 +36,25 @@ pub enum Begun {
     Columns(Box<ColumnRun>),
     /// The row path has to run it, and why.
     Rows(Error),
+}
+
+/// Sizes of tables from the store.
+pub struct ViewStatistics<'a> {
+    /// Sizes.
+    pub store: &'a StoreStatistics,
+    /// No views.
+    pub views: &'a ColumnPath,
+}
+
+impl Statistics for ViewStatistics<'_> {
+    fn rows(&self, table: &TableDescriptor) -> Option<f64> {
+        self.store.rows(table)
+    }
+
+    fn distinct(&self, table: &TableDescriptor, column: ColumnId) -> Option<f64> {
+        let _ = self.views;
+        self.store.distinct(table, column)
+    }
 }
 
 /// No query runs there.

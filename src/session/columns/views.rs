@@ -12,9 +12,10 @@ use crate::clock::Clock;
 use crate::columnar::engine::{Engine, EngineOptions, ViewState, ViewStatus};
 use crate::columnar::export::Progress;
 use crate::error::{Error, Result, SqlState};
+use crate::exec::StoreStatistics;
 use crate::kv::SharedStore;
-use crate::plan::{ColumnarQuery, Path};
-use crate::types::descriptor::TableDescriptor;
+use crate::plan::{ColumnarQuery, Path, Statistics};
+use crate::types::descriptor::{ColumnId, TableDescriptor};
 use crate::types::{Datum, Interval, Row};
 
 /// Where views lie and what analytical queries may take.
@@ -122,6 +123,29 @@ impl ColumnPath {
             }
         }
         rows
+    }
+}
+
+/// Sizes of tables from the store, and what views know of their columns.
+pub struct ViewStatistics<'a> {
+    /// Sizes.
+    pub store: &'a StoreStatistics,
+    /// Views.
+    pub views: &'a ColumnPath,
+}
+
+impl Statistics for ViewStatistics<'_> {
+    fn rows(&self, table: &TableDescriptor) -> Option<f64> {
+        self.store.rows(table)
+    }
+
+    fn distinct(&self, table: &TableDescriptor, column: ColumnId) -> Option<f64> {
+        if !table.columnar {
+            return self.store.distinct(table, column);
+        }
+        let status = self.views.engine.as_ref()?.status(table.id)?;
+        let known = status.columns.iter().find(|(id, _)| *id == column)?;
+        Some(known.1.distinct as f64).filter(|distinct| *distinct > 0.0)
     }
 }
 
