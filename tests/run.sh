@@ -50,6 +50,8 @@ part "fast tests" cargo test --quiet
 part "beside PostgreSQL" "$PYTHON" tests/pg/compare.py
 if [ -n "$long" ]; then
     part "still different from PostgreSQL" "$PYTHON" tests/pg/compare.py --open
+    part "rows and columns, random questions" "$PYTHON" tests/pg/paths.py
+    part "rows and columns beside writers" "$PYTHON" tests/pg/busy.py
     part "flights" "$PYTHON" tests/pg/flights.py
     part "TPC-H, scale factor 0.01" "$PYTHON" tests/pg/tpch.py --scale 0.01
     part "TPC-H, scale factor 1" "$PYTHON" tests/pg/tpch.py --scale 1 --release
