@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::too_many_lines, reason = "a test that panics has failed")]
 
+mod crash;
 mod ddl;
 mod fuzz_wire;
 mod interrupts;

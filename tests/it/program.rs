@@ -29,7 +29,7 @@ fn fails(command: &mut Command) -> (String, i32) {
 }
 
 /// A running server; killed when dropped.
-struct Running {
+pub struct Running {
     child: Child,
     stdout: BufReader<ChildStdout>,
     address: SocketAddr,
@@ -58,11 +58,11 @@ impl Running {
         Running { child, stdout, address, banner }
     }
 
-    fn on(data: &Path) -> Running {
+    pub fn on(data: &Path) -> Running {
         Running::start(&["start", "--auth", "trust", "--data", data.to_str().unwrap()])
     }
 
-    async fn connect(&self, user: &str, database: &str) -> Client {
+    pub async fn connect(&self, user: &str, database: &str) -> Client {
         let config =
             format!("host=127.0.0.1 port={} user={user} dbname={database}", self.address.port());
         let (client, connection) = tokio_postgres::connect(&config, NoTls).await.unwrap();
@@ -70,13 +70,13 @@ impl Running {
         client
     }
 
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     }
 
     /// Waits for its end; its exit code.
-    async fn ended(mut self) -> Option<i32> {
+    pub async fn ended(mut self) -> Option<i32> {
         let clock = SystemClock::new();
         let until = clock.monotonic() + PATIENCE;
         while clock.monotonic() < until {

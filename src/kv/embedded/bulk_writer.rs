@@ -136,6 +136,7 @@ impl Writer {
             extent.untidy |= old.is_some() || value.is_none();
             extent.rows += size.rows;
             extent.bytes += size.bytes;
+            let fresh = old.is_none();
             if let Some(old) = old {
                 group.batch.insert(notes, bulk.undo_key(key.bytes()), old);
             }
@@ -144,7 +145,12 @@ impl Writer {
                 partition_len: key.partition_len() as u16,
                 value: value.as_deref(),
             };
-            group.insert_head(&self.core, key.bytes(), &head);
+            if fresh {
+                // The cache has nothing of it.
+                group.insert_new_head(&self.core, key.bytes(), &head);
+            } else {
+                group.insert_head(&self.core, key.bytes(), &head);
+            }
         }
         for (space, (list, count)) in lists {
             let extent = extents.entry(space).or_default();

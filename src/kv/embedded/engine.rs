@@ -33,8 +33,9 @@ const FORMAT_FILE: &str = "FORMAT";
 const FORMAT_PREFIX: &str = "sluice embedded store, format ";
 /// Bytes of journals before memtables are flushed to free them.
 const JOURNAL_BYTES_MAX: u64 = 128 << 20;
-/// Threads that flush and compact.
-const WORKERS: usize = 2;
+/// Threads that flush and compact. With more than one, fjall 3.1's first passes on every message
+/// that is not a flush, and spins while another compacts: a core lost for as long as that takes.
+const WORKERS: usize = 1;
 /// Memtable of the keyspaces that hold little.
 const SMALL_MEMTABLE_BYTES: u64 = 4 << 20;
 /// Memtable of the keyspaces that take much at times.
@@ -42,10 +43,10 @@ const SIDE_MEMTABLE_BYTES: u64 = 8 << 20;
 /// Target size of a table file.
 const TABLE_BYTES: u64 = 32 << 20;
 /// Runs in the first level before they are compacted.
-const L0_RUNS: u8 = 4;
+const L0_RUNS: u8 = 8;
 /// Sealed memtables, and runs in the first level, from which on bulk work waits. fjall itself
 /// makes every writer sleep at 4 and at 20.
-const SEALED_BUSY: usize = 2;
+const SEALED_BUSY: usize = 3;
 const L0_RUNS_BUSY: usize = 12;
 
 /// The open engine.

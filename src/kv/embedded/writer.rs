@@ -49,6 +49,8 @@ const GATHER_MIN: Duration = Duration::from_micros(20);
 /// How long closing waits for memtables to be flushed, and how often it looks.
 const CLOSE_FLUSH_MAX: Duration = Duration::from_secs(5);
 const CLOSE_PAUSE: Duration = Duration::from_millis(2);
+/// Locks from which on they are released apart.
+const RELEASE_APART: usize = 10_000;
 /// How often the free space of the disk is looked at.
 const DISK_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// Name of the durable bound in `meta`: every commit's timestamp is below it.
@@ -458,10 +460,24 @@ impl Writer {
                 _ => finished.result,
             };
             if let Some(txn) = finished.txn {
-                self.core.locks.release(txn, None);
+                self.release(txn);
             }
             // Who asked may be gone; the commit stands all the same.
             let _ = finished.reply.send(result);
+        }
+    }
+
+    /// Gives up a transaction's locks; very many by another thread, since all wait for this one.
+    fn release(&self, txn: TxnId) {
+        let core = self.core.clone();
+        let release = move || core.locks.release(txn, None);
+        if self.core.locks.count_of(txn) < RELEASE_APART {
+            return release();
+        }
+        let thread = std::thread::Builder::new().name("kv-release".to_owned());
+        if let Err(error) = thread.spawn(release) {
+            tracing::warn!(%error, "no thread to release locks");
+            self.core.locks.release(txn, None);
         }
     }
 
@@ -516,6 +532,12 @@ impl Group {
         let bytes = head.encode(&mut self.scratch);
         self.batch.insert(&core.engine.heads, &key[..], bytes.clone());
         self.heads.push((key.clone(), Some(bytes)));
+    }
+
+    /// A head of a key that had none: no reader can have put one into the cache.
+    pub fn insert_new_head(&mut self, core: &Core, key: &Bytes, head: &Head<'_>) {
+        let bytes = head.encode(&mut self.scratch);
+        self.batch.insert(&core.engine.heads, &key[..], bytes);
     }
 
     pub fn remove_head(&mut self, core: &Core, key: Bytes) {

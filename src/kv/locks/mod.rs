@@ -173,6 +173,12 @@ impl LockTable {
         self.shard(hash).lock().get(&hash)?.mode_of(&owner)
     }
 
+    /// How many locks `txn` has taken, some of them perhaps twice.
+    pub fn count_of(&self, txn: TxnId) -> usize {
+        let owner = self.owners[owner_shard(txn)].lock().get(&txn).cloned();
+        owner.map_or(0, |owner| owner.held.lock().len())
+    }
+
     /// How many transactions have asked for locks and do not wait for one.
     pub fn running(&self) -> usize {
         let runs = |owner: &&Arc<Owner>| owner.waits_for.lock().is_none();
