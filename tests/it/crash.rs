@@ -127,7 +127,8 @@ async fn a_killed_server_loses_nothing_acknowledged() {
         // What was not told of and is there counts as told of from now on.
         for one in 1..=CLIENTS {
             let text = format!("select count(*) from history where client = {one}");
-            acknowledged.lock().insert(one, number(&client, &text).await as i32);
+            let there = number(&client, &text).await as i32;
+            acknowledged.lock().insert(one, there);
         }
         server.signal("-KILL");
         server.ended().await;
