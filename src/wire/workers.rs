@@ -1,7 +1,7 @@
 //! Where connections run: a thread for each core, and a pool beside for what takes long.
 //!
 //! ```text
-//!            a turn took long
+//!         several long turns
 //! home thread ──────────────▶ pool        the same task, moved between two of its turns
 //!      ▲                        │
 //!      └────────────────────────┘
@@ -10,7 +10,7 @@
 //!
 //! A connection has one home thread with an event loop of its own, so that a short statement never
 //! crosses threads: its bytes are read, its statement run and its answer written in one turn,
-//! without a wake-up of anybody. (With one pool for all, waking and stealing took a fifth of a
+//! without a wake-up of anybody. (With one pool for all, waking and stealing took a third of a
 //! key lookup's time.) A statement that computes for long would keep its neighbours waiting, so
 //! its connection moves to the pool while it does, and goes home afterwards.
 
@@ -28,9 +28,12 @@ use tokio::sync::oneshot;
 use crate::clock::Clock;
 use crate::error::Result;
 
-/// A turn that takes so long moves its connection to the pool.
-const LONG_TURN: Duration = Duration::from_micros(150);
-/// Turns shorter than that, one after the other, bring it home.
+/// A turn is long from here on.
+const LONG_TURN: Duration = Duration::from_micros(100);
+/// So many long turns, one after the other, move a connection to the pool. One alone says
+/// little: on a busy machine its thread may only have had to wait for a core.
+const LONG_TURNS: u32 = 3;
+/// So many short turns, one after the other, bring it home.
 const SHORT_TURNS: u32 = 4;
 /// Turns that a home thread gives before it looks for input again.
 const EVENT_INTERVAL: u32 = 13;
@@ -80,7 +83,7 @@ impl Workers {
             }
             let work: Work = Box::pin(work);
             let connection =
-                Connection { work: Some(work), home, pool, clock, away: false, short: 0 };
+                Connection { work: Some(work), home, pool, clock, away: false, elsewhere: 0 };
             connection.await;
         });
     }
@@ -127,8 +130,8 @@ struct Connection {
     clock: Arc<dyn Clock>,
     /// Whether it is in the pool.
     away: bool,
-    /// Short turns since the last long one.
-    short: u32,
+    /// Turns, one after the other, that say it should be in the other place.
+    elsewhere: u32,
 }
 
 impl Future for Connection {
@@ -141,11 +144,12 @@ impl Future for Connection {
             return Poll::Ready(());
         }
         let long = self.clock.monotonic().saturating_sub(before) >= LONG_TURN;
-        self.short = if long { 0 } else { self.short.saturating_add(1) };
-        let away = if self.away { self.short < SHORT_TURNS } else { long };
-        if away == self.away {
+        let (wanted, enough) = if self.away { (!long, SHORT_TURNS) } else { (long, LONG_TURNS) };
+        self.elsewhere = if wanted { self.elsewhere + 1 } else { 0 };
+        if self.elsewhere < enough {
             return Poll::Pending;
         }
+        let away = !self.away;
         // The new task polls the work at once, so no wake-up of this one is lost.
         let moved = Connection {
             work: self.work.take(),
@@ -153,7 +157,7 @@ impl Future for Connection {
             pool: self.pool.clone(),
             clock: self.clock.clone(),
             away,
-            short: 0,
+            elsewhere: 0,
         };
         let target = if away { &self.pool } else { &self.home };
         target.spawn(moved);
@@ -180,7 +184,7 @@ mod tests {
                 for turn in 0..20 {
                     places.lock().push(place());
                     let until = clock.monotonic() + 2 * LONG_TURN;
-                    while turn == 3 && clock.monotonic() < until {}
+                    while (3..6).contains(&turn) && clock.monotonic() < until {}
                     tokio::task::yield_now().await;
                 }
                 let _ = done.send(());
@@ -189,7 +193,7 @@ mod tests {
         ended.await.unwrap();
         drop(workers);
         let home: Vec<bool> = seen.lock().iter().map(|p| p == "connections-0").collect();
-        assert!(home[..=3].iter().all(|home| *home), "{home:?}");
-        assert!(!home[4] && home[19], "{home:?}");
+        assert!(home[..=5].iter().all(|home| *home), "{home:?}");
+        assert!(!home[6] && home[19], "{home:?}");
     }
 }
