@@ -3,7 +3,8 @@
 //! Rows are read from the data as it comes and go on in batches of PostgreSQL's size: each is
 //! checked as a row of an INSERT would be, and a batch is stored together, its keys locked and
 //! looked up in one request. All rows commit or fail together, with the transaction; until then
-//! they take memory, about 80 bytes a row beside its data (`txn::WRITE_BYTES_MAX` limits it).
+//! they take memory: 6 million rows of TPC-H's lineitem took 1.8 GB, some 160 bytes a row beside
+//! its data. `txn::WRITE_BYTES_MAX` limits it (54000 beyond).
 
 use std::sync::Arc;
 
