@@ -124,6 +124,30 @@ pub fn comparison(name: &str) -> Option<Operator> {
     known.contains(&stem).then_some(operator)
 }
 
+/// Microseconds of a day.
+const DAY_MICROS: i64 = 86_400_000_000;
+
+/// The comparison of a date with a timestamp, seen from the date; and whether the timestamp stands
+/// first.
+fn date_operator(name: &str) -> Option<(Operator, bool)> {
+    let (tail, swapped) = match (name.strip_prefix("date_"), name.strip_prefix("timestamp_")) {
+        (Some(rest), _) => (rest.strip_suffix("_timestamp")?, false),
+        (None, Some(rest)) => (rest.strip_suffix("_date")?, true),
+        _ => return None,
+    };
+    let operator = match tail {
+        "lt" => Operator::Lt,
+        "le" => Operator::LtEq,
+        "gt" => Operator::Gt,
+        "ge" => Operator::GtEq,
+        "eq" => Operator::Eq,
+        "ne" => Operator::NotEq,
+        _ => return None,
+    };
+    let operator = if swapped { operator.swap()? } else { operator };
+    Some((operator, swapped))
+}
+
 /// The arithmetic a function of `pg_proc` does.
 fn arithmetic(name: &str) -> Option<Arithmetic> {
     let stem_of = |tail: &str| name.strip_suffix(tail);
@@ -235,6 +259,9 @@ impl ExprLowering<'_> {
 
     fn call(&self, call: &Call) -> Result<Lowered> {
         let name = call.function.name;
+        if let Some(condition) = self.date_condition(name, &call.args)? {
+            return Ok(condition);
+        }
         let mut args = Vec::with_capacity(call.args.len());
         for arg in &call.args {
             args.push(self.lower(arg)?);
@@ -268,6 +295,34 @@ impl ExprLowering<'_> {
         let operation = DatumOperation::Call(call.function);
         let expr = DatumUdf::expression(operation, typed, call.ty, data_type.clone(), self.context);
         Ok(Lowered { expr, ty: call.ty, data_type, scale: None })
+    }
+
+    /// A date compared with a constant timestamp (`d < date '2024-01-01' + interval '1 year'`): a
+    /// comparison with that timestamp's day.
+    fn date_condition(&self, name: &str, args: &[Expr]) -> Result<Option<Lowered>> {
+        let (operator, day, moment) = match (date_operator(name), args) {
+            (Some((operator, false)), [day, moment]) => (operator, day, moment),
+            (Some((operator, true)), [moment, day]) => (operator, day, moment),
+            _ => return Ok(None),
+        };
+        let value = match moment {
+            Expr::Literal(Datum::Timestamp(at), _) => *at,
+            _ => return Ok(None),
+        };
+        if value == i64::MAX || value == i64::MIN {
+            return Ok(None);
+        }
+        let midnight = value.rem_euclid(DAY_MICROS) == 0;
+        let operator = match (operator, midnight) {
+            (operator, true) => operator,
+            (Operator::Lt | Operator::LtEq, false) => Operator::LtEq,
+            (Operator::Gt | Operator::GtEq, false) => Operator::Gt,
+            _ => return Ok(None),
+        };
+        let Ok(days) = i32::try_from(value.div_euclid(DAY_MICROS)) else { return Ok(None) };
+        let day = self.lower(day)?;
+        let other = literal(&Datum::Date(days), SqlType::DATE)?;
+        Ok((day.data_type == other.data_type).then(|| boolean(binary(day, operator, other))))
     }
 
     /// Takes note of an operation whose result may leave 128 bits.

@@ -239,17 +239,27 @@ impl ArithmeticUdf {
         let operation = self.operation;
         let result: Decimal128Array =
             arity::try_binary::<_, _, _, Decimal128Type>(left, right, |a, b| {
-                let a = a.checked_mul(up_left).ok_or_else(wide_arrow)?;
-                let b = b.checked_mul(up_right).ok_or_else(wide_arrow)?;
+                let a = if up_left == 1 { Some(a) } else { product(a, up_left) };
+                let b = if up_right == 1 { Some(b) } else { product(b, up_right) };
+                let (Some(a), Some(b)) = (a, b) else { return Err(wide_arrow()) };
                 match operation {
                     Arithmetic::Add => a.checked_add(b),
                     Arithmetic::Subtract => a.checked_sub(b),
-                    _ => a.checked_mul(b),
+                    _ => product(a, b),
                 }
                 .ok_or_else(wide_arrow)
             })
             .map_err(unwrap_arrow)?;
         Ok(Arc::new(result.with_data_type(self.data_type.clone())))
+    }
+}
+
+/// A product, if it fits 128 bits. Two 64-bit factors always do, and most are.
+#[inline]
+fn product(a: i128, b: i128) -> Option<i128> {
+    match (i64::try_from(a), i64::try_from(b)) {
+        (Ok(a), Ok(b)) => Some(i128::from(a) * i128::from(b)),
+        _ => a.checked_mul(b),
     }
 }
 
