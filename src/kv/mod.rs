@@ -20,6 +20,7 @@ pub(crate) mod conformance;
 pub mod embedded;
 pub mod holds;
 pub mod locks;
+pub mod lwt;
 pub mod memory;
 
 use std::cmp::Ordering;
@@ -283,7 +284,17 @@ pub struct Capabilities {
 
 /// A transaction, over all gateways and restarts.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
 )]
 pub struct TxnId(pub u128);
 

@@ -8,6 +8,7 @@ pub mod commits;
 pub mod load;
 pub mod locks;
 pub mod reads;
+pub mod spread;
 
 use std::time::Duration;
 
@@ -140,7 +141,8 @@ pub async fn lock(store: &SharedStore, txn: TxnId, keys: &[u32]) -> Vec<Option<L
     store.lock(request).await.unwrap()
 }
 
-/// Every entry of a range at a timestamp, read in pages of `rows_max`.
+/// Every entry of a range at a timestamp, read in pages of `rows_max`; in the order of the scan,
+/// where the store has one, else in the order asked for.
 pub async fn scan_all(
     store: &SharedStore,
     range: &KeyRange,
@@ -157,9 +159,13 @@ pub async fn scan_all(
         entries.extend(page.entries);
         from = page.next;
         if from.is_none() {
-            return entries;
+            break;
         }
     }
+    if !store.capabilities().ordered {
+        entries.sort_by(|a, b| if reverse { b.key.cmp(&a.key) } else { a.key.cmp(&b.key) });
+    }
+    entries
 }
 
 /// The numbers of entries' keys.

@@ -1,0 +1,312 @@
+//! The change log: for each space and incarnation a partition, in it a row for each commit.
+//!
+//! The row, with its keys, is written before anything of the commit is sent, and its number
+//! stands in the gateway's published state until the row also has the outcome. So the rows below
+//! the lowest number that is open are complete, whoever reads them. A cursor is a position in
+//! every incarnation's log.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use super::gateway::{Gateway, Peer, Retired, View};
+use super::partitions::*;
+use super::rows::*;
+use crate::clock::Timestamp;
+use crate::error::{Error, Result, SqlState};
+use crate::kv::{ChangePage, Commit, Cursor, Key, SpaceId};
+
+/// Write times of a log row's cells, and of its removal.
+const KEYS_TIME: u64 = 1;
+const OUTCOME_TIME: u64 = 2;
+const REMOVED_TIME: u64 = 3;
+/// Rows of the log read at once.
+const LOG_PAGE_ROWS: usize = 256;
+
+/// A place in one incarnation's log: the last row taken up, and how many of its keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    number: u64,
+    /// Keys taken of the row after `number`.
+    offset: u32,
+}
+
+/// A row of the log.
+struct Logged {
+    number: u64,
+    keys: Bytes,
+    /// None: not known; zero: never.
+    outcome: Option<u64>,
+}
+
+fn log_partition(space: SpaceId, incarnation: Incarnation) -> Partition {
+    let mut key = BytesMut::with_capacity(12);
+    key.put_u32(space.0);
+    key.put_u64(incarnation);
+    Partition { table: Table::Log, key: key.freeze() }
+}
+
+fn decode(cursor: &Cursor) -> Result<BTreeMap<Incarnation, Place>> {
+    let mut places = BTreeMap::new();
+    let mut rest = &cursor.0[..];
+    while !rest.is_empty() {
+        let foreign = |_| Error::corrupted("a change log cursor is not one of this store");
+        let incarnation = rest.try_get_u64().map_err(foreign)?;
+        let number = rest.try_get_u64().map_err(foreign)?;
+        let offset = rest.try_get_u32().map_err(foreign)?;
+        places.insert(incarnation, Place { number, offset });
+    }
+    Ok(places)
+}
+
+fn encode(places: &BTreeMap<Incarnation, Place>) -> Cursor {
+    let mut out = BytesMut::with_capacity(20 * places.len());
+    for (incarnation, place) in places {
+        out.put_u64(*incarnation);
+        out.put_u64(place.number);
+        out.put_u32(place.offset);
+    }
+    Cursor(out.freeze())
+}
+
+/// The first number of a gateway's log that is not settled.
+fn end_of(peer: &Peer, space: SpaceId) -> u64 {
+    if peer.retired == Retired::Settled {
+        return u64::MAX;
+    }
+    let open = peer.state.open.iter().flat_map(|o| &o.log);
+    let open = open.filter(|(s, _)| *s == space).map(|(_, number)| *number);
+    open.min().unwrap_or(peer.state.log_next)
+}
+
+impl Gateway {
+    /// Writes the keys of a commit to the logs in which it has numbers.
+    pub async fn write_log(&self, commit: &Commit, open: &Open) -> Result<()> {
+        for (space, at) in &open.log {
+            let tracked = commit.writes.iter().filter(|w| w.tracked && w.key.space() == *space);
+            let keys = encode_keys(tracked.map(|w| &w.key));
+            let row = RowKey::head(&number(*at));
+            let write = CellWrite { row, column: Column::Ch, value: Some(keys) };
+            let partition = log_partition(*space, open.attempt.incarnation);
+            self.write(&partition, vec![write], KEYS_TIME).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what became of a commit to the logs in which it has numbers.
+    pub async fn write_outcome(&self, open: &Open, committed: Option<Timestamp>) -> Result<()> {
+        for (space, at) in &open.log {
+            let row = RowKey::head(&number(*at));
+            let value = Some(number(committed.unwrap_or_default().0));
+            let write = CellWrite { row, column: Column::Oc, value };
+            let partition = log_partition(*space, open.attempt.incarnation);
+            self.write(&partition, vec![write], OUTCOME_TIME).await?;
+        }
+        Ok(())
+    }
+
+    /// The keys of a log row, if it was written.
+    pub async fn logged_keys(
+        &self,
+        space: SpaceId,
+        incarnation: Incarnation,
+        at: u64,
+    ) -> Result<Option<Vec<Key>>> {
+        let partition = log_partition(space, incarnation);
+        let select = Select::Heads(vec![number(at)]);
+        let rows = self.read(&partition, select, Consistency::Quorum).await?;
+        let cell = rows.iter().find_map(|r| r.get(Column::Ch));
+        cell.map(|cell| decode_keys(space, cell)).transpose()
+    }
+
+    /// Log rows after a number and below another, at most a page, and how far the log is trimmed.
+    async fn log_rows(
+        &self,
+        space: SpaceId,
+        incarnation: Incarnation,
+        after: u64,
+        below: u64,
+    ) -> Result<(Vec<Logged>, Option<(u64, Timestamp)>)> {
+        let select = Select::Range {
+            start: std::ops::Bound::Excluded(number(after)),
+            end: std::ops::Bound::Excluded(number(below)),
+            reverse: false,
+            limit: LOG_PAGE_ROWS,
+        };
+        let partition = log_partition(space, incarnation);
+        let rows = self.read(&partition, select, Consistency::Quorum).await?;
+        let statics = rows.iter().find(|r| r.key == RowKey::STATIC);
+        let trimmed = statics.and_then(|r| r.get(Column::Tr)).map(|cell| {
+            let (upto, newest) = cell.split_at(cell.len().min(8));
+            let part = |bytes: &[u8]| read_number(Some(&Bytes::copy_from_slice(bytes)));
+            Ok::<_, Error>((part(upto)?, Timestamp(part(newest)?)))
+        });
+        let mut logged = Vec::with_capacity(rows.len());
+        for row in rows.iter().filter(|r| r.key.kind == Kind::Head) {
+            let outcome = row.get(Column::Oc).map(|cell| read_number(Some(cell))).transpose()?;
+            let keys = row.get(Column::Ch).cloned().unwrap_or_default();
+            logged.push(Logged { number: read_number(Some(&row.key.key))?, keys, outcome });
+        }
+        Ok((logged, trimmed.transpose()?))
+    }
+
+    /// [`crate::kv::Store::changes`]
+    pub async fn read_changes(
+        self: &Arc<Self>,
+        space: SpaceId,
+        cursor: &Cursor,
+        keys_max: usize,
+    ) -> Result<ChangePage> {
+        self.check()?;
+        let mut places = decode(cursor)?;
+        let view = self.view().await?;
+        let mut page = ChangePage::default();
+        for peer in &view.peers {
+            let place = places.entry(peer.incarnation).or_default();
+            self.changes_of(peer, space, place, keys_max, &mut page).await?;
+            if *place == Place::default() {
+                places.remove(&peer.incarnation);
+            }
+            if page.more {
+                break;
+            }
+        }
+        page.next = encode(&places);
+        Ok(page)
+    }
+
+    async fn changes_of(
+        &self,
+        peer: &Peer,
+        space: SpaceId,
+        place: &mut Place,
+        keys_max: usize,
+        page: &mut ChangePage,
+    ) -> Result<()> {
+        let end = end_of(peer, space);
+        loop {
+            let (rows, trimmed) = self.log_rows(space, peer.incarnation, place.number, end).await?;
+            if trimmed.is_some_and(|(upto, _)| place.number < upto) {
+                let message = format!("changes of space {} were trimmed", space.0);
+                return Err(Error::new(SqlState::SNAPSHOT_TOO_OLD, message));
+            }
+            let last_page = rows.len() < LOG_PAGE_ROWS;
+            for row in rows {
+                let ts = Timestamp(row.outcome.unwrap_or_default());
+                if ts > Timestamp::ZERO {
+                    let keys = decode_keys(space, &row.keys)?;
+                    let from = place.offset as usize;
+                    let room = keys_max - page.keys.len();
+                    let left = keys.len().saturating_sub(from);
+                    page.keys.extend(keys.into_iter().skip(from).take(room).map(|k| (k, ts)));
+                    if left > room {
+                        place.offset += room as u32;
+                        page.more = true;
+                        return Ok(());
+                    }
+                }
+                *place = Place { number: row.number, offset: 0 };
+            }
+            if last_page {
+                return Ok(());
+            }
+        }
+    }
+
+    /// [`crate::kv::Store::cursor_at`]
+    pub async fn find_cursor(self: &Arc<Self>, space: SpaceId, at: Timestamp) -> Result<Cursor> {
+        self.check()?;
+        let view = self.view().await?;
+        let mut places = BTreeMap::new();
+        for peer in &view.peers {
+            let end = end_of(peer, space);
+            let mut place = Place::default();
+            'log: loop {
+                let (rows, trimmed) =
+                    self.log_rows(space, peer.incarnation, place.number, end).await?;
+                match trimmed {
+                    // Something after `at` is gone: the cursor is one that is refused.
+                    Some((_, newest)) if newest > at => break,
+                    Some((upto, _)) => place.number = place.number.max(upto),
+                    None => {}
+                }
+                let last_page = rows.len() < LOG_PAGE_ROWS;
+                for row in rows {
+                    if row.outcome.is_some_and(|ts| ts > at.0) {
+                        break 'log;
+                    }
+                    place.number = row.number;
+                }
+                if last_page {
+                    break;
+                }
+            }
+            if place != Place::default() {
+                places.insert(peer.incarnation, place);
+            }
+        }
+        Ok(encode(&places))
+    }
+
+    /// [`crate::kv::Store::trim_changes`]
+    pub async fn trim_log(self: &Arc<Self>, space: SpaceId, cursor: &Cursor) -> Result<()> {
+        self.check()?;
+        for (incarnation, place) in decode(cursor)? {
+            let newest = self.remove_log_rows(space, incarnation, place.number, true).await?;
+            tracing::debug!(space = space.0, incarnation, newest = newest.0, "log trimmed");
+        }
+        Ok(())
+    }
+
+    /// Removes log rows up to a number; first, if `note`, notes that in the partition.
+    async fn remove_log_rows(
+        &self,
+        space: SpaceId,
+        incarnation: Incarnation,
+        upto: u64,
+        note: bool,
+    ) -> Result<Timestamp> {
+        let below = upto.saturating_add(1);
+        let (mut newest, mut after) = (Timestamp::ZERO, 0);
+        let mut removed = Vec::new();
+        loop {
+            let (rows, trimmed) = self.log_rows(space, incarnation, after, below).await?;
+            newest = newest.max(trimmed.map_or(Timestamp::ZERO, |(_, newest)| newest));
+            for row in &rows {
+                newest = newest.max(Timestamp(row.outcome.unwrap_or_default()));
+                removed.push(row.number);
+                after = row.number;
+            }
+            if rows.len() < LOG_PAGE_ROWS {
+                break;
+            }
+        }
+        let partition = log_partition(space, incarnation);
+        if note {
+            let value = [upto.to_be_bytes(), newest.0.to_be_bytes()].concat();
+            let (row, column) = (RowKey::STATIC, Column::Tr);
+            let write = CellWrite { row, column, value: Some(value.into()) };
+            self.write(&partition, vec![write], upto).await?;
+        }
+        for numbers in removed.chunks(LOG_PAGE_ROWS) {
+            let cells = numbers.iter().flat_map(|n| {
+                [Column::Ch, Column::Oc].map(|column| {
+                    let row = RowKey::head(&number(*n));
+                    CellWrite { row, column, value: None }
+                })
+            });
+            self.write(&partition, cells.collect(), REMOVED_TIME).await?;
+        }
+        Ok(newest)
+    }
+
+    /// Removes all settled log rows of a space that is gone.
+    pub async fn drop_log(self: &Arc<Self>, space: SpaceId, view: &View) -> Result<()> {
+        for peer in &view.peers {
+            let upto = end_of(peer, space).saturating_sub(1);
+            self.remove_log_rows(space, peer.incarnation, upto, false).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,215 @@
+//! Waiting for others, and cycles of those who wait for each other, over all gateways.
+//!
+//! A waiter that has waited for `deadlock_timeout` writes whom it waits for into a row of its own
+//! and follows such rows from blocker to blocker. A way back to itself is a cycle only if every
+//! wait on it is the same one when all are read a second time, and every lock waited for is still
+//! held: each wait then lasted from the first reading to the second, so all held at one moment.
+//! Of a cycle, the transaction with the highest identity gives up; every member finds the cycle,
+//! so exactly one ends.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::gateway::Gateway;
+use super::locks::{Blocked, head_of, not_available};
+use super::partitions::*;
+use super::rows::*;
+use crate::error::{Error, Result, SqlState};
+use crate::kv::{Key, LockMode, TxnId};
+
+/// Transactions looked at in one search.
+const SEARCH_MAX: usize = 1000;
+
+/// One request's waiting.
+pub struct Waiting {
+    gateway: Arc<Gateway>,
+    txn: TxnId,
+    timeout: Option<Duration>,
+    deadlock_timeout: Duration,
+    since: Option<Duration>,
+    looked: Duration,
+    /// What was published last.
+    published: Option<Wait>,
+    steps: u32,
+}
+
+fn wait_row(txn: TxnId) -> Partition {
+    Partition { table: Table::Transactions, key: txn_cell(txn) }
+}
+
+impl Waiting {
+    /// Nothing waited for yet. `lock_timeout_ms`: 0 is none; `deadlock_timeout_ms`: 0 is the
+    /// gateway's own.
+    pub fn new(
+        gateway: &Arc<Gateway>,
+        txn: TxnId,
+        lock_timeout_ms: u64,
+        deadlock_timeout_ms: u64,
+    ) -> Waiting {
+        let deadlock_timeout = match deadlock_timeout_ms {
+            0 => gateway.options.deadlock_timeout,
+            ms => Duration::from_millis(ms),
+        };
+        Waiting {
+            deadlock_timeout,
+            gateway: gateway.clone(),
+            txn,
+            timeout: (lock_timeout_ms > 0).then(|| Duration::from_millis(lock_timeout_ms)),
+            since: None,
+            looked: Duration::ZERO,
+            published: None,
+            steps: 0,
+        }
+    }
+
+    /// Waits a little. 55P03 when that was too long, 40P01 in a deadlock.
+    pub async fn step(&mut self, blocked: &Blocked) -> Result<()> {
+        let gateway = self.gateway.clone();
+        gateway.check()?;
+        let now = gateway.time.monotonic();
+        let since = *self.since.get_or_insert_with(|| {
+            self.looked = now;
+            now
+        });
+        if self.timeout.is_some_and(|timeout| now.saturating_sub(since) >= timeout) {
+            return Err(not_available("canceling statement due to lock timeout"));
+        }
+        if now.saturating_sub(self.looked) >= self.deadlock_timeout {
+            self.publish(blocked).await?;
+            if let Some(cycle) = gateway.find_cycle(self.txn).await? {
+                return Err(error(&cycle));
+            }
+            self.looked = gateway.time.monotonic();
+        }
+        gateway.pause_or_progress(self.steps).await;
+        self.steps = (self.steps + 1).min(6);
+        Ok(())
+    }
+
+    async fn publish(&mut self, blocked: &Blocked) -> Result<()> {
+        let on = Some((blocked.key.clone(), blocked.mode, blocked.txns.clone()));
+        if self.published.as_ref().is_some_and(|p| p.on == on) {
+            return Ok(());
+        }
+        let wait = Wait { number: self.gateway.clock.tick().0, on };
+        self.gateway.publish_wait(self.txn, &wait).await?;
+        self.published = Some(wait);
+        Ok(())
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.published.take().is_none() {
+            return;
+        }
+        let (gateway, txn) = (self.gateway.clone(), self.txn);
+        self.gateway.env.spawn(Box::pin(async move {
+            let wait = Wait { number: gateway.clock.tick().0, on: None };
+            // A wait that seems to go on is found out by the lock it is for.
+            let _ = gateway.publish_wait(txn, &wait).await;
+        }));
+    }
+}
+
+/// One edge of a cycle.
+pub struct Edge {
+    waiter: TxnId,
+    number: u64,
+    key: Key,
+    mode: LockMode,
+    blocker: TxnId,
+}
+
+impl Gateway {
+    async fn publish_wait(&self, txn: TxnId, wait: &Wait) -> Result<()> {
+        let row = RowKey::head(&Bytes::new());
+        let write = CellWrite { row, column: Column::Wt, value: Some(wait.encode()) };
+        self.write(&wait_row(txn), vec![write], wait.number).await
+    }
+
+    async fn read_wait(&self, txn: TxnId) -> Result<Option<Wait>> {
+        let select = Select::Heads(vec![Bytes::new()]);
+        let rows = self.read(&wait_row(txn), select, Consistency::Quorum).await?;
+        let cell = rows.iter().find_map(|r| r.get(Column::Wt));
+        Ok(cell.map(Wait::decode).transpose()?.filter(|w| w.on.is_some()))
+    }
+
+    /// A cycle for which `txn`, which waits, has to give up.
+    async fn find_cycle(self: &Arc<Self>, txn: TxnId) -> Result<Option<Vec<Edge>>> {
+        let mut seen = HashSet::from([txn]);
+        let mut path: Vec<Edge> = Vec::new();
+        // For each transaction of the path, the edges not yet followed.
+        let mut left = vec![self.edges_of(txn).await?];
+        while let Some(more) = left.last_mut() {
+            let Some(edge) = more.pop() else {
+                left.pop();
+                path.pop();
+                continue;
+            };
+            let next = edge.blocker;
+            if next == txn {
+                path.push(edge);
+                let highest = path.iter().all(|e| e.waiter <= txn);
+                if highest && self.is_real(&path).await? {
+                    return Ok(Some(path));
+                }
+                path.pop();
+            } else if seen.insert(next) && seen.len() < SEARCH_MAX {
+                path.push(edge);
+                left.push(self.edges_of(next).await?);
+            }
+        }
+        Ok(None)
+    }
+
+    async fn edges_of(&self, waiter: TxnId) -> Result<Vec<Edge>> {
+        let Some(Wait { number, on: Some((key, mode, blockers)) }) = self.read_wait(waiter).await?
+        else {
+            return Ok(Vec::new());
+        };
+        let edge = |blocker| Edge { waiter, number, key: key.clone(), mode, blocker };
+        Ok(blockers.into_iter().map(edge).collect())
+    }
+
+    /// Whether a cycle existed at one moment.
+    async fn is_real(self: &Arc<Self>, cycle: &[Edge]) -> Result<bool> {
+        for edge in cycle {
+            let wait = self.read_wait(edge.waiter).await?;
+            if wait.is_none_or(|w| w.number != edge.number) {
+                return Ok(false);
+            }
+            let (partition, clustering) = place(&edge.key);
+            let select = Select::Heads(vec![clustering.clone()]);
+            let rows = self.read(&partition, select, Consistency::Quorum).await?;
+            let record = head_of(&rows, &clustering)?;
+            let blocked = self.blocked(&edge.key, &record, edge.waiter, edge.mode).await?;
+            if blocked.is_none_or(|b| !b.txns.contains(&edge.blocker)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// 40P01, with a line of detail for each edge.
+fn error(cycle: &[Edge]) -> Error {
+    let line = |e: &Edge| {
+        let lock = match e.mode {
+            LockMode::KeyShare => "KeyShareLock",
+            LockMode::Share => "ShareLock",
+            LockMode::NoKeyUpdate => "NoKeyUpdateLock",
+            LockMode::Update => "UpdateLock",
+        };
+        let (waiter, blocker) = (e.waiter.short(), e.blocker.short());
+        let key = &e.key;
+        format!("Process {waiter} waits for {lock} on {key:?}; blocked by process {blocker}.")
+    };
+    let lines: Vec<String> = cycle.iter().map(line).collect();
+    Error::new(SqlState::DEADLOCK_DETECTED, "deadlock detected")
+        .with_detail(lines.join("\n"))
+        .with_hint("See server log for query details.")
+}

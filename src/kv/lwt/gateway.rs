@@ -1,0 +1,730 @@
+//! One incarnation of a gateway: what it publishes of itself, what it knows of the others.
+//!
+//! All gateways share one small partition, a row each. Two orders between its writes and reads
+//! carry the protocol (`ARCHITECTURE.md` has the proof):
+//!
+//! - a commit is *announced* in its gateway's row before the gateway reads all rows and chooses a
+//!   timestamp above every `high` it finds;
+//! - a snapshot takes its timestamp from the highest `high`, and only then reads which commits
+//!   are announced. Whatever it does not find there will get a timestamp above the snapshot's.
+//!
+//! No clocks are compared: a skewed clock moves timestamps ahead and breaks nothing. A lease is a
+//! counter; who sees it unchanged for `lease`, by its own monotonic clock, may retire its gateway.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::{Either, select};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::coalesce::Coalescer;
+use super::env::{Environment, random_below};
+use super::locks::Held;
+use super::partitions::*;
+use super::rows::*;
+use crate::clock::{Clock, HybridClock, Timestamp};
+use crate::error::{Error, Result, SqlState};
+use crate::kv::{SpaceId, TxnId};
+
+/// Tries of an idempotent request before its failure is told.
+pub const TRIES_MAX: u32 = 12;
+/// Latches over partitions. A power of two.
+const LATCHES: usize = 256;
+/// Snapshots without a hold that are kept.
+const SNAPSHOTS_KEPT: usize = 64;
+/// The shortest and the longest pause between two tries or looks.
+const PAUSE_MIN: Duration = Duration::from_micros(500);
+const PAUSE_MAX: Duration = Duration::from_millis(40);
+
+/// How a gateway behaves.
+#[derive(Clone, Debug)]
+pub struct LwtOptions {
+    /// A gateway whose counter stands still for this long is retired by whoever needs to.
+    pub lease: Duration,
+    /// How often an idle gateway publishes. A third of the lease at most.
+    pub heartbeat: Duration,
+    /// A waiter looks for a deadlock each time this has passed.
+    pub deadlock_timeout: Duration,
+    /// A commit whose outcome is not known by then is reported as such (40003); the gateway goes
+    /// on settling it.
+    pub settle_timeout: Duration,
+    /// Rows of one conditional batch.
+    pub batch_rows_max: usize,
+    /// Bytes of one conditional batch.
+    pub batch_bytes_max: usize,
+}
+
+impl Default for LwtOptions {
+    fn default() -> LwtOptions {
+        LwtOptions {
+            lease: Duration::from_secs(3),
+            heartbeat: Duration::from_millis(500),
+            deadlock_timeout: crate::kv::locks::DEADLOCK_TIMEOUT,
+            settle_timeout: Duration::from_secs(30),
+            batch_rows_max: 4096,
+            batch_bytes_max: 8 << 20,
+        }
+    }
+}
+
+/// How far a gateway's retirement has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Retired {
+    /// It may commit.
+    No,
+    /// It must not commit any more; what it had announced is being settled.
+    Sealed,
+    /// All it had announced is settled.
+    Settled,
+}
+
+/// A gateway as its row shows it.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Which.
+    pub incarnation: Incarnation,
+    /// What it published last.
+    pub state: GatewayState,
+    /// Whether it is gone.
+    pub retired: Retired,
+}
+
+/// All gateways, as one read found them.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// By incarnation.
+    pub peers: Vec<Peer>,
+}
+
+impl View {
+    /// A gateway's row.
+    pub fn peer(&self, incarnation: Incarnation) -> Option<&Peer> {
+        self.peers.iter().find(|p| p.incarnation == incarnation)
+    }
+
+    /// At or above every acknowledged commit.
+    pub fn high(&self) -> Timestamp {
+        self.peers.iter().map(|p| p.state.high).max().unwrap_or_default()
+    }
+
+    /// Versions superseded at or below this are read by nobody.
+    pub fn horizon(&self) -> Timestamp {
+        let active = self.peers.iter().filter(|p| p.retired < Retired::Settled);
+        active.map(|p| p.state.low).min().unwrap_or_default()
+    }
+
+    /// What is announced and not settled.
+    pub fn open(&self) -> impl Iterator<Item = &Open> {
+        let active = self.peers.iter().filter(|p| p.retired < Retired::Settled);
+        active.flat_map(|p| &p.state.open)
+    }
+
+    /// Whether an attempt is still announced by a gateway that may go on with it.
+    pub fn is_open(&self, attempt: Attempt) -> bool {
+        self.peer(attempt.incarnation).is_some_and(|p| {
+            p.retired == Retired::No && p.state.open.iter().any(|o| o.attempt == attempt)
+        })
+    }
+}
+
+/// A timestamp that can be read at: every commit at or below it is there, or is in `open`.
+pub struct Snapshot {
+    /// The timestamp.
+    pub at: Timestamp,
+    /// Single-batch commits that may still appear at or below it, until they are settled.
+    pub open: Mutex<Vec<Open>>,
+    /// Keeps versions.
+    _pin: Option<Pin>,
+}
+
+/// Keeps the versions visible at a timestamp from being collected.
+pub struct Pin {
+    at: Timestamp,
+    gateway: Weak<Gateway>,
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        if let Some(gateway) = self.gateway.upgrade() {
+            gateway.own.lock().unpin(self.at);
+        }
+    }
+}
+
+/// What a gateway knows of itself.
+#[derive(Default)]
+struct Own {
+    counter: u64,
+    high: Timestamp,
+    low: Timestamp,
+    log_next: u64,
+    /// By floor.
+    open: BTreeMap<Timestamp, Open>,
+    pins: BTreeMap<Timestamp, usize>,
+    /// The highest commit that was shown to a caller.
+    observed: Timestamp,
+    /// The highest `high` known to be at a quorum.
+    confirmed: Timestamp,
+}
+
+impl Own {
+    fn unpin(&mut self, at: Timestamp) {
+        if let Some(count) = self.pins.get_mut(&at) {
+            *count -= 1;
+            if *count == 0 {
+                self.pins.remove(&at);
+            }
+        }
+    }
+
+    /// The next state to publish.
+    fn state(&mut self) -> GatewayState {
+        self.counter += 1;
+        let pinned = self.pins.keys().next().copied().unwrap_or(Timestamp::MAX);
+        let open = self.open.keys().next().copied().unwrap_or(Timestamp::MAX);
+        self.low = self.low.max(pinned.min(open).min(self.confirmed));
+        GatewayState {
+            counter: self.counter,
+            high: self.high,
+            low: self.low,
+            log_next: self.log_next,
+            open: self.open.values().cloned().collect(),
+        }
+    }
+}
+
+/// An incarnation.
+pub struct Gateway {
+    /// Which.
+    pub incarnation: Incarnation,
+    /// The cluster.
+    pub partitions: Arc<dyn Partitions>,
+    /// Time and tasks.
+    pub env: Arc<dyn Environment>,
+    /// How it behaves.
+    pub options: LwtOptions,
+    /// Timestamps.
+    pub clock: HybridClock,
+    /// The process's clock.
+    pub time: Arc<dyn Clock>,
+    /// Something of this gateway ended that others may wait for.
+    pub progress: Notify,
+    /// Its transactions' locks.
+    pub held: Held,
+    latches: Vec<tokio::sync::Mutex<()>>,
+    own: Mutex<Own>,
+    /// Snapshots that are held, and the last few others.
+    snapshots: Mutex<BTreeMap<Timestamp, (Weak<Snapshot>, Option<Arc<Snapshot>>)>>,
+    horizon: AtomicU64,
+    publish: Arc<Coalescer<Result<(), Failure>>>,
+    view: Arc<Coalescer<Result<Arc<View>, Failure>>>,
+    /// When each gateway's counter was first seen as it is.
+    leases: Mutex<HashMap<Incarnation, (u64, Duration)>>,
+    /// Monotonic microseconds at the start of the last read that showed this gateway in its place.
+    verified: AtomicU64,
+    fenced: AtomicBool,
+    closed: AtomicBool,
+}
+
+/// The partition of all gateways' rows.
+pub fn gateways() -> Partition {
+    Partition { table: Table::Gateways, key: Bytes::from_static(b"g") }
+}
+
+/// 57P03 after the end.
+fn closed() -> Error {
+    Error::new(SqlState::CANNOT_CONNECT_NOW, "the store is closed")
+}
+
+fn fenced() -> Error {
+    Error::new(SqlState::CONNECTION_FAILURE, "this gateway was retired by another one")
+        .with_hint("It did not answer for longer than its lease. Restart it.")
+}
+
+impl Gateway {
+    /// Joins the gateways of a cluster.
+    pub async fn join(
+        partitions: Arc<dyn Partitions>,
+        env: Arc<dyn Environment>,
+        options: LwtOptions,
+    ) -> Result<Arc<Gateway>> {
+        let time = env.clock();
+        let mut incarnation = [0; 8];
+        time.random(&mut incarnation);
+        let gateway = Arc::new_cyclic(|weak: &Weak<Gateway>| {
+            let (publisher, viewer) = (weak.clone(), weak.clone());
+            let publish = Coalescer::new(move || {
+                let gateway = publisher.upgrade();
+                Box::pin(async move {
+                    match gateway {
+                        Some(gateway) => gateway.publish_once().await,
+                        None => Err(Failure::Unavailable),
+                    }
+                })
+            });
+            let view = Coalescer::new(move || {
+                let gateway = viewer.upgrade();
+                Box::pin(async move {
+                    match gateway {
+                        Some(gateway) => gateway.view_once().await,
+                        None => Err(Failure::Unavailable),
+                    }
+                })
+            });
+            Gateway {
+                incarnation: u64::from_be_bytes(incarnation),
+                partitions,
+                options,
+                clock: HybridClock::new(time.clone(), Timestamp::ZERO),
+                time,
+                env,
+                progress: Notify::new(),
+                held: Held::default(),
+                latches: (0..LATCHES).map(|_| tokio::sync::Mutex::default()).collect(),
+                own: Mutex::new(Own { log_next: 1, ..Own::default() }),
+                snapshots: Mutex::default(),
+                horizon: AtomicU64::new(0),
+                publish: Arc::new(publish),
+                view: Arc::new(view),
+                leases: Mutex::default(),
+                verified: AtomicU64::new(0),
+                fenced: AtomicBool::new(false),
+                closed: AtomicBool::new(false),
+            }
+        });
+        let view = gateway.view().await?;
+        {
+            let mut own = gateway.own.lock();
+            own.low = view.high();
+            // A first commit is above zero, and so is a first snapshot.
+            own.high = view.high().max(gateway.clock.tick());
+        }
+        gateway.publish().await?;
+        gateway.view().await?;
+        let weak = Arc::downgrade(&gateway);
+        let (env, pause) = (gateway.env.clone(), gateway.options.heartbeat);
+        gateway.env.spawn(Box::pin(async move {
+            loop {
+                env.sleep(pause).await;
+                let Some(gateway) = weak.upgrade() else { return };
+                if gateway.closed.load(Ordering::SeqCst) {
+                    return;
+                }
+                gateway.beat().await;
+            }
+        }));
+        Ok(gateway)
+    }
+
+    async fn beat(self: &Arc<Self>) {
+        let published = self.publish().await;
+        let viewed = self.view().await;
+        let (Ok(()), Ok(view)) = (published, viewed) else { return };
+        for peer in &view.peers {
+            let gone = peer.retired == Retired::Sealed || self.is_expired(peer);
+            if gone && peer.incarnation != self.incarnation && peer.retired < Retired::Settled {
+                let (this, incarnation) = (self.clone(), peer.incarnation);
+                self.env.spawn(Box::pin(async move {
+                    if let Err(error) = this.retire(incarnation).await {
+                        tracing::warn!(%error, incarnation, "a gateway cannot be retired yet");
+                    }
+                }));
+            }
+        }
+    }
+
+    /// A pause between tries, longer with each.
+    pub async fn pause(&self, attempt: u32) {
+        let longest = PAUSE_MIN.saturating_mul(1 << attempt.min(8)).min(PAUSE_MAX);
+        let micros = longest.as_micros() as u64;
+        let micros = micros / 2 + random_below(&*self.time, micros / 2 + 1);
+        self.env.sleep(Duration::from_micros(micros)).await;
+    }
+
+    /// A pause that ends early when something of this gateway ended.
+    pub async fn pause_or_progress(&self, attempt: u32) {
+        let notified = std::pin::pin!(self.progress.notified());
+        let pause = std::pin::pin!(self.pause(attempt));
+        match select(notified, pause).await {
+            Either::Left(((), _)) | Either::Right(((), _)) => {}
+        }
+    }
+
+    /// Fails after the end, and when another gateway retired this one.
+    pub fn check(&self) -> Result<()> {
+        if self.fenced.load(Ordering::SeqCst) {
+            return Err(fenced());
+        }
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(closed());
+        }
+        Ok(())
+    }
+
+    /// Nobody may have retired this gateway when what was read before this call was read: else
+    /// versions may be gone that it believes are kept.
+    pub async fn check_lease(&self) -> Result<()> {
+        self.check()?;
+        let age = self.time.monotonic().as_micros() as u64 - self.verified.load(Ordering::SeqCst);
+        if u128::from(age) * 2 > self.options.lease.as_micros() {
+            self.view().await?;
+        }
+        self.check()
+    }
+
+    /// One conditional batch of this gateway in a partition at a time: they would only get in each
+    /// other's way. Nobody takes a second latch while holding one.
+    pub async fn latch(&self, partition: &Partition) -> tokio::sync::MutexGuard<'_, ()> {
+        let mut hasher = std::hash::DefaultHasher::new();
+        partition.hash(&mut hasher);
+        self.latches[hasher.finish() as usize % LATCHES].lock().await
+    }
+
+    /// A read of one partition, tried again while it fails.
+    pub async fn read(
+        &self,
+        partition: &Partition,
+        select: Select,
+        consistency: Consistency,
+    ) -> Result<Vec<Row>> {
+        let mut attempt = 0;
+        loop {
+            match self.partitions.read(partition, select.clone(), consistency).await {
+                Ok(rows) => return Ok(rows),
+                Err(failure) if attempt == TRIES_MAX => return Err(failure.into()),
+                Err(_) => self.pause(attempt).await,
+            }
+            attempt += 1;
+        }
+    }
+
+    /// A plain write, tried again while it fails.
+    pub async fn write(
+        &self,
+        partition: &Partition,
+        writes: Vec<CellWrite>,
+        timestamp: u64,
+    ) -> Result<()> {
+        let mut attempt = 0;
+        loop {
+            match self.partitions.write(partition, writes.clone(), timestamp).await {
+                Ok(()) => return Ok(()),
+                Err(failure) if attempt == TRIES_MAX => return Err(failure.into()),
+                Err(_) => self.pause(attempt).await,
+            }
+            attempt += 1;
+        }
+    }
+
+    fn row_key(incarnation: Incarnation) -> RowKey {
+        RowKey::head(&number(incarnation))
+    }
+
+    async fn publish_once(&self) -> Result<(), Failure> {
+        let mut attempt = 0;
+        loop {
+            let (state, high) = {
+                let mut own = self.own.lock();
+                (own.state(), own.high)
+            };
+            let (row, column) = (Self::row_key(self.incarnation), Column::St);
+            let write = CellWrite { row, column, value: Some(state.encode()) };
+            match self.partitions.write(&gateways(), vec![write], state.counter).await {
+                Ok(()) => {
+                    let mut own = self.own.lock();
+                    own.confirmed = own.confirmed.max(high);
+                    return Ok(());
+                }
+                Err(failure) if attempt == TRIES_MAX => return Err(failure),
+                Err(_) => self.pause(attempt).await,
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Has a quorum know what this gateway's row says now.
+    pub async fn publish(&self) -> Result<()> {
+        match self.publish.ask(&*self.env).await {
+            Some(result) => Ok(result?),
+            None => Err(closed()),
+        }
+    }
+
+    async fn view_once(&self) -> Result<Arc<View>, Failure> {
+        let started = self.time.monotonic();
+        let mut attempt = 0;
+        let all = Select::Range {
+            start: std::ops::Bound::Unbounded,
+            end: std::ops::Bound::Unbounded,
+            reverse: false,
+            limit: usize::MAX,
+        };
+        let rows = loop {
+            match self.partitions.read(&gateways(), all.clone(), Consistency::Quorum).await {
+                Ok(rows) => break rows,
+                Err(failure) if attempt == TRIES_MAX => return Err(failure),
+                Err(_) => self.pause(attempt).await,
+            }
+            attempt += 1;
+        };
+        let mut view = View::default();
+        for row in rows.iter().filter(|r| r.key.kind == Kind::Head) {
+            match read_peer(row) {
+                Ok(peer) => view.peers.push(peer),
+                Err(error) => {
+                    tracing::error!(%error, "a gateway's row cannot be read");
+                    return Err(Failure::Unavailable);
+                }
+            }
+        }
+        self.viewed(&view, started);
+        Ok(Arc::new(view))
+    }
+
+    /// Takes note of what a read of all rows showed.
+    fn viewed(&self, view: &View, started: Duration) {
+        self.clock.observe(view.high());
+        self.horizon.fetch_max(view.horizon().0, Ordering::SeqCst);
+        {
+            let mut own = self.own.lock();
+            own.confirmed = own.confirmed.max(view.high());
+        }
+        let now = self.time.monotonic();
+        let mut leases = self.leases.lock();
+        for peer in &view.peers {
+            let lease = leases.entry(peer.incarnation).or_insert((0, now));
+            if peer.state.counter > lease.0 {
+                *lease = (peer.state.counter, now);
+            }
+        }
+        drop(leases);
+        if let Some(me) = view.peer(self.incarnation) {
+            match me.retired {
+                Retired::No => {
+                    self.verified.fetch_max(started.as_micros() as u64, Ordering::SeqCst);
+                }
+                _ if self.closed.load(Ordering::SeqCst) => {}
+                _ => self.fenced.store(true, Ordering::SeqCst),
+            }
+        }
+    }
+
+    /// All gateways' rows, by a read that begins now or later.
+    pub async fn view(&self) -> Result<Arc<View>> {
+        match self.view.ask(&*self.env).await {
+            Some(result) => Ok(result?),
+            None => Err(closed()),
+        }
+    }
+
+    /// Whether a gateway's counter has stood still for too long, as far as this one saw.
+    pub fn is_expired(&self, peer: &Peer) -> bool {
+        let leases = self.leases.lock();
+        let Some((counter, since)) = leases.get(&peer.incarnation) else { return false };
+        let still = self.time.monotonic().saturating_sub(*since);
+        *counter == peer.state.counter && still > self.options.lease
+    }
+
+    fn pin(self: &Arc<Self>, own: &mut Own, at: Timestamp) -> Pin {
+        *own.pins.entry(at).or_default() += 1;
+        Pin { at, gateway: Arc::downgrade(self) }
+    }
+
+    /// Keeps versions; 72000 if they may be gone.
+    pub fn hold(self: &Arc<Self>, at: Timestamp) -> Result<Pin> {
+        let own = &mut *self.own.lock();
+        if at < own.low {
+            return Err(too_old());
+        }
+        Ok(self.pin(own, at))
+    }
+
+    /// Whether versions visible at `at` are kept, as far as this gateway decides.
+    pub fn check_low(&self, at: Timestamp) -> Result<()> {
+        if at < self.own.lock().low { Err(too_old()) } else { Ok(()) }
+    }
+
+    /// A snapshot that covers every commit acknowledged before the call, and all this gateway
+    /// has shown to anyone.
+    pub async fn snapshot(self: &Arc<Self>) -> Result<Snapshot> {
+        self.check()?;
+        let view = self.view().await?;
+        let (at, pin) = {
+            let own = &mut *self.own.lock();
+            let at = view.high().max(own.observed).max(own.low);
+            own.high = own.high.max(at);
+            (at, self.pin(own, at))
+        };
+        self.open_at(at, Some(pin), view.high()).await
+    }
+
+    /// A snapshot at a given time, which must not lie in the future.
+    pub async fn snapshot_at(self: &Arc<Self>, at: Timestamp) -> Result<Snapshot> {
+        let confirmed = {
+            let own = &mut *self.own.lock();
+            own.high = own.high.max(at);
+            own.confirmed
+        };
+        self.open_at(at, None, confirmed).await
+    }
+
+    /// Remembers a snapshot for reads that only name its timestamp.
+    pub fn remember(&self, snapshot: &Arc<Snapshot>) {
+        let mut snapshots = self.snapshots.lock();
+        snapshots.retain(|_, (held, _)| held.strong_count() > 0);
+        snapshots.insert(snapshot.at, (Arc::downgrade(snapshot), None));
+    }
+
+    /// The snapshot at a timestamp, made if there is none.
+    pub async fn known_snapshot(self: &Arc<Self>, at: Timestamp) -> Result<Arc<Snapshot>> {
+        if let Some((snapshot, _)) = self.snapshots.lock().get(&at)
+            && let Some(snapshot) = snapshot.upgrade()
+        {
+            return Ok(snapshot);
+        }
+        let snapshot = Arc::new(self.snapshot_at(at).await?);
+        let mut snapshots = self.snapshots.lock();
+        // The oldest of those that nobody holds make room.
+        let kept = |s: &(Weak<Snapshot>, Option<Arc<Snapshot>>)| s.1.is_some();
+        if snapshots.values().filter(|s| kept(s)).count() >= SNAPSHOTS_KEPT
+            && let Some(oldest) = snapshots.iter().find(|(_, s)| kept(s)).map(|(at, _)| *at)
+        {
+            snapshots.remove(&oldest);
+        }
+        snapshots.insert(at, (Arc::downgrade(&snapshot), Some(snapshot.clone())));
+        Ok(snapshot)
+    }
+
+    /// Versions superseded at or below this are read by nobody.
+    pub fn known_horizon(&self) -> Timestamp {
+        Timestamp(self.horizon.load(Ordering::SeqCst))
+    }
+
+    /// What may still appear at or below `at`, which a quorum must know as a `high` first.
+    async fn open_at(
+        self: &Arc<Self>,
+        at: Timestamp,
+        pin: Option<Pin>,
+        confirmed: Timestamp,
+    ) -> Result<Snapshot> {
+        if at > confirmed {
+            self.publish().await?;
+        }
+        let view = self.view().await?;
+        self.check()?;
+        let single = |o: &&Open| matches!(o.kind, OpenKind::Single(_)) && o.attempt.floor < at;
+        let open = view.open().filter(single).cloned().collect();
+        Ok(Snapshot { at, open: Mutex::new(open), _pin: pin })
+    }
+
+    /// No commit at or below this will appear any more.
+    pub async fn resolved(self: &Arc<Self>) -> Result<Timestamp> {
+        self.check()?;
+        let high = self.view().await?.high();
+        let view = self.view().await?;
+        let open = view.open().filter(|o| !o.decided).map(|o| o.attempt.floor).min();
+        Ok(high.min(open.unwrap_or(Timestamp::MAX)))
+    }
+
+    /// Later snapshots of this gateway cover what a caller was shown.
+    pub fn observe(&self, ts: Timestamp) {
+        self.clock.observe(ts);
+        let mut own = self.own.lock();
+        own.observed = own.observed.max(ts);
+    }
+
+    /// Enters a commit into this gateway's row, with a number in the log of each tracked space.
+    /// [`Gateway::publish`] announces it.
+    pub fn open(&self, txn: TxnId, kind: OpenKind, spaces: &[SpaceId]) -> Open {
+        let own = &mut *self.own.lock();
+        let floor = self.clock.tick();
+        let log = spaces
+            .iter()
+            .map(|space| {
+                own.log_next += 1;
+                (*space, own.log_next - 1)
+            })
+            .collect();
+        let attempt = Attempt { txn, incarnation: self.incarnation, floor };
+        let open = Open { attempt, kind, decided: false, log };
+        own.open.insert(floor, open.clone());
+        open
+    }
+
+    /// Notes that a commit's outcome is known everywhere: log and verdict are written.
+    pub fn decided(&self, floor: Timestamp, committed: Option<Timestamp>) {
+        let own = &mut *self.own.lock();
+        own.high = own.high.max(committed.unwrap_or_default());
+        if let Some(open) = own.open.get_mut(&floor) {
+            open.decided = true;
+            open.log = Vec::new();
+        }
+    }
+
+    /// Takes a commit out of this gateway's row: nothing of it is left to do.
+    pub fn close_open(&self, floor: Timestamp, committed: Option<Timestamp>) {
+        {
+            let own = &mut *self.own.lock();
+            own.high = own.high.max(committed.unwrap_or_default());
+            own.open.remove(&floor);
+        }
+        self.progress.notify_waiters();
+    }
+
+    /// Whether an attempt of this gateway is under way.
+    pub fn has_open(&self, floor: Timestamp) -> bool {
+        self.own.lock().open.contains_key(&floor)
+    }
+
+    /// A timestamp above `floor` and all this gateway gave or saw.
+    pub fn tick_above(&self, floor: Timestamp) -> Timestamp {
+        self.clock.observe(floor);
+        self.clock.tick()
+    }
+
+    /// Leaves: waits for what is under way, for a while, and tells the others.
+    pub async fn leave(&self) -> Result<()> {
+        if self.closed.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        for attempt in 0..TRIES_MAX {
+            if self.own.lock().open.is_empty() {
+                self.publish().await?;
+                return self.set_retired(self.incarnation, Retired::Settled).await;
+            }
+            self.pause(attempt).await;
+        }
+        Ok(())
+    }
+
+    /// Marks a gateway's row; a mark never goes back.
+    pub async fn set_retired(&self, incarnation: Incarnation, retired: Retired) -> Result<()> {
+        let value = Some(number(retired as u64));
+        let write = CellWrite { row: Self::row_key(incarnation), column: Column::Rt, value };
+        self.write(&gateways(), vec![write], retired as u64).await
+    }
+}
+
+/// 72000
+pub fn too_old() -> Error {
+    Error::new(SqlState::SNAPSHOT_TOO_OLD, "snapshot too old")
+}
+
+fn read_peer(row: &Row) -> Result<Peer> {
+    let incarnation = read_number(Some(&row.key.key))?;
+    let state = match row.get(Column::St) {
+        Some(cell) => GatewayState::decode(cell, incarnation)?,
+        None => GatewayState::default(),
+    };
+    let retired = match read_number(row.get(Column::Rt))? {
+        0 => Retired::No,
+        1 => Retired::Sealed,
+        _ => Retired::Settled,
+    };
+    Ok(Peer { incarnation, state, retired })
+}

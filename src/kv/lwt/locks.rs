@@ -1,0 +1,397 @@
+//! Row locks: entries in the head of a row, taken and given up by conditional batches.
+//!
+//! Which of its transactions hold what, a gateway also knows by itself, so that its own entries
+//! are dead at once when their transaction has ended, and are removed when somebody has time.
+//! Entries of a retired gateway are dead too. A waiter looks again after a pause, or when
+//! something ended in its own gateway; there is no queue.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::deadlock::Waiting;
+use super::gateway::{Gateway, Retired};
+use super::partitions::*;
+use super::rows::*;
+use super::settle::{Sequence, static_number};
+use crate::error::{Error, Result, SqlState};
+use crate::kv::{Key, LockMode, LockRequest, LockWait, Locked, TxnId};
+
+/// What this gateway's transactions hold, or are about to.
+#[derive(Default)]
+pub struct Held(Mutex<HashMap<TxnId, HashMap<Key, LockMode>>>);
+
+impl Held {
+    /// How a transaction holds a key.
+    pub fn mode(&self, txn: TxnId, key: &Key) -> Option<LockMode> {
+        self.0.lock().get(&txn)?.get(key).copied()
+    }
+
+    /// Sets how a transaction holds a key; none: not at all.
+    pub fn set(&self, txn: TxnId, key: &Key, mode: Option<LockMode>) {
+        let mut held = self.0.lock();
+        let keys = held.entry(txn).or_default();
+        match mode {
+            Some(mode) => {
+                keys.insert(key.clone(), mode);
+            }
+            None => {
+                keys.remove(key);
+            }
+        }
+        if keys.is_empty() {
+            held.remove(&txn);
+        }
+    }
+
+    /// Ends a transaction; the keys it held.
+    pub fn end(&self, txn: TxnId) -> Vec<Key> {
+        let keys = self.0.lock().remove(&txn);
+        keys.map(|keys| keys.into_keys().collect()).unwrap_or_default()
+    }
+}
+
+/// What stands in the way of a write or a lock.
+#[derive(Clone, Debug)]
+pub struct Blocked {
+    /// The key.
+    pub key: Key,
+    /// How it was wanted.
+    pub mode: LockMode,
+    /// Whose locks.
+    pub txns: Vec<TxnId>,
+    /// Or whose intent.
+    pub attempt: Option<Attempt>,
+}
+
+/// 55P03
+pub fn not_available(message: &str) -> Error {
+    Error::new(SqlState::LOCK_NOT_AVAILABLE, message)
+}
+
+/// Keys by the partition they lie in, each with its clustering key and its place in `keys`.
+pub fn by_partition<'a>(
+    keys: impl Iterator<Item = &'a Key>,
+) -> BTreeMap<Partition, Vec<(usize, Bytes)>> {
+    let mut groups: BTreeMap<Partition, Vec<(usize, Bytes)>> = BTreeMap::new();
+    for (i, key) in keys.enumerate() {
+        let (partition, clustering) = place(key);
+        groups.entry(partition).or_default().push((i, clustering));
+    }
+    groups
+}
+
+/// The head of a key among rows.
+pub fn head_of(rows: &[Row], clustering: &Bytes) -> Result<Record> {
+    let is_it = |r: &&Row| r.key.kind == Kind::Head && r.key.key == *clustering;
+    Record::read(rows.iter().find(is_it))
+}
+
+impl Gateway {
+    /// Whether an entry still means something.
+    async fn is_alive(self: &Arc<Self>, holder: &Holder, key: &Key) -> Result<bool> {
+        if holder.incarnation == self.incarnation {
+            return Ok(self.held.mode(holder.txn, key).is_some());
+        }
+        let view = self.view().await?;
+        let Some(peer) = view.peer(holder.incarnation) else { return Ok(false) };
+        if peer.retired == Retired::No && self.is_expired(peer) {
+            self.retire(holder.incarnation).await?;
+            return Ok(false);
+        }
+        Ok(peer.retired == Retired::No)
+    }
+
+    /// Who stands in the way of `txn` on a row: another's intent, or conflicting locks.
+    pub async fn blocked(
+        self: &Arc<Self>,
+        key: &Key,
+        record: &Record,
+        txn: TxnId,
+        mode: LockMode,
+    ) -> Result<Option<Blocked>> {
+        if let Some(intent) = record.intent {
+            let (txns, attempt) = (vec![intent.attempt.txn], Some(intent.attempt));
+            return Ok(Some(Blocked { key: key.clone(), mode, txns, attempt }));
+        }
+        let mut txns = Vec::new();
+        for holder in &record.locks {
+            let conflicts = holder.txn != txn && holder.mode.conflicts(mode);
+            if conflicts && self.is_alive(holder, key).await? {
+                txns.push(holder.txn);
+            }
+        }
+        let blocked = Blocked { key: key.clone(), mode, txns, attempt: None };
+        Ok((!blocked.txns.is_empty()).then_some(blocked))
+    }
+
+    /// Gets what is in the way out of it, or waits a little.
+    pub async fn clear(self: &Arc<Self>, blocked: &Blocked, waiting: &mut Waiting) -> Result<()> {
+        if let Some(attempt) = blocked.attempt
+            && let Some(verdict) = self.resolve(attempt, 1).await?
+        {
+            let (partition, clustering) = place(&blocked.key);
+            return self.finish_rows(&partition, &[clustering], attempt, verdict).await;
+        }
+        waiting.step(blocked).await
+    }
+
+    /// Takes locks, all (less the skipped) or none.
+    pub async fn take_locks(
+        self: &Arc<Self>,
+        request: &LockRequest,
+    ) -> Result<Vec<Option<Locked>>> {
+        self.check()?;
+        let mut taking = Taking { gateway: self.clone(), txn: request.txn, taken: Vec::new() };
+        let mut locked: Vec<Option<Locked>> = vec![None; request.keys.len()];
+        for (partition, group) in by_partition(request.keys.iter()) {
+            self.take_group(request, &partition, group, &mut taking, &mut locked).await?;
+        }
+        taking.taken.clear();
+        Ok(locked)
+    }
+
+    async fn take_group(
+        self: &Arc<Self>,
+        request: &LockRequest,
+        partition: &Partition,
+        mut group: Vec<(usize, Bytes)>,
+        taking: &mut Taking,
+        locked: &mut [Option<Locked>],
+    ) -> Result<()> {
+        let (timeout, deadlock) = match request.wait {
+            LockWait::Block { lock_timeout_ms, deadlock_timeout_ms } => {
+                (lock_timeout_ms, deadlock_timeout_ms)
+            }
+            _ => (0, 0),
+        };
+        let mut waiting = Waiting::new(self, request.txn, timeout, deadlock);
+        let mut waited = vec![false; request.keys.len()];
+        let mut attempt = 0;
+        loop {
+            self.check()?;
+            let latch = self.latch(partition).await;
+            let select = Select::Heads(group.iter().map(|(_, ck)| ck.clone()).collect());
+            let rows = self.read(partition, select, Consistency::Quorum).await?;
+            let mut wanted = Vec::new();
+            let mut in_the_way = None;
+            for (i, ck) in &group {
+                let key = &request.keys[*i];
+                let record = head_of(&rows, ck)?;
+                match self.blocked(key, &record, request.txn, request.mode).await? {
+                    None => wanted.push((*i, ck.clone(), record)),
+                    Some(blocked) => {
+                        in_the_way = Some((*i, blocked));
+                        break;
+                    }
+                }
+            }
+            if let Some((i, blocked)) = in_the_way {
+                drop(latch);
+                match request.wait {
+                    LockWait::Block { .. } => {
+                        waited[i] |= blocked.attempt.is_none();
+                        self.clear(&blocked, &mut waiting).await?;
+                    }
+                    _ if self.is_leftover(&blocked).await? => {}
+                    LockWait::NoWait => {
+                        return Err(not_available("could not obtain lock on row"));
+                    }
+                    LockWait::SkipLocked => group.retain(|(j, _)| *j != i),
+                }
+                continue;
+            }
+            if self.take_free(request, partition, &rows, &wanted, taking, locked).await? {
+                for (i, ..) in &wanted {
+                    if let Some(locked) = &mut locked[*i] {
+                        locked.waited = waited[*i];
+                    }
+                }
+                return Ok(());
+            }
+            drop(latch);
+            self.pause(attempt).await;
+            attempt += 1;
+        }
+    }
+
+    /// Whether what is in the way is only what an ended attempt left, now removed.
+    async fn is_leftover(self: &Arc<Self>, blocked: &Blocked) -> Result<bool> {
+        let Some(attempt) = blocked.attempt else { return Ok(false) };
+        let Some(verdict) = self.resolve(attempt, 1).await? else { return Ok(false) };
+        let (partition, clustering) = place(&blocked.key);
+        self.finish_rows(&partition, &[clustering], attempt, verdict).await?;
+        Ok(true)
+    }
+
+    /// Takes locks on rows that were found free. False: something changed meanwhile.
+    async fn take_free(
+        self: &Arc<Self>,
+        request: &LockRequest,
+        partition: &Partition,
+        rows: &[Row],
+        wanted: &[(usize, Bytes, Record)],
+        taking: &mut Taking,
+        locked: &mut [Option<Locked>],
+    ) -> Result<bool> {
+        let mut batch = Batch::new(partition);
+        let mut first = None;
+        for (i, ck, record) in wanted {
+            let key = &request.keys[*i];
+            let before = taking.enter(key, request.mode);
+            locked[*i] =
+                Some(Locked { current: record.version(), waited: false, fresh: before.is_none() });
+            let entered = record
+                .locks
+                .iter()
+                .any(|h| h.txn == request.txn && h.mode >= request.mode && before == Some(h.mode));
+            if entered {
+                continue;
+            }
+            first.get_or_insert_with(|| ck.clone());
+            let row = RowKey::head(ck);
+            batch.demand(&row, Column::Ts, ts_cell(record.ts));
+            batch.demand(&row, Column::Lk, record.locks_cell.clone());
+            batch.demand(&row, Column::In, None);
+            let mut holders = self.living(&record.locks, key).await?;
+            holders.retain(|h| h.txn != request.txn);
+            let mode = before.unwrap_or(request.mode).max(request.mode);
+            let incarnation = self.incarnation;
+            holders.push(Holder { txn: request.txn, incarnation, mode });
+            batch.set(&row, Column::Lk, encode_locks(&holders));
+        }
+        let Some(first) = first else { return Ok(true) };
+        let seen = static_number(rows, Column::Lg)?;
+        let sequence = Sequence {
+            column: Column::Lg,
+            seen,
+            next: self.tick_above(crate::clock::Timestamp(seen)).0,
+        };
+        sequence.add_to(&mut batch);
+        let me = request.txn;
+        let expected = batch.writes[0].value.clone();
+        let select = Select::Heads(vec![first.clone()]);
+        let taken = self
+            .settle(batch, sequence, select, move |rows| {
+                let record = head_of(rows, &first)?;
+                let mine = record.locks.iter().any(|h| h.txn == me);
+                Ok(mine && record.locks_cell == expected)
+            })
+            .await?;
+        if taken {
+            for version in wanted.iter().filter_map(|(_, _, record)| record.version()) {
+                self.observe(version.ts);
+            }
+        }
+        Ok(taken)
+    }
+
+    /// The entries that still mean something.
+    async fn living(self: &Arc<Self>, holders: &[Holder], key: &Key) -> Result<Vec<Holder>> {
+        let mut living = Vec::with_capacity(holders.len() + 1);
+        for holder in holders {
+            if self.is_alive(holder, key).await? {
+                living.push(*holder);
+            }
+        }
+        Ok(living)
+    }
+
+    /// Removes a transaction's entries from rows, but for keys it holds (again) by then. Late
+    /// lock batches of it find their number passed.
+    pub async fn remove_entries(self: &Arc<Self>, txn: TxnId, keys: &[Key]) -> Result<()> {
+        for (partition, group) in by_partition(keys.iter()) {
+            let _latch = self.latch(&partition).await;
+            let mut attempt = 0;
+            loop {
+                let select = Select::Heads(group.iter().map(|(_, ck)| ck.clone()).collect());
+                let rows = self.read(&partition, select, Consistency::Quorum).await?;
+                let seen = static_number(&rows, Column::Lg)?;
+                let next = self.tick_above(crate::clock::Timestamp(seen)).0;
+                let mut batch = Batch::new(&partition);
+                for (i, ck) in &group {
+                    let record = head_of(&rows, ck)?;
+                    let row = RowKey::head(ck);
+                    let (mine, mode) = (|h: &Holder| h.txn == txn, self.held.mode(txn, &keys[*i]));
+                    let mut holders = record.locks.clone();
+                    match mode {
+                        Some(mode) => {
+                            holders.iter_mut().filter(|h| mine(h)).for_each(|h| h.mode = mode);
+                        }
+                        None => holders.retain(|h| !mine(h)),
+                    }
+                    if holders != record.locks {
+                        batch.demand(&row, Column::Lk, record.locks_cell);
+                        batch.set(&row, Column::Lk, encode_locks(&holders));
+                    }
+                }
+                let sequence = Sequence { column: Column::Lg, seen, next };
+                sequence.add_to(&mut batch);
+                if let Ok(Applied::Yes) = self.partitions.cas(batch).await {
+                    break;
+                }
+                self.pause(attempt).await;
+                attempt += 1;
+            }
+        }
+        self.progress.notify_waiters();
+        Ok(())
+    }
+
+    /// Removes entries in the background.
+    pub fn remove_soon(self: &Arc<Self>, txn: TxnId, keys: Vec<Key>) {
+        self.progress.notify_waiters();
+        if keys.is_empty() {
+            return;
+        }
+        let this = self.clone();
+        self.env.spawn(Box::pin(async move {
+            if let Err(error) = this.remove_entries(txn, &keys).await {
+                // They are dead all the same, and whoever meets them removes them.
+                tracing::warn!(%error, "locks of an ended transaction are left");
+            }
+        }));
+    }
+}
+
+/// A timestamp as `ts` has it: null where nothing was written.
+pub fn ts_cell(ts: crate::clock::Timestamp) -> Option<Bytes> {
+    (ts.0 > 0).then(|| number(ts.0))
+}
+
+/// Gives back what a request took, unless it is kept.
+struct Taking {
+    gateway: Arc<Gateway>,
+    txn: TxnId,
+    /// Each key, with the mode held before.
+    taken: Vec<(Key, Option<LockMode>)>,
+}
+
+impl Taking {
+    /// Notes a key as held, before its batch is sent, so that a release of an earlier lock on it
+    /// lets this one be. The mode before this request.
+    fn enter(&mut self, key: &Key, mode: LockMode) -> Option<LockMode> {
+        if let Some((_, before)) = self.taken.iter().find(|(taken, _)| taken == key) {
+            return *before;
+        }
+        let before = self.gateway.held.mode(self.txn, key);
+        if before.is_none_or(|held| held < mode) {
+            self.taken.push((key.clone(), before));
+            self.gateway.held.set(self.txn, key, Some(mode));
+        }
+        before
+    }
+}
+
+impl Drop for Taking {
+    fn drop(&mut self) {
+        let mut keys = Vec::new();
+        for (key, before) in self.taken.drain(..).rev() {
+            self.gateway.held.set(self.txn, &key, before);
+            keys.push(key);
+        }
+        self.gateway.remove_soon(self.txn, keys);
+    }
+}

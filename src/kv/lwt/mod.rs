@@ -1,0 +1,377 @@
+//! The store on a cluster with lightweight transactions: Cassandra 4.1 to 6, ScyllaDB.
+//!
+//! - `partitions`: what is asked of the cluster, with the CQL it stands for; `env`: of the process;
+//! - `rows`: the bytes (`schemas/lwt.md`);
+//! - `gateway`: announcements, snapshots, leases; `coalesce` shares its requests;
+//! - `read`: plain QUORUM reads at a snapshot;
+//! - `commit`, `several`: one batch in one partition, or intents and a verdict;
+//! - `settle`: outcomes of batches and of other gateways' commits;
+//! - `locks`, `deadlock`, `changes`: row locks, cycles of waiters, the change log.
+//!
+//! The protocol and what holds it up: `ARCHITECTURE.md`, *The cluster store*. No state of a gateway
+//! outlives it, and none needs to.
+//!
+//! The driver for a real cluster is not here yet: `sim` (tests only) is the one implementation of
+//! [`Partitions`].
+
+mod changes;
+mod coalesce;
+mod commit;
+mod deadlock;
+pub mod env;
+mod gateway;
+mod locks;
+pub mod partitions;
+mod read;
+mod rows;
+mod settle;
+mod several;
+#[cfg(test)]
+mod sim;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::{BufMut, Bytes, BytesMut};
+use futures::channel::oneshot;
+use futures::future::{Either, select};
+
+use self::env::Environment;
+pub use self::gateway::LwtOptions;
+use self::gateway::{Gateway, Snapshot};
+use self::partitions::{Partitions, RingPosition, Table};
+use self::read::{Reader, within_partition};
+use self::rows::key_at;
+use super::*;
+use crate::error::{Error, Result, SqlState};
+
+/// Rows read at once where all of a range is wanted.
+const PAGE_ROWS: usize = 512;
+/// Heads read one by one for an estimate, before the cluster's own numbers are taken.
+const ESTIMATE_ROWS_MAX: usize = 256;
+
+/// The store, as one gateway has it.
+pub struct LwtStore {
+    gateway: Arc<Gateway>,
+}
+
+impl LwtStore {
+    /// Joins a cluster.
+    pub async fn open(
+        partitions: Arc<dyn Partitions>,
+        env: Arc<dyn Environment>,
+        options: LwtOptions,
+    ) -> Result<Arc<LwtStore>> {
+        let gateway = Gateway::join(partitions, env, options).await?;
+        Ok(Arc::new(LwtStore { gateway }))
+    }
+
+    /// The snapshot to read at `at` with.
+    async fn at(&self, at: Timestamp) -> Result<Arc<Snapshot>> {
+        if at == Timestamp::MAX {
+            return Ok(Arc::new(self.gateway.snapshot().await?));
+        }
+        self.gateway.check_low(at)?;
+        self.gateway.known_snapshot(at).await
+    }
+
+    /// Runs something to its end, whether the caller goes on waiting or not.
+    async fn detached<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, answered) = oneshot::channel();
+        let task = async move {
+            let _ = answer.send(work.await);
+        };
+        self.gateway.env.spawn(Box::pin(task));
+        let patience = self.gateway.env.sleep(self.gateway.options.settle_timeout);
+        match select(answered, patience).await {
+            Either::Left((Ok(result), _)) => result,
+            _ => {
+                let message = "the outcome of the commit is not known";
+                Err(Error::new(SqlState::STATEMENT_COMPLETION_UNKNOWN, message)
+                    .with_hint("Look whether its effects are there before doing it again."))
+            }
+        }
+    }
+
+    async fn scan_partition(
+        &self,
+        snapshot: &Snapshot,
+        range: &KeyRange,
+        found: (partitions::Partition, Bound<Bytes>, Bound<Bytes>),
+        reverse: bool,
+        limit: PageLimit,
+        from: Option<Continuation>,
+    ) -> Result<Page> {
+        let (partition, mut start, mut end) = found;
+        if let Some(Continuation(last)) = from {
+            match reverse {
+                false => start = Bound::Excluded(last),
+                true => end = Bound::Excluded(last),
+            }
+        }
+        let mut page = Page::default();
+        let rows_max = limit.rows_max.min(PAGE_ROWS);
+        let read = self
+            .gateway
+            .range_at(snapshot, &partition, (start, end), reverse, rows_max, Reader::Plain)
+            .await?;
+        let Ok(read) = read else { return Err(Error::internal("a plain read gave way")) };
+        let mut bytes = 0;
+        let mut last = read.last;
+        for (ck, Version { ts, value }) in read.rows {
+            let Some(value) = value else { continue };
+            let key = key_at(range.space, &partition.key, &ck);
+            bytes += key.bytes().len() + value.len();
+            page.entries.push(Entry { key, ts, value });
+            if bytes >= limit.bytes_max {
+                last = Some(ck);
+                break;
+            }
+        }
+        page.next = last.map(Continuation);
+        Ok(page)
+    }
+
+    async fn scan_ring(
+        &self,
+        snapshot: &Snapshot,
+        range: &KeyRange,
+        limit: PageLimit,
+        from: Option<Continuation>,
+    ) -> Result<Page> {
+        let after = from.map(|c| decode_position(&c)).transpose()?;
+        let rows_max = limit.rows_max.min(PAGE_ROWS);
+        let read =
+            self.gateway.ring_at(snapshot, range.space, after, rows_max, Reader::Plain).await?;
+        let Ok(read) = read else { return Err(Error::internal("a plain read gave way")) };
+        let mut page = Page::default();
+        let mut bytes = 0;
+        let mut next = read.next;
+        for (pk, ck, Version { ts, value }) in read.rows {
+            let key = key_at(range.space, &pk, &ck);
+            let Some(value) = value.filter(|_| range.contains(&key)) else { continue };
+            bytes += key.bytes().len() + value.len();
+            page.entries.push(Entry { key, ts, value });
+            if bytes >= limit.bytes_max {
+                next = Some(RingPosition { partition: pk, key: ck });
+                break;
+            }
+        }
+        page.next = next.map(|position| encode_position(&position));
+        Ok(page)
+    }
+}
+
+fn encode_position(position: &RingPosition) -> Continuation {
+    let mut out = BytesMut::with_capacity(4 + position.partition.len() + position.key.len());
+    out.put_u32(position.partition.len() as u32);
+    out.put_slice(&position.partition);
+    out.put_slice(&position.key);
+    Continuation(out.freeze())
+}
+
+fn decode_position(from: &Continuation) -> Result<RingPosition> {
+    let corrupt = || Error::internal("a continuation that no scan gave");
+    let len: [u8; 4] = from.0.get(..4).and_then(|b| b.try_into().ok()).ok_or_else(corrupt)?;
+    let end = 4 + u32::from_be_bytes(len) as usize;
+    if end > from.0.len() {
+        return Err(corrupt());
+    }
+    Ok(RingPosition { partition: from.0.slice(4..end), key: from.0.slice(end..) })
+}
+
+#[async_trait]
+impl Store for LwtStore {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { name: "lwt", ordered: false, cheap_locks: false }
+    }
+
+    async fn snapshot(&self) -> Result<Hold> {
+        let snapshot = Arc::new(self.gateway.snapshot().await?);
+        self.gateway.remember(&snapshot);
+        Ok(Hold::new(snapshot.at, move || drop(snapshot)))
+    }
+
+    async fn resolved(&self) -> Result<Timestamp> {
+        self.gateway.resolved().await
+    }
+
+    fn oldest(&self) -> Timestamp {
+        self.gateway.known_horizon()
+    }
+
+    fn hold(&self, at: Timestamp) -> Result<Hold> {
+        let pin = self.gateway.hold(at)?;
+        Ok(Hold::new(at, move || drop(pin)))
+    }
+
+    async fn get(&self, key: &Key, at: Timestamp) -> Result<Option<Version>> {
+        let found = self.get_many(std::slice::from_ref(key), at).await?;
+        Ok(found.into_iter().next().flatten())
+    }
+
+    async fn get_many(&self, keys: &[Key], at: Timestamp) -> Result<Vec<Option<Version>>> {
+        let snapshot = self.at(at).await?;
+        let mut found = vec![None; keys.len()];
+        let groups = locks::by_partition(keys.iter());
+        let reads = groups.iter().map(|(partition, group)| {
+            let (gateway, snapshot) = (&self.gateway, &snapshot);
+            async move {
+                let wanted: Vec<Bytes> = group.iter().map(|(_, ck)| ck.clone()).collect();
+                let versions =
+                    gateway.versions_at(snapshot, partition, &wanted, Reader::Plain).await?;
+                Ok::<_, Error>((group, versions.unwrap_or_default()))
+            }
+        });
+        for read in futures::future::join_all(reads).await {
+            let (group, versions) = read?;
+            for ((i, _), version) in group.iter().zip(versions) {
+                found[*i] = version;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn scan(
+        &self,
+        range: &KeyRange,
+        at: Timestamp,
+        reverse: bool,
+        limit: PageLimit,
+        from: Option<Continuation>,
+    ) -> Result<Page> {
+        if range.is_empty() {
+            return Ok(Page::default());
+        }
+        let snapshot = self.at(at).await?;
+        match within_partition(range) {
+            Some(found) => self.scan_partition(&snapshot, range, found, reverse, limit, from).await,
+            None => self.scan_ring(&snapshot, range, limit, from).await,
+        }
+    }
+
+    async fn lock(&self, request: LockRequest) -> Result<Vec<Option<Locked>>> {
+        self.gateway.take_locks(&request).await
+    }
+
+    async fn unlock(&self, txn: TxnId, keys: Option<&[Key]>) -> Result<()> {
+        let keys = match keys {
+            Some(keys) => {
+                keys.iter().for_each(|key| self.gateway.held.set(txn, key, None));
+                keys.to_vec()
+            }
+            None => self.gateway.held.end(txn),
+        };
+        self.gateway.remove_soon(txn, keys);
+        Ok(())
+    }
+
+    fn abandon(&self, txn: TxnId) {
+        let keys = self.gateway.held.end(txn);
+        self.gateway.remove_soon(txn, keys);
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
+        let gateway = self.gateway.clone();
+        self.detached(async move { gateway.run_commit(&commit).await }).await
+    }
+
+    async fn changes(
+        &self,
+        space: SpaceId,
+        cursor: &Cursor,
+        keys_max: usize,
+    ) -> Result<ChangePage> {
+        self.gateway.read_changes(space, cursor, keys_max).await
+    }
+
+    async fn cursor_at(&self, space: SpaceId, at: Timestamp) -> Result<Cursor> {
+        self.gateway.find_cursor(space, at).await
+    }
+
+    async fn trim_changes(&self, space: SpaceId, cursor: &Cursor) -> Result<()> {
+        self.gateway.trim_log(space, cursor).await
+    }
+
+    fn segments(&self, range: &KeyRange, at: Timestamp) -> Result<Box<dyn Segments>> {
+        let (gateway, range) = (self.gateway.clone(), range.clone());
+        Ok(Box::new(RingSegments { gateway, range, at, sorted: None }))
+    }
+
+    async fn drop_space(&self, space: SpaceId) -> Result<()> {
+        let view = self.gateway.view().await?;
+        self.gateway.partitions.truncate(Table::Space(space)).await?;
+        self.gateway.drop_log(space, &view).await
+    }
+
+    async fn estimate(&self, range: &KeyRange) -> Result<Estimate> {
+        if within_partition(range).is_some() {
+            let at = self.gateway.snapshot().await?;
+            self.gateway.remember(&Arc::new(at));
+            let limit = PageLimit { rows_max: ESTIMATE_ROWS_MAX, bytes_max: usize::MAX };
+            let page = self.scan(range, Timestamp::MAX, false, limit, None).await?;
+            if page.next.is_none() {
+                let size = |e: &Entry| (e.key.bytes().len() + e.value.len()) as u64;
+                let rows = page.entries.len() as u64;
+                return Ok(Estimate { rows, bytes: page.entries.iter().map(size).sum() });
+            }
+        }
+        let (rows, bytes) = self.gateway.partitions.size(Table::Space(range.space)).await?;
+        Ok(Estimate { rows, bytes })
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.gateway.leave().await
+    }
+}
+
+/// A space's rows at a timestamp, through QUORUM reads. The ring has another order than the keys,
+/// so all is read and sorted first; an exporter beside the nodes will read their files instead.
+struct RingSegments {
+    gateway: Arc<Gateway>,
+    range: KeyRange,
+    at: Timestamp,
+    sorted: Option<std::vec::IntoIter<Entry>>,
+}
+
+impl RingSegments {
+    async fn read(&self) -> Result<Vec<Entry>> {
+        let snapshot = self.gateway.known_snapshot(self.at).await?;
+        let (space, mut after) = (self.range.space, None);
+        let mut entries = Vec::new();
+        loop {
+            let read =
+                self.gateway.ring_at(&snapshot, space, after, PAGE_ROWS, Reader::Plain).await?;
+            let Ok(read) = read else { return Err(Error::internal("a plain read gave way")) };
+            for (pk, ck, Version { ts, value }) in read.rows {
+                let key = key_at(space, &pk, &ck);
+                if let Some(value) = value.filter(|_| self.range.contains(&key)) {
+                    entries.push(Entry { key, ts, value });
+                }
+            }
+            match read.next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        Ok(entries)
+    }
+}
+
+impl Segments for RingSegments {
+    fn next(&mut self, rows_max: usize) -> Result<Vec<Entry>> {
+        if self.sorted.is_none() {
+            let entries = futures::executor::block_on(self.read())?;
+            self.sorted = Some(entries.into_iter());
+        }
+        let sorted = self.sorted.as_mut().into_iter().flatten();
+        Ok(sorted.take(rows_max).collect())
+    }
+}

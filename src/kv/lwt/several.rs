@@ -1,0 +1,303 @@
+//! Commits over several partitions: intents in all of them, then the reads are validated, then
+//! one verdict.
+//!
+//! The timestamp is chosen above every `high` after all intents are there. Who read one of the
+//! rows before its intent was there has a snapshot below it; who reads later meets the intent.
+//! With reads to validate, the timestamp is published first and the reads are looked at as a
+//! snapshot at that very timestamp: whoever changes them later commits above it.
+//!
+//! A first attempt places its intents in all partitions at once and does not wait: where somebody
+//! is in the way, it takes them back. Later ones go through the partitions in order and wait for
+//! others' intents with their own in place, so that of many writers of the same rows each gets
+//! its turn. Nobody waits in a circle: who waits in order waits only further up, or for first
+//! attempts, which do not wait; validation waits for a bounded time; and for locks, which may be
+//! held for long, intents are taken back always.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::future::{BoxFuture, join3};
+
+use super::commit::{Check, Part, Step, supersede, tracked_spaces, write_head};
+use super::deadlock::Waiting;
+use super::gateway::Gateway;
+use super::locks::{Blocked, head_of, ts_cell};
+use super::partitions::*;
+use super::read::Reader;
+use super::rows::*;
+use super::settle::{Sequence, static_number};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::kv::{Commit, CommitOutcome};
+
+/// Partitions of one commit worked on at once.
+const PARALLEL_MAX: usize = 64;
+
+/// How an intent batch ended.
+enum Prewrite {
+    /// In place; the commit must be above this.
+    Placed(Timestamp),
+    Blocked(Blocked),
+    Refused(CommitOutcome),
+}
+
+impl Gateway {
+    /// One attempt to commit in several batches.
+    pub async fn try_several(
+        self: &Arc<Self>,
+        commit: &Commit,
+        parts: &[Vec<Part<'_>>],
+        in_order: Option<&mut Waiting>,
+    ) -> Result<Step> {
+        let open = self.open(commit.txn, OpenKind::Several, &tracked_spaces(commit));
+        let result = self.announced_several(commit, parts, &open, in_order).await;
+        if let Ok(Step::Done(CommitOutcome::Committed(ts))) = &result {
+            let ts = *ts;
+            let mut attempt = 0;
+            while self.write_outcome(&open, Some(ts)).await.is_err() {
+                self.pause(attempt).await;
+                attempt += 1;
+            }
+            self.decided(open.attempt.floor, Some(ts));
+            self.publish_surely().await?;
+            let rows = owned_rows(parts);
+            let (this, attempt) = (self.clone(), open.attempt);
+            self.env.spawn(Box::pin(async move {
+                this.finish_all(&rows, attempt, Verdict::Committed(ts)).await;
+                this.close_open(attempt.floor, Some(ts));
+                this.publish_soon();
+            }));
+            return result;
+        }
+        // Nobody will ever decide for it: its intents can go.
+        self.finish_all(&owned_rows(parts), open.attempt, Verdict::Aborted).await;
+        self.settle_open(&open, None).await;
+        self.publish_soon();
+        result
+    }
+
+    async fn announced_several(
+        self: &Arc<Self>,
+        commit: &Commit,
+        parts: &[Vec<Part<'_>>],
+        open: &Open,
+        in_order: Option<&mut Waiting>,
+    ) -> Result<Step> {
+        let attempt = open.attempt;
+        let placing: BoxFuture<'_, Vec<Result<Prewrite>>> = match in_order {
+            Some(waiting) => Box::pin(self.place_in_order(commit, parts, attempt, waiting)),
+            None => {
+                let work: Vec<BoxFuture<'_, Result<Prewrite>>> =
+                    parts.iter().map(|cut| self.place_intents(commit, cut, attempt)).collect();
+                Box::pin(futures::stream::iter(work).buffer_unordered(PARALLEL_MAX).collect())
+            }
+        };
+        let logged = self.write_log(commit, open);
+        let (announced, logged, placed) = join3(self.publish(), logged, placing).await;
+        announced?;
+        logged?;
+        let mut above = attempt.floor;
+        let mut blocked = None;
+        for placed in placed {
+            match placed? {
+                Prewrite::Placed(floor) => above = above.max(floor),
+                Prewrite::Blocked(by) => blocked = Some(by),
+                Prewrite::Refused(outcome) => return Ok(Step::Done(outcome)),
+            }
+        }
+        if let Some(blocked) = blocked {
+            return Ok(Step::Blocked(blocked));
+        }
+        let view = self.view().await?;
+        self.check()?;
+        let ts = self.tick_above(above.max(view.high()));
+        if !commit.reads.is_empty() || !commit.ranges.is_empty() {
+            let snapshot = self.snapshot_at(ts).await?;
+            let reader = Reader::Attempt(attempt);
+            if let Some(space) = self.changed_space(commit, &snapshot, reader).await? {
+                return Ok(Step::Done(CommitOutcome::ReadConflict { space }));
+            }
+        }
+        Ok(match self.decide(attempt, Verdict::Committed(ts)).await? {
+            Verdict::Committed(ts) => Step::Done(CommitOutcome::Committed(ts)),
+            Verdict::Aborted => Step::Again,
+        })
+    }
+
+    /// Places intents partition after partition, waiting for those of others.
+    async fn place_in_order(
+        self: &Arc<Self>,
+        commit: &Commit,
+        parts: &[Vec<Part<'_>>],
+        attempt: Attempt,
+        waiting: &mut Waiting,
+    ) -> Vec<Result<Prewrite>> {
+        let mut placed = Vec::with_capacity(parts.len());
+        for cut in parts {
+            let ended = loop {
+                match self.place_intents(commit, cut, attempt).await {
+                    Ok(Prewrite::Blocked(by)) if by.attempt.is_some() => {
+                        if let Err(error) = self.clear(&by, waiting).await {
+                            break Err(error);
+                        }
+                    }
+                    other => break other,
+                }
+            };
+            let stop = !matches!(ended, Ok(Prewrite::Placed(_)));
+            placed.push(ended);
+            if stop {
+                break;
+            }
+        }
+        placed
+    }
+
+    /// Places the intents of one partition, batch after batch.
+    fn place_intents<'a>(
+        self: &'a Arc<Self>,
+        commit: &'a Commit,
+        cut: &'a [Part<'a>],
+        attempt: Attempt,
+    ) -> BoxFuture<'a, Result<Prewrite>> {
+        Box::pin(async move {
+            let mut above = Timestamp::ZERO;
+            for part in cut {
+                match self.place_part(commit, part, attempt).await? {
+                    Prewrite::Placed(floor) => above = above.max(floor),
+                    other => return Ok(other),
+                }
+            }
+            Ok(Prewrite::Placed(above))
+        })
+    }
+
+    async fn place_part(
+        self: &Arc<Self>,
+        commit: &Commit,
+        part: &Part<'_>,
+        attempt: Attempt,
+    ) -> Result<Prewrite> {
+        let _latch = self.latch(&part.partition).await;
+        let mut tries = 0;
+        loop {
+            let keys = part.writes.iter().map(|(ck, _)| ck.clone()).collect();
+            let rows = self.read(&part.partition, Select::Heads(keys), Consistency::Quorum).await?;
+            let first = head_of(&rows, &part.writes[0].0)?;
+            if first.intent.is_some_and(|i| i.attempt == attempt) {
+                return Ok(Prewrite::Placed(Timestamp(static_number(&rows, Column::Gd)?)));
+            }
+            let records = match self.check_rows(commit, part, &rows).await? {
+                Check::Fine(records) => records,
+                Check::Blocked(blocked) => return Ok(Prewrite::Blocked(blocked)),
+                Check::Refused(outcome) => return Ok(Prewrite::Refused(outcome)),
+            };
+            let seen = static_number(&rows, Column::Gd)?;
+            let above = records.iter().map(|r| r.ts).fold(Timestamp(seen), Timestamp::max);
+            let next = self.tick_above(above);
+            let mut batch = Batch::new(&part.partition);
+            let sequence = Sequence { column: Column::Gd, seen, next: next.0 };
+            sequence.add_to(&mut batch);
+            for ((ck, write), record) in part.writes.iter().zip(&records) {
+                let row = RowKey::head(ck);
+                batch.demand(&row, Column::Ts, ts_cell(record.ts));
+                batch.demand(&row, Column::Lk, record.locks_cell.clone());
+                batch.demand(&row, Column::In, None);
+                let intent = Intent { attempt, deleted: write.value.is_none() };
+                batch.set(&row, Column::In, Some(intent.encode()));
+                batch.set(&row, Column::Iv, write.value.clone());
+            }
+            let first = part.writes[0].0.clone();
+            let select = Select::Heads(vec![first.clone()]);
+            let mine = move |rows: &[Row]| {
+                Ok(head_of(rows, &first)?.intent.is_some_and(|i| i.attempt == attempt))
+            };
+            if self.settle(batch, sequence, select, mine).await? {
+                return Ok(Prewrite::Placed(next));
+            }
+            self.check()?;
+            self.pause(tries).await;
+            tries += 1;
+        }
+    }
+
+    /// Replaces an attempt's intents in rows of one partition by what they came to.
+    pub async fn finish_rows(
+        self: &Arc<Self>,
+        partition: &Partition,
+        keys: &[Bytes],
+        of: Attempt,
+        verdict: Verdict,
+    ) -> Result<()> {
+        let _latch = self.latch(partition).await;
+        let mut attempt = 0;
+        loop {
+            let select = Select::Heads(keys.to_vec());
+            let rows = self.read(partition, select, Consistency::Quorum).await?;
+            let mut batch = Batch::new(partition);
+            for ck in keys {
+                let head = head_of(&rows, ck)?;
+                let Some(intent) = head.intent.filter(|i| i.attempt == of) else { continue };
+                let row = RowKey::head(ck);
+                batch.demand(&row, Column::In, Some(intent.encode()));
+                batch.demand(&row, Column::Ts, ts_cell(head.ts));
+                batch.set(&row, Column::In, None);
+                batch.set(&row, Column::Iv, None);
+                if let Verdict::Committed(ts) = verdict {
+                    batch.demand(&row, Column::Lk, head.locks_cell.clone());
+                    supersede(&mut batch, ck, &head, self.known_horizon());
+                    let value = head.intent_value.clone();
+                    write_head(&mut batch, ck, &head, ts, of.txn, value);
+                }
+            }
+            if batch.conditions.is_empty() {
+                self.progress.notify_waiters();
+                return Ok(());
+            }
+            // Whatever the answer: the rows say what is left to do.
+            let _ = self.partitions.cas(batch).await;
+            if attempt > 0 {
+                self.pause(attempt).await;
+            }
+            attempt += 1;
+        }
+    }
+
+    async fn finish_all(
+        self: &Arc<Self>,
+        rows: &[(Partition, Vec<Bytes>)],
+        of: Attempt,
+        verdict: Verdict,
+    ) {
+        let work = rows.iter().map(|(partition, keys)| async move {
+            let mut attempt = 0;
+            while self.finish_rows(partition, keys, of, verdict).await.is_err() {
+                self.pause(attempt).await;
+                attempt += 1;
+            }
+        });
+        let work: Vec<BoxFuture<'_, ()>> = work.map(|f| Box::pin(f) as _).collect();
+        futures::stream::iter(work).buffer_unordered(PARALLEL_MAX).collect::<()>().await;
+    }
+
+    /// Finishes rows in the background, for an attempt that was met.
+    pub fn finish_soon(
+        self: &Arc<Self>,
+        partition: &Partition,
+        keys: Vec<Bytes>,
+        of: Attempt,
+        verdict: Verdict,
+    ) {
+        let (this, partition) = (self.clone(), partition.clone());
+        self.env.spawn(Box::pin(async move {
+            // Its own gateway does the same, or the next one that meets it.
+            let _ = this.finish_rows(&partition, &keys, of, verdict).await;
+        }));
+    }
+}
+
+fn owned_rows(parts: &[Vec<Part<'_>>]) -> Vec<(Partition, Vec<Bytes>)> {
+    let keys = |part: &Part<'_>| part.writes.iter().map(|(ck, _)| ck.clone()).collect();
+    parts.iter().flatten().map(|part| (part.partition.clone(), keys(part))).collect()
+}

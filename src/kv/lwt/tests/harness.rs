@@ -1,0 +1,142 @@
+//! Runs a scenario in a simulated world, for many seeds; a failing seed is printed and can be run
+//! alone: `SLUICE_SIM_SEED=17 cargo test …`. `SLUICE_SIM_SEEDS=5000` runs that many.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::super::sim::cluster::{Cluster, Connection, Faults, REPLICAS};
+use super::super::sim::{CLUSTER, Node, NodeEnv, World};
+use super::*;
+use crate::error::ErrorKind;
+
+/// Turns after which a run counts as stuck.
+const STEPS_MAX: u64 = 6_000_000;
+/// Leases in simulated time.
+pub const LEASE: Duration = Duration::from_millis(600);
+
+/// A simulated cluster and its gateways.
+#[derive(Clone)]
+pub struct Sim {
+    pub world: Arc<World>,
+    pub cluster: Arc<Cluster>,
+    nodes: Arc<Mutex<Node>>,
+    done: Arc<Mutex<bool>>,
+}
+
+/// A gateway of the simulation.
+#[derive(Clone)]
+pub struct Gate {
+    pub store: Arc<LwtStore>,
+    pub env: Arc<NodeEnv>,
+}
+
+impl Sim {
+    pub fn new(seed: u64, faults: Faults) -> Sim {
+        let world = World::new(seed);
+        let cluster = Cluster::new(world.node(CLUSTER, 0, 0), faults);
+        Sim { world, cluster, nodes: Arc::new(Mutex::new(CLUSTER)), done: Arc::default() }
+    }
+
+    /// A new gateway, its clock wrong by up to five seconds and a few percent.
+    pub async fn gate(&self) -> Gate {
+        let node = {
+            let mut nodes = self.nodes.lock();
+            *nodes += 1;
+            *nodes
+        };
+        let skew = self.world.random(10_000_000) as i64 - 5_000_000;
+        let drift = self.world.random(60_000) as i64 - 30_000;
+        let env = self.world.node(node, skew, drift);
+        let options = LwtOptions {
+            lease: LEASE,
+            heartbeat: LEASE / 4,
+            deadlock_timeout: Duration::from_millis(60),
+            settle_timeout: Duration::from_secs(20),
+            ..LwtOptions::default()
+        };
+        loop {
+            let connection = Connection::new(&self.cluster, env.clone());
+            if let Ok(store) = LwtStore::open(connection, env.clone(), options.clone()).await {
+                return Gate { store, env };
+            }
+        }
+    }
+
+    pub async fn sleep(&self, time: Duration) {
+        self.cluster.env.sleep(time).await;
+    }
+
+    /// Runs a task on a gateway's node.
+    pub fn spawn(&self, gate: &Gate, task: impl Future<Output = ()> + Send + 'static) {
+        gate.env.spawn(Box::pin(task));
+    }
+
+    /// Cuts off and connects replicas, one at a time, and pauses gateways, until told to stop.
+    pub fn harass(&self, gates: Arc<Mutex<Vec<Gate>>>) {
+        let sim = self.clone();
+        self.cluster.env.spawn(Box::pin(async move {
+            while !*sim.done.lock() {
+                sim.sleep(Duration::from_millis(sim.world.random(80))).await;
+                match sim.world.random(4) {
+                    0 => {
+                        let replica = sim.world.random(REPLICAS as u64) as usize;
+                        sim.cluster.set_cut(replica, true);
+                        sim.sleep(Duration::from_millis(sim.world.random(150))).await;
+                        sim.cluster.set_cut(replica, false);
+                    }
+                    1 => {
+                        let n = gates.lock().len() as u64;
+                        let gate = gates.lock()[sim.world.random(n) as usize].clone();
+                        let long = if sim.world.random(8) == 0 { 1500 } else { 60 };
+                        let time = Duration::from_millis(sim.world.random(long));
+                        sim.world.pause(gate.env.node, time);
+                    }
+                    _ => {}
+                }
+            }
+        }));
+    }
+
+    /// Everything works again.
+    pub fn heal(&self) {
+        *self.done.lock() = true;
+        (0..REPLICAS).for_each(|n| self.cluster.set_cut(n, false));
+        let faults = Faults { lost: 0, client_lost: 0, late: 0, ..self.cluster.faults() };
+        self.cluster.set_faults(faults);
+    }
+}
+
+/// What a client may be told when the world is bad; anything else is a defect.
+pub fn is_allowed(error: &Error) -> bool {
+    let kind = error.kind();
+    matches!(kind, ErrorKind::Unavailable | ErrorKind::Undetermined | ErrorKind::Retry)
+        || error.code() == SqlState::SNAPSHOT_TOO_OLD
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Runs a scenario for `count` seeds.
+pub fn for_seeds<F: Future<Output = ()> + Send + 'static>(
+    count: u64,
+    faults: Faults,
+    scenario: impl Fn(Sim) -> F,
+) {
+    let seeds = match number("SLUICE_SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SLUICE_SIM_SEEDS").unwrap_or(count),
+    };
+    for seed in seeds {
+        let run = || {
+            let sim = Sim::new(seed, faults.clone());
+            sim.world.clone().run(STEPS_MAX, scenario(sim));
+        };
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+            eprintln!("failed: run it alone with SLUICE_SIM_SEED={seed}");
+            resume_unwind(panic);
+        }
+    }
+}
