@@ -141,7 +141,7 @@ fn unescape(text: &str) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut i = 0;
     while i < bytes.len() {
-        let octal = |at: usize| bytes.get(at).filter(|b| (b'0'..=b'7').contains(b));
+        let octal = |at: usize| bytes.get(at).filter(|b| (b'0'..=b'7').contains(*b));
         match (bytes[i], bytes.get(i + 1)) {
             (b'\\', Some(b'\\')) => {
                 out.push(b'\\');

@@ -1,5 +1,8 @@
+mod append;
 mod bank;
 mod harness;
+mod history;
+mod model;
 
 use std::time::Duration;
 
