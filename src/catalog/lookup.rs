@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use super::descriptor::{CommentTarget, SequenceDescriptor, oids};
+use super::descriptor::{CommentTarget, PUBLIC, SequenceDescriptor, oids};
 use super::quote::quote_ident;
 use super::sequence::{Sequences, wait};
 use super::snapshot::{CatalogSnapshot, Relation, visible_indexes};
 use super::system;
 use crate::error::Result;
 use crate::functions::{CatalogLookup, SequenceCounter};
-use crate::types::descriptor::{IndexColumn, IndexDescriptor, TableDescriptor};
+use crate::types::descriptor::{
+    ColumnId, ForeignAction, ForeignKeyDescriptor, IndexColumn, IndexDescriptor, TableDescriptor,
+};
 
 impl CatalogLookup for CatalogSnapshot {
     fn relation_name(&self, oid: u32) -> Option<(String, String)> {
@@ -63,6 +65,9 @@ impl CatalogLookup for CatalogSnapshot {
             if let Some(check) = table.checks.iter().find(|c| c.oid == oid) {
                 let suffix = if check.not_valid { " NOT VALID" } else { "" };
                 return Some(check_definition(&check.expr) + suffix);
+            }
+            if let Some(key) = table.foreign_keys.iter().find(|key| key.oid == oid) {
+                return foreign_key_definition(self, table, key);
             }
             let mut indexes = visible_indexes(table).map(|(_, index)| index);
             let index = indexes.find(|index| index.constraint_oid == Some(oid))?;
@@ -175,4 +180,44 @@ pub fn key_definition(table: &TableDescriptor, index: &IndexDescriptor) -> Strin
 /// `CHECK (…)`, as `pg_get_constraintdef` prints it; a stored operator brings its own parentheses.
 pub fn check_definition(expr: &str) -> String {
     format!("CHECK ({expr})")
+}
+
+/// `FOREIGN KEY (…) REFERENCES …`, as `pg_get_constraintdef` prints it.
+fn foreign_key_definition(
+    snapshot: &CatalogSnapshot,
+    table: &TableDescriptor,
+    key: &ForeignKeyDescriptor,
+) -> Option<String> {
+    let parent = snapshot.table_by_id(key.parent)?;
+    let list = |table: &TableDescriptor, ids: &[ColumnId]| {
+        let columns = ids.iter().filter_map(|id| table.column_by_id(*id));
+        columns.map(|c| quote_ident(&c.name).into_owned()).collect::<Vec<_>>().join(", ")
+    };
+    let schema = match parent.schema.as_str() {
+        PUBLIC => String::new(),
+        schema => format!("{}.", quote_ident(schema)),
+    };
+    let mut text = format!(
+        "FOREIGN KEY ({}) REFERENCES {schema}{}({})",
+        list(table, &key.columns),
+        quote_ident(&parent.name),
+        list(&parent, &key.parent_columns)
+    );
+    if key.match_full {
+        text.push_str(" MATCH FULL");
+    }
+    for (event, action) in [("UPDATE", key.on_update), ("DELETE", key.on_delete)] {
+        let action = match action {
+            ForeignAction::NoAction => continue,
+            ForeignAction::Restrict => "RESTRICT",
+            ForeignAction::Cascade => "CASCADE",
+            ForeignAction::SetNull => "SET NULL",
+            ForeignAction::SetDefault => "SET DEFAULT",
+        };
+        text.push_str(&format!(" ON {event} {action}"));
+    }
+    if key.not_valid {
+        text.push_str(" NOT VALID");
+    }
+    Some(text)
 }

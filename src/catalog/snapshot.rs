@@ -21,7 +21,9 @@ use super::sequence::Sequences;
 use super::system;
 use crate::clock::Timestamp;
 use crate::kv::Estimate;
-use crate::types::descriptor::{IndexDescriptor, IndexState, SpaceId, TableDescriptor, TableId};
+use crate::types::descriptor::{
+    ForeignKeyDescriptor, IndexDescriptor, IndexState, SpaceId, TableDescriptor, TableId,
+};
 
 /// How long a transaction may go on with a snapshot of rows older than an index that was made
 /// meanwhile and still be kept from reading that index.
@@ -83,6 +85,8 @@ pub struct CatalogSnapshot {
     sequences: Arc<BTreeMap<u32, Arc<SequenceDescriptor>>>,
     /// Index OID → table OID.
     indexes: Arc<HashMap<u32, u32>>,
+    /// Table OID → OIDs of the tables whose foreign keys reference it.
+    referenced: Arc<HashMap<u32, Vec<u32>>>,
     /// Schema → relation name → OID.
     names: Arc<Names>,
     roles: Arc<BTreeMap<String, Arc<RoleDescriptor>>>,
@@ -153,6 +157,7 @@ impl CatalogSnapshot {
             tables: Arc::default(),
             sequences: Arc::default(),
             indexes: Arc::default(),
+            referenced: Arc::default(),
             names: Arc::default(),
             roles: Arc::new(predefined_roles()),
             comments: Arc::default(),
@@ -288,6 +293,26 @@ impl CatalogSnapshot {
     pub fn schema_tables(&self, schema: &str) -> impl Iterator<Item = &Arc<TableDescriptor>> {
         let schema = schema.to_owned();
         self.tables.values().filter(move |t| t.schema == schema)
+    }
+
+    /// Whether foreign keys reference a table.
+    pub fn is_referenced(&self, table: TableId) -> bool {
+        self.referenced.contains_key(&table.0)
+    }
+
+    /// The foreign keys that reference a table, by OID, with the tables that have them.
+    pub fn references_to(
+        &self,
+        table: TableId,
+    ) -> Vec<(Arc<TableDescriptor>, ForeignKeyDescriptor)> {
+        let children = self.referenced.get(&table.0).into_iter().flatten();
+        let mut found: Vec<_> = children
+            .filter_map(|child| self.tables.get(child))
+            .flat_map(|child| child.foreign_keys.iter().map(|key| (Arc::clone(child), key.clone())))
+            .filter(|(_, key)| key.parent == table)
+            .collect();
+        found.sort_by_key(|(_, key)| key.oid);
+        found
     }
 
     /// Whether a relation name is taken in a schema.
@@ -480,6 +505,15 @@ impl CatalogSnapshot {
             names.insert(index.name.clone(), index.oid);
             indexes.insert(index.oid, table.id.0);
         }
+        if !table.foreign_keys.is_empty() {
+            let referenced = Arc::make_mut(&mut self.referenced);
+            for key in &table.foreign_keys {
+                let children = referenced.entry(key.parent.0).or_default();
+                if !children.contains(&table.id.0) {
+                    children.push(table.id.0);
+                }
+            }
+        }
         Arc::make_mut(&mut self.tables).insert(table.id.0, table);
     }
 
@@ -499,6 +533,11 @@ impl CatalogSnapshot {
             return;
         }
         let Some(table) = Arc::make_mut(&mut self.tables).remove(&oid) else { return };
+        if !table.foreign_keys.is_empty() {
+            let referenced = Arc::make_mut(&mut self.referenced);
+            referenced.values_mut().for_each(|children| children.retain(|child| *child != oid));
+            referenced.retain(|_, children| !children.is_empty());
+        }
         let names = Arc::make_mut(&mut self.names).entry(table.schema.clone()).or_default();
         let indexes = Arc::make_mut(&mut self.indexes);
         // A name may stand for another object by now: only the table's own entries go.

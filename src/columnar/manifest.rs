@@ -262,6 +262,7 @@ mod tests {
             checks: Vec::new(),
             columnar: true,
             columnar_since: 1,
+            foreign_keys: Vec::new(),
             owner: "o".into(),
             version: 3,
         };

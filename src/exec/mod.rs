@@ -109,6 +109,17 @@ impl Execution {
         for (table, mode) in &self.plan.tables {
             lock_table(ctx, table, *mode).await?;
         }
+        let is_written = |(table, mode): &&(Arc<TableDescriptor>, LockMode)| {
+            *mode == LockMode::Share
+                && (!table.foreign_keys.is_empty() || ctx.catalog.is_referenced(table.id))
+        };
+        let written: Vec<_> =
+            self.plan.tables.iter().filter(is_written).map(|(table, _)| table.clone()).collect();
+        if !written.is_empty() {
+            for (table, mode) in dml::foreign::involved(ctx, &written) {
+                lock_table(ctx, &table, mode).await?;
+            }
+        }
         Ok(())
     }
 
@@ -142,6 +153,10 @@ impl Execution {
             ctx.check_cancel()?;
             match root.next(ctx, max).await? {
                 Some(rows) if rows.is_empty() => {}
+                None if !ctx.state.writes.events.is_empty() => {
+                    dml::foreign::check(ctx).await?;
+                    return Ok(None);
+                }
                 other => return Ok(other),
             }
         }

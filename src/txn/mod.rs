@@ -268,6 +268,11 @@ impl Txn {
         self.command = statement.command;
     }
 
+    /// Another transaction on the same store, that reads what is committed now.
+    pub fn latest(&self) -> Txn {
+        self.manager.begin(TxnOptions { read_only: true, ..TxnOptions::default() })
+    }
+
     /// The timestamp it reads at; zero before the first statement.
     pub fn snapshot(&self) -> Timestamp {
         self.snapshot.as_ref().map_or(Timestamp::ZERO, |hold| hold.at)

@@ -97,6 +97,57 @@ pub struct CheckDescriptor {
     pub not_valid: bool,
 }
 
+/// What becomes of rows that reference a row which goes or changes its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ForeignAction {
+    /// NO ACTION: an error, unless the key is there again at the statement's end.
+    NoAction,
+    /// RESTRICT: an error.
+    Restrict,
+    /// CASCADE: they go or change too.
+    Cascade,
+    /// SET NULL
+    SetNull,
+    /// SET DEFAULT
+    SetDefault,
+}
+
+/// A FOREIGN KEY constraint, kept with the table that references.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ForeignKeyDescriptor {
+    /// OID in `pg_constraint`.
+    pub oid: u32,
+    /// Constraint name.
+    pub name: String,
+    /// The referencing columns.
+    pub columns: Vec<ColumnId>,
+    /// The table they reference.
+    pub parent: TableId,
+    /// Its columns, which a primary key or unique index has.
+    pub parent_columns: Vec<ColumnId>,
+    /// ON DELETE
+    pub on_delete: ForeignAction,
+    /// ON UPDATE
+    pub on_update: ForeignAction,
+    /// MATCH FULL: all columns are NULL or none is.
+    pub match_full: bool,
+    /// NOT VALID: rows that were there before it may break it.
+    pub not_valid: bool,
+}
+
+impl ForeignKeyDescriptor {
+    /// The index of the referenced table that its columns are the key of.
+    pub fn index_of<'a>(&self, parent: &'a TableDescriptor) -> Option<&'a IndexDescriptor> {
+        let covers = |index: &&IndexDescriptor| {
+            index.unique
+                && index.columns.len() == self.parent_columns.len()
+                && self.parent_columns.iter().all(|c| index.columns.iter().any(|i| i.column == *c))
+        };
+        let primary = Some(&parent.primary).filter(|_| !parent.hidden_key).into_iter();
+        primary.chain(&parent.indexes).find(covers)
+    }
+}
+
 /// How far an index has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IndexState {
@@ -161,6 +212,9 @@ pub struct TableDescriptor {
     pub indexes: Vec<IndexDescriptor>,
     /// CHECK constraints, by name.
     pub checks: Vec<CheckDescriptor>,
+    /// FOREIGN KEY constraints of this table.
+    #[serde(default)]
+    pub foreign_keys: Vec<ForeignKeyDescriptor>,
     /// Whether a columnar view is kept (`columnar = on`); its changes are tracked then.
     pub columnar: bool,
     /// The version at which that was switched on last: a view of an earlier time knows nothing of
@@ -204,6 +258,7 @@ impl TableDescriptor {
             checks: Vec::new(),
             columnar: false,
             columnar_since: 0,
+            foreign_keys: Vec::new(),
             owner: String::new(),
             version: 1,
         }

@@ -201,3 +201,52 @@ async fn readers_and_writers_never_see_a_schema_that_is_not_there() {
     };
     tokio::join!(changes, client(1), client(2), client(3));
 }
+
+#[tokio::test]
+async fn foreign_keys_hold_beside_others() {
+    let server = TestServer::start().await;
+    let (a, b) = (server.connect().await, server.connect().await);
+    run(
+        &a,
+        &[
+            "create table p (id int primary key)",
+            "create table c (id int primary key, pid int references p on delete cascade)",
+            "create table n (pid int references p)",
+            "insert into p select generate_series(1, 6)",
+        ],
+    )
+    .await;
+    // A row that is referenced by a transaction that is not done stays.
+    run(&a, &["begin", "insert into n values (1)"]).await;
+    let got = waits(&b, "delete from p where id = 1", &a, "commit").await;
+    assert_eq!(
+        got,
+        ["23503: update or delete on table \"p\" violates foreign key constraint \
+            \"n_pid_fkey\" on table \"n\""]
+    );
+    // A row that goes cannot be referenced any more.
+    run(&a, &["begin", "delete from p where id = 2"]).await;
+    let got = waits(&b, "insert into c values (1, 2)", &a, "commit").await;
+    assert_eq!(
+        got,
+        ["23503: insert or update on table \"c\" violates foreign key constraint \"c_pid_fkey\""]
+    );
+    run(&a, &["begin", "delete from p where id = 3"]).await;
+    assert_eq!(waits(&b, "insert into c values (1, 3)", &a, "rollback").await, [""; 0]);
+    // What came meanwhile goes with the row.
+    run(&a, &["begin", "insert into c values (2, 4)"]).await;
+    assert_eq!(waits(&b, "delete from p where id = 4", &a, "commit").await, [""; 0]);
+    assert_eq!(ask(&a, "select id from c").await, ["1"]);
+    // An old snapshot does not see what references the row, and must not leave it alone.
+    run(&b, &["begin isolation level repeatable read"]).await;
+    assert_eq!(ask(&b, "select count(*) from n").await, ["1"]);
+    run(&a, &["insert into n values (5)"]).await;
+    let got = ask(&b, "delete from p where id = 5").await;
+    assert_eq!(got, ["40001: could not serialize access due to concurrent update"]);
+    run(&b, &["rollback"]).await;
+    // Updates of other columns and references do not wait for each other.
+    run(&a, &["begin", "insert into n values (6)", "alter table n drop constraint n_pid_fkey"])
+        .await;
+    run(&a, &["rollback"]).await;
+    assert_eq!(ask(&b, "delete from p where id = 6").await, [""; 0]);
+}

@@ -12,8 +12,8 @@ use super::{SchemaChange, undefined_table};
 use crate::error::{Error, Result, SqlState};
 use crate::kv::LockMode;
 use crate::types::descriptor::{
-    CheckDescriptor, ColumnDescriptor, ColumnId, IndexDescriptor, IndexState, RelationKind,
-    TableDescriptor, TableId,
+    CheckDescriptor, ColumnDescriptor, ColumnId, ForeignKeyDescriptor, IndexDescriptor, IndexState,
+    RelationKind, TableDescriptor, TableId,
 };
 
 /// A CHECK constraint to make.
@@ -70,6 +70,7 @@ impl SchemaChange<'_> {
             checks: Vec::new(),
             columnar: new.columnar,
             columnar_since: 0,
+            foreign_keys: Vec::new(),
             owner: self.owner.clone(),
             version: 0,
         };
@@ -133,6 +134,32 @@ impl SchemaChange<'_> {
         Ok(CheckDescriptor { oid, name, expr, columns, not_valid })
     }
 
+    /// Gives a FOREIGN KEY constraint its OID and its name, 42710 if that is taken, and adds it to
+    /// a locked table.
+    pub async fn add_foreign_key(
+        &mut self,
+        table: &TableDescriptor,
+        name: Option<&str>,
+        mut key: ForeignKeyDescriptor,
+    ) -> Result<Arc<TableDescriptor>> {
+        let taken = constraint_names(table);
+        key.name = match name {
+            Some(name) if taken.contains(name) => {
+                return Err(duplicate_constraint(&table.name, name));
+            }
+            Some(name) => name.to_owned(),
+            None => {
+                let columns = key.columns.iter().filter_map(|c| table.column_by_id(*c));
+                let part = names::column_part(columns.map(|c| c.name.as_str()));
+                names::choose(&table.name, &part, "fkey", |name| taken.contains(name))
+            }
+        };
+        key.oid = self.catalog.next_oid().await?;
+        let mut changed = table.clone();
+        changed.foreign_keys.push(key);
+        self.write_table(changed)
+    }
+
     /// DROP TABLE of a table locked by [`SchemaChange::lock_table`].
     pub fn drop_table(&mut self, table: &TableDescriptor) -> Result<()> {
         self.release_relation(&table.schema, &table.name)?;
@@ -149,6 +176,9 @@ impl SchemaChange<'_> {
         }
         for check in &table.checks {
             self.drop_comments(oids::CLASS_CONSTRAINT, check.oid)?;
+        }
+        for key in &table.foreign_keys {
+            self.drop_comments(oids::CLASS_CONSTRAINT, key.oid)?;
         }
         self.remove(ObjectId::Plain(Kind::Table, table.id.0))?;
         self.drop_comments(oids::CLASS_RELATION, table.id.0)
@@ -212,7 +242,8 @@ impl SchemaChange<'_> {
 pub(super) fn constraint_names(table: &TableDescriptor) -> HashSet<&str> {
     let keys = visible_indexes(table).map(|(_, index)| index);
     let keys = keys.filter(|i| i.constraint_oid.is_some()).map(|i| i.name.as_str());
-    table.checks.iter().map(|c| c.name.as_str()).chain(keys).collect()
+    let foreign = table.foreign_keys.iter().map(|key| key.name.as_str());
+    table.checks.iter().map(|c| c.name.as_str()).chain(keys).chain(foreign).collect()
 }
 
 /// 42710

@@ -7,7 +7,9 @@ use super::super::snapshot::visible_indexes;
 use super::cells::*;
 use super::types::{collation_of, operator_class};
 use super::{Source, all, attributes};
-use crate::types::descriptor::{IndexDescriptor, TableDescriptor};
+use crate::types::descriptor::{
+    ForeignAction, ForeignKeyDescriptor, IndexDescriptor, TableDescriptor,
+};
 use crate::types::{Datum, Row};
 
 /// `pg_am`: tables
@@ -268,6 +270,9 @@ fn constraints(source: &Source<'_>) -> Vec<Row> {
             row[CONVALIDATED] = bool(!check.not_valid);
             rows.push(row);
         }
+        for key in &table.foreign_keys {
+            rows.push(foreign_key_row(source, table, key, schema));
+        }
         for (_, index) in visible_indexes(table) {
             let Some(constraint) = index.constraint_oid else { continue };
             let kind = if index.oid == table.primary.oid { b'p' } else { b'u' };
@@ -287,6 +292,37 @@ fn constraints(source: &Source<'_>) -> Vec<Row> {
 
 /// The place of `convalidated` in `pg_constraint`.
 const CONVALIDATED: usize = 6;
+/// The place of `confrelid`; the update, delete and match types follow.
+const CONFRELID: usize = 11;
+/// The place of `confkey`.
+const CONFKEY: usize = 19;
+
+fn foreign_key_row(
+    source: &Source<'_>,
+    table: &TableDescriptor,
+    key: &ForeignKeyDescriptor,
+    schema: u32,
+) -> Row {
+    let parent = source.snapshot.table_by_id(key.parent);
+    let index = parent.and_then(|parent| key.index_of(&parent).map(|index| index.oid));
+    let columns = key.columns.iter().map(|c| c.0 as i16).collect();
+    let place = (b'f', table.id.0, index.unwrap_or(0));
+    let mut row = constraint_row(key.oid, &key.name, schema, place, columns, NULL);
+    let letter = |action| match action {
+        ForeignAction::NoAction => b'a',
+        ForeignAction::Restrict => b'r',
+        ForeignAction::Cascade => b'c',
+        ForeignAction::SetNull => b'n',
+        ForeignAction::SetDefault => b'd',
+    };
+    row[CONVALIDATED] = bool(!key.not_valid);
+    row[CONFRELID] = oid(key.parent.0);
+    row[CONFRELID + 1] = char(letter(key.on_update));
+    row[CONFRELID + 2] = char(letter(key.on_delete));
+    row[CONFRELID + 3] = char(if key.match_full { b'f' } else { b's' });
+    row[CONFKEY] = int2_array(key.parent_columns.iter().map(|c| c.0 as i16));
+    row
+}
 
 fn constraint_row(
     constraint: u32,

@@ -75,6 +75,7 @@ fn snapshot() -> CatalogSnapshot {
         }],
         columnar: true,
         columnar_since: 1,
+        foreign_keys: Vec::new(),
         owner: "me".into(),
         version: 1,
     };

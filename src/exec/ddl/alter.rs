@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::create::{multiple_primary_keys, partition_columns, table_options};
+use super::foreign::needs_index;
 use super::{Runner, Tag, undefined_constraint, undefined_relation, wrong_kind};
 use crate::catalog::change::{NewCheck, NewKey};
 use crate::catalog::{IndexRef, Relation, visible_indexes};
@@ -11,7 +12,7 @@ use crate::kv::LockMode;
 use crate::sql::ddl::{
     AlterTable, Constraint, ConstraintKind, ObjectKind, ObjectName, OptionValue, StorageOption,
 };
-use crate::types::descriptor::{ColumnId, TableDescriptor};
+use crate::types::descriptor::{ColumnId, ForeignKeyDescriptor, TableDescriptor};
 
 impl Runner<'_> {
     pub(super) async fn alter(
@@ -99,8 +100,8 @@ impl Runner<'_> {
             AlterTable::AddColumn { column, if_not_exists } => {
                 self.add_column(table, column, *if_not_exists).await?;
             }
-            AlterTable::DropColumn { name, if_exists, .. } => {
-                self.drop_column(table, name, *if_exists).await?;
+            AlterTable::DropColumn { name, if_exists, cascade } => {
+                self.drop_column(table, name, *if_exists, *cascade).await?;
             }
             AlterTable::RenameColumn { name, new_name } => {
                 self.rename_column(table, name, new_name)?;
@@ -132,8 +133,8 @@ impl Runner<'_> {
             AlterTable::AddConstraint { constraint, not_valid } => {
                 self.add_constraint(table, constraint, None, *not_valid).await?;
             }
-            AlterTable::DropConstraint { name, if_exists } => {
-                self.drop_constraint(table, name, *if_exists).await?;
+            AlterTable::DropConstraint { name, if_exists, cascade } => {
+                self.drop_constraint(table, name, *if_exists, *cascade).await?;
             }
             AlterTable::ValidateConstraint(name) => {
                 self.validate_constraint(table, name).await?;
@@ -216,8 +217,10 @@ impl Runner<'_> {
                 format!("constraint \"{new_name}\" for relation \"{}\" already exists", table.name),
             ));
         }
-        match changed.checks.iter_mut().find(|check| check.name == name) {
-            Some(check) => new_name.clone_into(&mut check.name),
+        let checks = changed.checks.iter_mut().map(|check| (&mut check.name, ()));
+        let foreign = changed.foreign_keys.iter_mut().map(|key| (&mut key.name, ()));
+        match checks.chain(foreign).find(|(found, ())| **found == name) {
+            Some((found, ())) => new_name.clone_into(found),
             None => return Err(undefined_constraint(table, name, "for table")),
         }
         self.change.write_table(changed).map(|_| ())
@@ -248,6 +251,9 @@ impl Runner<'_> {
                 let mut changed = table.as_ref().clone();
                 changed.checks.push(check);
                 self.change.write_table(changed)?;
+            }
+            ConstraintKind::Foreign(written) => {
+                self.add_foreign_key(table, constraint, written, column, not_valid).await?;
             }
             ConstraintKind::Unique(_) => {
                 let written = [(column, constraint)];
@@ -288,6 +294,9 @@ impl Runner<'_> {
         table: &Arc<TableDescriptor>,
         name: &str,
     ) -> Result<()> {
+        if self.validate_foreign_key(table, name).await? {
+            return Ok(());
+        }
         let Some(check) = table.checks.iter().find(|check| check.name == name) else {
             let error = match super::constraint_oid(table, name) {
                 Some(_) => Error::new(
@@ -319,7 +328,13 @@ impl Runner<'_> {
         table: &Arc<TableDescriptor>,
         name: &str,
         if_exists: bool,
+        cascade: bool,
     ) -> Result<()> {
+        if table.foreign_keys.iter().any(|key| key.name == name) {
+            let mut changed = table.as_ref().clone();
+            changed.foreign_keys.retain(|key| key.name != name);
+            return self.change.write_table(changed).map(|_| ());
+        }
         if table.checks.iter().any(|check| check.name == name) {
             let mut changed = table.as_ref().clone();
             changed.checks.retain(|check| check.name != name);
@@ -327,6 +342,13 @@ impl Runner<'_> {
         }
         let mut indexes = visible_indexes(table).map(|(_, index)| index);
         let found = indexes.find(|index| index.constraint_oid.is_some() && index.name == name);
+        if let Some(index) = found {
+            let dropped = format!("constraint {name} on table {}", table.name);
+            let on = format!("index {name}");
+            let needs = |key: &ForeignKeyDescriptor| needs_index(key, table, index);
+            self.drop_references(table, &dropped, &on, cascade, &needs, &[]).await?;
+        }
+        let table = &self.current(table)?;
         match found {
             Some(index) if index.oid == table.primary.oid => {
                 let new = self.change.replace_primary(table, None, 1).await?;
@@ -354,6 +376,7 @@ impl Runner<'_> {
     ) -> Result<TableDescriptor> {
         let mut changed = table.clone();
         changed.checks.retain(|check| !check.columns.contains(&column));
+        changed.foreign_keys.retain(|key| !key.columns.contains(&column));
         let (gone, kept): (Vec<_>, Vec<_>) = changed
             .indexes
             .into_iter()

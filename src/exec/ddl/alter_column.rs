@@ -8,7 +8,7 @@ use crate::catalog::descriptor::SequenceOwner;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ast::TypeName;
 use crate::sql::ddl::{ColumnDefinition, SourceExpr};
-use crate::types::descriptor::{ColumnDescriptor, ColumnId, TableDescriptor};
+use crate::types::descriptor::{ColumnDescriptor, ColumnId, ForeignKeyDescriptor, TableDescriptor};
 use crate::types::io;
 
 impl Runner<'_> {
@@ -123,6 +123,7 @@ impl Runner<'_> {
         table: &Arc<TableDescriptor>,
         name: &str,
         if_exists: bool,
+        cascade: bool,
     ) -> Result<()> {
         let Some(column) = table.column(name) else {
             let error = undefined_column(table, name);
@@ -134,6 +135,9 @@ impl Runner<'_> {
             return Ok(());
         };
         let id = column.id;
+        let dropped = format!("column {name} of table {}", table.name);
+        let needs = |key: &ForeignKeyDescriptor| key.parent_columns.contains(&id);
+        self.drop_references(table, &dropped, &dropped, cascade, &needs, &[table.id.0]).await?;
         self.change.drop_owned_sequences(table, Some(id)).await?;
         let mut changed = self.drop_users(table, id)?;
         let place = changed.columns.iter().position(|c| c.id == id).unwrap_or_default();
@@ -264,6 +268,12 @@ impl Runner<'_> {
         let mut indexes = table.indexes.iter().chain([&table.primary]);
         if indexes.any(|index| index.columns.iter().any(|c| c.column == column.id)) {
             check_key_type(ty)?;
+        }
+        let used = table.foreign_keys.iter().any(|key| key.columns.contains(&column.id));
+        let needed = self.schema().references_to(table.id);
+        if used || needed.iter().any(|(_, key)| key.parent_columns.contains(&column.id)) {
+            return Err(Error::unsupported("ALTER COLUMN … TYPE of a foreign key's column")
+                .with_hint("Drop the constraint first, and add it again."));
         }
         let convert = self.compiled_conversion(using, table, column, ty, position)?;
         let mut changed = Self::with_column(table, name, |c| {

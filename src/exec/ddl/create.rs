@@ -110,6 +110,14 @@ impl Runner<'_> {
             let owner = SequenceOwner { table: made.id, column, identity };
             self.change.own_sequence(&sequence, Some(owner))?;
         }
+        let mut made = made;
+        for (column, constraint) in &constraints {
+            if matches!(constraint.kind, ConstraintKind::Foreign(_)) {
+                self.add_constraint(&made, constraint, *column, false).await?;
+                let current = self.schema().table_by_id(made.id);
+                made = current.ok_or_else(|| Error::internal("a new table is gone"))?;
+            }
+        }
         tag
     }
 
@@ -203,7 +211,7 @@ impl Runner<'_> {
             let (names, is_primary) = match &constraint.kind {
                 ConstraintKind::PrimaryKey(names) => (names, true),
                 ConstraintKind::Unique(names) => (names, false),
-                ConstraintKind::Check(_) => continue,
+                ConstraintKind::Check(_) | ConstraintKind::Foreign(_) => continue,
             };
             if is_primary && primary.is_some() {
                 return Err(multiple_primary_keys(table).at(constraint.position));

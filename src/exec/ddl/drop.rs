@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use super::foreign::needs_index;
 use super::{Runner, Tag, refuse_system, wrong_kind};
 use crate::catalog::Relation;
 use crate::catalog::change::undefined_schema;
 use crate::error::{Error, Result, SqlState};
 use crate::kv::LockMode;
 use crate::sql::ddl::{ObjectKind, ObjectName};
-use crate::types::descriptor::TableDescriptor;
+use crate::types::descriptor::{ForeignKeyDescriptor, TableDescriptor};
 
 /// Objects that messages about CASCADE name; more are counted.
 const NAMED_MAX: usize = 100;
@@ -21,6 +22,11 @@ impl Runner<'_> {
         if_exists: bool,
         cascade: bool,
     ) -> Result<Tag> {
+        let named = |name: &ObjectName| match self.find(name) {
+            Ok(Some(Relation::Table(table))) => Some(table.id.0),
+            _ => None,
+        };
+        let gone: Vec<u32> = names.iter().filter_map(named).collect();
         for name in names {
             if kind == ObjectKind::Schema {
                 self.drop_schema(&name.name, if_exists, cascade).await?;
@@ -39,7 +45,7 @@ impl Runner<'_> {
                     }
                     Err(e) => return Err(without_position(e)),
                 };
-                if self.drop_relation(kind, &name.name, found, cascade).await? {
+                if self.drop_relation(kind, &name.name, found, cascade, &gone).await? {
                     break;
                 }
             }
@@ -68,6 +74,7 @@ impl Runner<'_> {
         name: &str,
         relation: Relation,
         cascade: bool,
+        gone: &[u32],
     ) -> Result<bool> {
         match (kind, relation) {
             (ObjectKind::Table, Relation::Table(table)) => {
@@ -75,7 +82,7 @@ impl Runner<'_> {
                 let Some(table) = self.lock_found(&table, LockMode::Update).await? else {
                     return Ok(false);
                 };
-                self.drop_table(&table).await?;
+                self.drop_table(&table, cascade, gone).await?;
             }
             (ObjectKind::Index, Relation::Index(table, at)) => {
                 let oid = at.of(&table).map_or(0, |index| index.oid);
@@ -98,6 +105,9 @@ impl Runner<'_> {
                         table.name
                     )));
                 }
+                let dropped = format!("index {name}");
+                let needs = |key: &ForeignKeyDescriptor| needs_index(key, &table, index);
+                self.drop_references(&table, &dropped, &dropped, cascade, &needs, &[]).await?;
                 self.change.drop_index(&table, oid)?;
             }
             (ObjectKind::Sequence, Relation::Sequence(sequence)) => {
@@ -109,8 +119,17 @@ impl Runner<'_> {
         Ok(true)
     }
 
-    async fn drop_table(&mut self, table: &TableDescriptor) -> Result<()> {
+    /// `gone`: tables that go too.
+    async fn drop_table(
+        &mut self,
+        table: &TableDescriptor,
+        cascade: bool,
+        gone: &[u32],
+    ) -> Result<()> {
         let table = self.change.lock_table(table, LockMode::Update).await?;
+        let dropped = format!("table {}", table.name);
+        let own = [gone, &[table.id.0]].concat();
+        self.drop_references(&table, &dropped, &dropped, cascade, &|_| true, &own).await?;
         self.change.drop_owned_sequences(&table, None).await?;
         self.change.drop_table(&table)
     }
@@ -139,11 +158,13 @@ impl Runner<'_> {
         objects.sort();
         let objects: Vec<String> = objects.into_iter().map(|(_, object)| object).collect();
         if !cascade {
-            refuse_dependents(&format!("schema {name}"), &objects)?;
+            let dropped = format!("schema {name}");
+            refuse_dependents(&dropped, &dropped, &objects)?;
         }
         self.cascade_notice(&objects);
+        let gone: Vec<u32> = tables.iter().map(|table| table.id.0).collect();
         for table in &tables {
-            self.drop_table(table).await?;
+            self.drop_table(table, cascade, &gone).await?;
         }
         for sequence in &sequences {
             let sequence = self.change.lock_sequence(sequence).await?;
@@ -171,9 +192,31 @@ impl Runner<'_> {
         &mut self,
         names: &[ObjectName],
         restart_identity: bool,
+        cascade: bool,
     ) -> Result<Tag> {
+        let mut tables: Vec<Arc<TableDescriptor>> = Vec::new();
         for name in names {
             let table = self.locked_table(name, LockMode::Update).await?;
+            if tables.iter().all(|t| t.id != table.id) {
+                tables.push(table);
+            }
+        }
+        let mut at = 0;
+        while let Some(table) = tables.get(at).cloned() {
+            at += 1;
+            for (child, _) in self.schema().references_to(table.id) {
+                if tables.iter().any(|t| t.id == child.id) {
+                    continue;
+                }
+                if !cascade {
+                    return Err(truncated_reference(&table, &child));
+                }
+                let message = format!("truncate cascades to table \"{}\"", child.name);
+                self.notice(SqlState::SUCCESSFUL_COMPLETION, message);
+                tables.push(self.change.lock_table(&child, LockMode::Update).await?);
+            }
+        }
+        for table in tables {
             self.change.truncate_table(&table).await?;
             if restart_identity {
                 let owned: Vec<_> = self.schema().owned_sequences(table.id).cloned().collect();
@@ -187,13 +230,26 @@ impl Runner<'_> {
     }
 }
 
+/// 0A000 as PostgreSQL has it.
+fn truncated_reference(table: &TableDescriptor, child: &TableDescriptor) -> Error {
+    Error::new(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        "cannot truncate a table referenced in a foreign key constraint",
+    )
+    .with_detail(format!("Table \"{}\" references \"{}\".", child.name, table.name))
+    .with_hint(format!(
+        "Truncate table \"{}\" at the same time, or use TRUNCATE ... CASCADE.",
+        child.name
+    ))
+}
+
 /// 2BP01 if anything depends on what is to be dropped.
-pub(super) fn refuse_dependents(dropped: &str, objects: &[String]) -> Result<()> {
+pub(super) fn refuse_dependents(dropped: &str, on: &str, objects: &[String]) -> Result<()> {
     if objects.is_empty() {
         return Ok(());
     }
-    let on = |object: &String| format!("{object} depends on {dropped}");
-    let listed: Vec<String> = objects.iter().take(NAMED_MAX).map(on).collect();
+    let depends = |object: &String| format!("{object} depends on {on}");
+    let listed: Vec<String> = objects.iter().take(NAMED_MAX).map(depends).collect();
     Err(Error::new(
         SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
         format!("cannot drop {dropped} because other objects depend on it"),

@@ -14,6 +14,7 @@ mod create;
 mod create_as;
 mod define;
 mod drop;
+mod foreign;
 mod identity;
 mod index;
 mod role;
@@ -23,6 +24,7 @@ mod sequence;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+pub(super) use foreign::{key_names, not_present};
 use tokio_util::sync::CancellationToken;
 
 use super::VirtualTables;
@@ -116,8 +118,8 @@ impl Runner<'_> {
             Ddl::Drop { kind, names, if_exists, cascade } => {
                 self.drop(*kind, names, *if_exists, *cascade).await
             }
-            Ddl::Truncate { names, restart_identity } => {
-                self.truncate(names, *restart_identity).await
+            Ddl::Truncate { names, restart_identity, cascade } => {
+                self.truncate(names, *restart_identity, *cascade).await
             }
             Ddl::AlterTable { kind, name, if_exists, actions } => {
                 self.alter(*kind, name, *if_exists, actions).await
@@ -342,6 +344,9 @@ impl Runner<'_> {
 fn constraint_oid(table: &TableDescriptor, name: &str) -> Option<u32> {
     if let Some(check) = table.checks.iter().find(|c| c.name == name) {
         return Some(check.oid);
+    }
+    if let Some(key) = table.foreign_keys.iter().find(|key| key.name == name) {
+        return Some(key.oid);
     }
     let mut indexes = crate::catalog::visible_indexes(table).map(|(_, index)| index);
     indexes.find(|index| index.name == name)?.constraint_oid

@@ -119,7 +119,7 @@ impl Runner<'_> {
             .collect();
         if !cascade {
             let on = format!("sequence {}", sequence.name);
-            super::drop::refuse_dependents(&on, &objects)?;
+            super::drop::refuse_dependents(&on, &on, &objects)?;
         }
         self.cascade_notice(&objects);
         for (table, column) in users {

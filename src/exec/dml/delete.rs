@@ -6,6 +6,7 @@ use crate::kv::{Key, LockMode};
 use crate::plan::node::DeletePlan;
 use crate::types::Row;
 
+use super::foreign::note;
 use super::insert::give;
 use super::{WriteState, newest, remove, targets};
 
@@ -52,6 +53,7 @@ pub async fn delete(
             continue;
         }
         remove(ctx, &plan.target, &key, &row)?;
+        note(ctx, state, &plan.target.table, Some(&row), None);
         state.affected += 1;
         give(ctx, plan.returning.as_ref(), &row, &source, out).await?;
     }

@@ -10,6 +10,7 @@ use crate::types::descriptor::IndexDescriptor;
 use crate::types::{Datum, Row};
 
 use super::constraints::{check_row, duplicate};
+use super::foreign::note;
 use super::update::Replacement;
 use super::{Newest, WriteState, newest};
 
@@ -83,6 +84,7 @@ pub async fn insert_checked(
                 if plan.conflict.is_some() {
                     state.touched.insert(one.key.clone());
                 }
+                note(ctx, state, &plan.target.table, None, Some(&one.row));
                 state.affected += 1;
                 give(ctx, plan.returning.as_ref(), &one.row, &[], out).await?;
             }
@@ -251,6 +253,7 @@ async fn resolve(
     check_row(ctx, &plan.target, &plan.checks, &row).await?;
     let replacement = Replacement { key: &found.key, old: &existing, new: &row };
     replacement.apply(ctx, &plan.target).await?;
+    note(ctx, state, &plan.target.table, Some(&existing), Some(&row));
     state.affected += 1;
     give(ctx, plan.returning.as_ref(), &row, &[], out).await
 }

@@ -18,6 +18,7 @@
 mod constraints;
 mod copy;
 mod delete;
+pub(super) mod foreign;
 mod insert;
 mod lock_rows;
 pub mod nodes;
@@ -49,6 +50,8 @@ pub struct WriteState {
     /// Rows that this statement wrote already: UPDATE and DELETE take a row once, ON CONFLICT DO
     /// UPDATE refuses the second time.
     touched: HashSet<Key>,
+    /// Rows that foreign keys are to be checked for, at the statement's end.
+    pub(super) events: Vec<foreign::Event>,
 }
 
 /// A row under its lock.

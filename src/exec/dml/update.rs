@@ -7,6 +7,7 @@ use crate::plan::node::{Target, UpdatePlan};
 use crate::types::{Datum, Row};
 
 use super::constraints::{check_row, duplicate};
+use super::foreign::note;
 use super::insert::give;
 use super::{WriteState, newest, targets};
 
@@ -58,6 +59,7 @@ pub async fn update(
         }
         check_row(ctx, &plan.target, &plan.checks, &new).await?;
         Replacement { key: &key, old: &old, new: &new }.apply(ctx, &plan.target).await?;
+        note(ctx, state, &plan.target.table, Some(&old), Some(&new));
         state.affected += 1;
         give(ctx, plan.returning.as_ref(), &new, &source, out).await?;
     }

@@ -9,6 +9,7 @@ mod tests;
 use std::sync::Arc;
 
 use super::ast::{Expr, Query, TypeName};
+use crate::types::descriptor::ForeignAction;
 
 /// A relation's or other object's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +67,8 @@ pub enum Ddl {
         names: Vec<ObjectName>,
         /// RESTART IDENTITY
         restart_identity: bool,
+        /// CASCADE
+        cascade: bool,
     },
     /// ALTER TABLE, and what ALTER INDEX and ALTER SEQUENCE share with it
     AlterTable {
@@ -259,6 +262,25 @@ pub enum ConstraintKind {
     Unique(Vec<String>),
     /// CHECK
     Check(SourceExpr),
+    /// FOREIGN KEY
+    Foreign(Box<ForeignKey>),
+}
+
+/// FOREIGN KEY and REFERENCES.
+#[derive(Clone, Debug)]
+pub struct ForeignKey {
+    /// The referencing columns; empty where it stands with its column.
+    pub columns: Vec<String>,
+    /// The table that is referenced.
+    pub parent: ObjectName,
+    /// Its columns; empty: its primary key.
+    pub parent_columns: Vec<String>,
+    /// MATCH FULL
+    pub match_full: bool,
+    /// ON DELETE
+    pub on_delete: ForeignAction,
+    /// ON UPDATE
+    pub on_update: ForeignAction,
 }
 
 /// `name = value` in WITH (…); no value: true.
@@ -342,7 +364,7 @@ pub enum AlterTable {
     DropNotNull(String),
     SetType { column: String, ty: TypeName, using: Option<SourceExpr>, position: u32 },
     AddConstraint { constraint: Constraint, not_valid: bool },
-    DropConstraint { name: String, if_exists: bool },
+    DropConstraint { name: String, if_exists: bool, cascade: bool },
     ValidateConstraint(String),
     SetOptions(Vec<StorageOption>),
     ResetOptions(Vec<String>),

@@ -115,8 +115,8 @@ impl Parser<'_> {
         if self.eat(K::Constraint) {
             let if_exists = self.eat_all(&[K::If, K::Exists]);
             let name = self.column_name()?.name.to_string();
-            self.cascade();
-            return Ok(AlterTable::DropConstraint { name, if_exists });
+            let cascade = self.cascade();
+            return Ok(AlterTable::DropConstraint { name, if_exists, cascade });
         }
         self.eat(K::Column);
         let if_exists = self.eat_all(&[K::If, K::Exists]);

@@ -1,15 +1,16 @@
 //! CREATE TABLE, CREATE INDEX, CREATE SEQUENCE.
 
-use super::super::ast::Offset;
 use super::super::ddl::{
     ColumnConstraint, ColumnDefinition, Constraint, ConstraintKind, CreateIndex, CreateSequence,
-    CreateTable, CreateTableAs, Ddl, IndexColumn, ObjectName, SequenceOptions, StorageOption,
+    CreateTable, CreateTableAs, Ddl, ForeignKey, IndexColumn, ObjectName, SequenceOptions,
+    StorageOption,
 };
 use super::super::keywords::Keyword as K;
 use super::super::lexer::Kind;
 use super::super::position_at;
 use super::Parser;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::types::descriptor::ForeignAction;
 
 /// Operator classes that order as the type's default does, the only collation being C.
 const DEFAULT_ORDER_CLASSES: &[&str] = &[
@@ -233,7 +234,7 @@ impl Parser<'_> {
                 ColumnConstraint::Default(self.source_expr(expr, from), position)
             }
             K::Generated => self.generated(position)?,
-            K::References => return Err(self.foreign_key(at)),
+            K::References => table(name, self.references(Vec::new())?),
             K::Collate if name.is_none() => {
                 self.advance();
                 let at = self.at();
@@ -334,8 +335,66 @@ impl Parser<'_> {
         Ok(())
     }
 
-    pub(super) fn foreign_key(&self, at: Offset) -> Error {
-        self.unsupported("FOREIGN KEY", at).with_hint("Leave REFERENCES out; joins do not need it.")
+    /// REFERENCES and what belongs to it.
+    fn references(&mut self, columns: Vec<String>) -> Result<ConstraintKind> {
+        self.expect(K::References)?;
+        let parent = self.object_name()?;
+        let parent_columns = match self.is_char(b'(') {
+            true => self.parens(Self::column_name)?,
+            false => Vec::new(),
+        };
+        let mut key = ForeignKey {
+            columns,
+            parent,
+            parent_columns: parent_columns.into_iter().map(|c| c.name.to_string()).collect(),
+            match_full: false,
+            on_delete: ForeignAction::NoAction,
+            on_update: ForeignAction::NoAction,
+        };
+        let at = self.at();
+        if self.eat(K::Match) {
+            if self.eat(K::Partial) {
+                return Err(self.unsupported("MATCH PARTIAL", at));
+            }
+            key.match_full = self.eat(K::Full);
+            if !key.match_full {
+                self.expect(K::Simple)?;
+            }
+        }
+        while self.is(K::On) {
+            self.advance();
+            let is_delete = self.eat(K::Delete);
+            if !is_delete {
+                self.expect(K::Update)?;
+            }
+            let action = self.foreign_action()?;
+            match is_delete {
+                true => key.on_delete = action,
+                false => key.on_update = action,
+            }
+        }
+        Ok(ConstraintKind::Foreign(Box::new(key)))
+    }
+
+    fn foreign_action(&mut self) -> Result<ForeignAction> {
+        let at = self.at();
+        let action = if self.eat_all(&[K::No, K::Action]) {
+            ForeignAction::NoAction
+        } else if self.eat(K::Restrict) {
+            ForeignAction::Restrict
+        } else if self.eat(K::Cascade) {
+            ForeignAction::Cascade
+        } else if self.eat_all(&[K::Set, K::Null]) {
+            ForeignAction::SetNull
+        } else if self.eat_all(&[K::Set, K::Default]) {
+            ForeignAction::SetDefault
+        } else {
+            return Err(self.unexpected());
+        };
+        if self.is_char(b'(') {
+            return Err(self.unsupported("SET NULL and SET DEFAULT of some columns", at));
+        }
+        Ok(action)
     }
 
     /// `TableConstraint`
@@ -357,7 +416,12 @@ impl Parser<'_> {
                 self.expect(K::Key)?;
                 ConstraintKind::PrimaryKey(self.key_columns()?)
             }
-            Kind::Keyword(K::Foreign) => return Err(self.foreign_key(at)),
+            Kind::Keyword(K::Foreign) => {
+                self.advance();
+                self.expect(K::Key)?;
+                let columns = self.parens(Self::column_name)?;
+                self.references(columns.into_iter().map(|c| c.name.to_string()).collect())?
+            }
             Kind::Keyword(K::Exclude) => return Err(self.unsupported("EXCLUDE", at)),
             _ => return Err(self.unexpected()),
         };

@@ -234,8 +234,8 @@ impl Parser<'_> {
         if !restart_identity {
             self.eat_all(&[K::Continue, K::Identity]);
         }
-        self.cascade();
-        Ok(Ddl::Truncate { names, restart_identity })
+        let cascade = self.cascade();
+        Ok(Ddl::Truncate { names, restart_identity, cascade })
     }
 
     /// `relation_expr`: ONLY and `*` mean nothing without inheritance.

@@ -42,6 +42,7 @@ fn table(id: u32, name: &str, columns: Vec<ColumnDescriptor>) -> TableDescriptor
         checks: Vec::new(),
         columnar: false,
         columnar_since: 0,
+        foreign_keys: Vec::new(),
         owner: "me".into(),
         version: 1,
     }
