@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::{EvalContext, Function, FunctionKind};
 use crate::error::{Error, Result};
 use crate::types::json::Json;
-use crate::types::{Array, Datum, Interval, Numeric, SqlType};
+use crate::types::{Array, Datum, Interval, Numeric, Record, SqlType};
 
 /// Calls a scalar function: NULL handling of strict functions included.
 ///
@@ -124,7 +124,7 @@ args_by_copy!(
 );
 args_by_reference!(
     Numeric Numeric, Text str, Bytea Bytes, Interval Interval, Array Array, Jsonb Arc<Json>,
-    Record [Datum],
+    Record Record,
 );
 wrappers!(Date i32, Time i64, Timestamp i64, Timestamptz i64, Uuid [u8; 16]);
 

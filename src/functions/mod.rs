@@ -13,6 +13,7 @@ mod datum_order;
 mod json;
 mod numbers;
 mod operators;
+mod picture;
 mod registry;
 mod sets;
 mod signature;
@@ -25,6 +26,8 @@ mod times;
 
 use std::sync::Arc;
 
+pub use aggregates::{AggregateKind, aggregate_kind};
+pub use arrays::{FIELD, SLICE};
 pub use call::{eval_call, eval_typed};
 pub use casts::{apply_cast, coerce_typmod, is_named, text_in, text_out};
 pub use datum_order::{compare, hash_datum};

@@ -42,6 +42,7 @@ static TABLES: &[&[Function]] = &[
     super::arrays::table::FUNCTIONS,
     super::json::table::FUNCTIONS,
     super::system::table::FUNCTIONS,
+    super::picture::table::FUNCTIONS,
 ];
 
 struct Registry {

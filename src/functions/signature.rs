@@ -160,5 +160,7 @@ pub(super) mod types {
     pub const CHAR: SqlType = SqlType::of(BaseType::SingleChar);
     pub const TEXT_ARRAY: SqlType = SqlType::array_of(BaseType::Text);
     pub const INT4_ARRAY: SqlType = SqlType::array_of(BaseType::Int4);
+    pub const FLOAT8_ARRAY: SqlType = SqlType::array_of(BaseType::Float8);
+    pub const INTERVAL_ARRAY: SqlType = SqlType::array_of(BaseType::Interval);
     pub const NAME_ARRAY: SqlType = SqlType::array_of(BaseType::Name);
 }

@@ -25,7 +25,7 @@ pub fn each_operand<'a>(expr: &'a Expr, f: &mut dyn FnMut(&'a Expr)) {
         | Expr::Or(list)
         | Expr::Coalesce(list, _)
         | Expr::Array(list, _)
-        | Expr::Row(list)
+        | Expr::Row(list, _)
         | Expr::Extreme { args: list, .. } => list.iter().for_each(f),
         Expr::IsDistinct { left, right, .. } => {
             f(left);
@@ -66,7 +66,7 @@ pub fn each_operand_mut(expr: &mut Expr, f: &mut dyn FnMut(&mut Expr)) {
         | Expr::Or(list)
         | Expr::Coalesce(list, _)
         | Expr::Array(list, _)
-        | Expr::Row(list)
+        | Expr::Row(list, _)
         | Expr::Extreme { args: list, .. } => list.iter_mut().for_each(f),
         Expr::IsDistinct { left, right, .. } => {
             f(left);
@@ -436,7 +436,7 @@ pub fn same(a: &Expr, b: &Expr) -> bool {
         ) => s == t && p == q && same(x, y),
         (Expr::And(x), Expr::And(y))
         | (Expr::Or(x), Expr::Or(y))
-        | (Expr::Row(x), Expr::Row(y))
+        | (Expr::Row(x, _), Expr::Row(y, _))
         | (Expr::Coalesce(x, _), Expr::Coalesce(y, _))
         | (Expr::Array(x, _), Expr::Array(y, _)) => same_list(x, y),
         (Expr::Not(x), Expr::Not(y)) | (Expr::IsNull(x), Expr::IsNull(y)) => same(x, y),

@@ -119,8 +119,8 @@ pub enum Expr {
         /// The element's type.
         ty: SqlType,
     },
-    /// ROW(…).
-    Row(Vec<Expr>),
+    /// ROW(…), and the row of an item of FROM, whose fields have names.
+    Row(Vec<Expr>, Option<Arc<[Arc<str>]>>),
     /// A subquery used as a value.
     Subquery(Box<Subquery>),
 }
@@ -584,7 +584,7 @@ impl Expr {
             | Expr::IsBool(..)
             | Expr::IsDistinct { .. }
             | Expr::AnyAll { .. } => SqlType::BOOL,
-            Expr::Row(_) => SqlType::RECORD,
+            Expr::Row(..) => SqlType::RECORD,
             Expr::Subquery(s) => s.ty,
         }
     }

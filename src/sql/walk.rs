@@ -19,7 +19,7 @@ fn children(expr: &Expr, f: &mut impl FnMut(&Expr)) {
         Expr::Cast { expr, .. } | Expr::Not(expr) | Expr::IsNull(expr) | Expr::IsBool(expr, _) => {
             f(expr);
         }
-        Expr::And(items) | Expr::Or(items) | Expr::Row(items) => items.iter().for_each(f),
+        Expr::And(items) | Expr::Or(items) | Expr::Row(items, _) => items.iter().for_each(f),
         Expr::Coalesce(items, _) | Expr::Array(items, _) => items.iter().for_each(f),
         Expr::Extreme { args, .. } => args.iter().for_each(f),
         Expr::IsDistinct { left, right, .. } => {
@@ -57,7 +57,7 @@ pub fn children_mut(expr: &mut Expr, f: &mut impl FnMut(&mut Expr)) {
         Expr::Cast { expr, .. } | Expr::Not(expr) | Expr::IsNull(expr) | Expr::IsBool(expr, _) => {
             f(expr);
         }
-        Expr::And(items) | Expr::Or(items) | Expr::Row(items) => items.iter_mut().for_each(f),
+        Expr::And(items) | Expr::Or(items) | Expr::Row(items, _) => items.iter_mut().for_each(f),
         Expr::Coalesce(items, _) | Expr::Array(items, _) => items.iter_mut().for_each(f),
         Expr::Extreme { args, .. } => args.iter_mut().for_each(f),
         Expr::IsDistinct { left, right, .. } => {

@@ -190,7 +190,7 @@ pub enum Datum {
     /// a one-dimensional array
     Array(Arc<Array>),
     /// a row value
-    Record(Arc<[Datum]>),
+    Record(Arc<Record>),
 }
 
 /// A row of values.
@@ -205,5 +205,64 @@ impl Datum {
     /// A text value.
     pub fn text(s: impl Into<Arc<str>>) -> Datum {
         Datum::Text(s.into())
+    }
+}
+
+/// What the fields of a row value are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecordShape {
+    /// Their names; `f1`, `f2`, … where there are none.
+    pub names: Option<Arc<[Arc<str>]>>,
+    /// Their types.
+    pub types: Box<[SqlType]>,
+}
+
+impl RecordShape {
+    /// Which field has a name.
+    pub fn place_of(&self, name: &str) -> Option<usize> {
+        match &self.names {
+            Some(names) => names.iter().position(|n| **n == *name),
+            None => (0..self.types.len()).find(|i| format!("f{}", i + 1) == name),
+        }
+    }
+}
+
+/// A row value, with what its fields are.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The fields.
+    pub fields: Box<[Datum]>,
+    /// What they are; none where their own kind says enough.
+    pub shape: Option<Arc<RecordShape>>,
+}
+
+impl Record {
+    /// The type of a field.
+    pub fn type_of(&self, field: usize) -> SqlType {
+        let known = self.shape.as_ref().and_then(|shape| shape.types.get(field).copied());
+        known.unwrap_or_else(|| self.fields.get(field).map_or(SqlType::UNKNOWN, io::type_of))
+    }
+
+    /// The name of a field.
+    pub fn name_of(&self, field: usize) -> std::borrow::Cow<'_, str> {
+        let names = self.shape.as_ref().and_then(|shape| shape.names.as_ref());
+        match names.and_then(|names| names.get(field)) {
+            Some(name) => (&**name).into(),
+            None => format!("f{}", field + 1).into(),
+        }
+    }
+}
+
+impl std::ops::Deref for Record {
+    type Target = [Datum];
+
+    fn deref(&self) -> &[Datum] {
+        &self.fields
+    }
+}
+
+impl From<Vec<Datum>> for Record {
+    fn from(fields: Vec<Datum>) -> Record {
+        Record { fields: fields.into(), shape: None }
     }
 }

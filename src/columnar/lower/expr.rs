@@ -692,7 +692,7 @@ fn kind_name(expr: &Expr) -> &'static str {
         Expr::Extreme { .. } => "GREATEST or LEAST",
         Expr::Array(..) => "ARRAY",
         Expr::Subscript { .. } => "array subscript",
-        Expr::Row(_) => "ROW",
+        Expr::Row(..) => "ROW",
         Expr::Subquery(_) => "subquery",
         _ => "row test",
     }

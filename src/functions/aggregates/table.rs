@@ -2,9 +2,10 @@
 
 use super::basic::*;
 use super::collect::{self, AND, Bits, Bools, ByteStrings, OR, Strings, XOR};
-use super::new;
 use super::numbers::*;
+use super::ordered::Mode;
 use super::statistics::{self, FloatSpread, Spread};
+use super::{new, percentile_cont, percentile_disc};
 use crate::functions::Function;
 use crate::functions::comparison::{Blanks, Same};
 use crate::functions::json;
@@ -125,5 +126,12 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
     aggregate(3175, "json_agg", &[ANYELEMENT], JSON, json::json_agg).stable(),
     aggregate(3267, "jsonb_agg", &[ANYELEMENT], JSONB, json::jsonb_agg).stable(),
     aggregate(3197, "json_object_agg", &[ANY, ANY], JSON, json::json_object_agg).stable(),
+    aggregate(3972, "percentile_disc", &[FLOAT8, ANYELEMENT], ANYELEMENT, percentile_disc),
+    aggregate(3974, "percentile_cont", &[FLOAT8, FLOAT8], FLOAT8, percentile_cont),
+    aggregate(3976, "percentile_cont", &[FLOAT8, INTERVAL], INTERVAL, percentile_cont),
+    aggregate(3978, "percentile_disc", &[FLOAT8_ARRAY, ANYELEMENT], ANYARRAY, percentile_disc),
+    aggregate(3980, "percentile_cont", &[FLOAT8_ARRAY, FLOAT8], FLOAT8_ARRAY, percentile_cont),
+    aggregate(3982, "percentile_cont", &[FLOAT8_ARRAY, INTERVAL], INTERVAL_ARRAY, percentile_cont),
+    aggregate(3984, "mode", &[ANYELEMENT], ANYELEMENT, new::<Mode>),
     aggregate(3270, "jsonb_object_agg", &[ANY, ANY], JSONB, json::jsonb_object_agg),
 ];

@@ -6,7 +6,7 @@ use crate::functions::{EvalContext, text_out};
 use crate::types::datetime::{DateFormat, DateOrder, DateStyle};
 use crate::types::io::{self, FormatSettings};
 use crate::types::json::write_string;
-use crate::types::{BaseType, Datum, SqlType};
+use crate::types::{BaseType, Datum, Record, SqlType};
 
 use super::jsonb::from_json;
 use super::plain::invalid;
@@ -92,15 +92,16 @@ fn write_array<'a>(
     out.push(']');
 }
 
-/// A row value: its fields have no names but `f1`, `f2`, ….
-fn write_record(context: &EvalContext, fields: &[Datum], pretty: bool, out: &mut String) {
+/// A row value, with its fields' names.
+fn write_record(context: &EvalContext, record: &Record, pretty: bool, out: &mut String) {
     out.push('{');
-    for (i, field) in fields.iter().enumerate() {
+    for (i, field) in record.iter().enumerate() {
         if i > 0 {
             out.push_str(if pretty { ",\n " } else { "," });
         }
-        out.push_str(&format!("\"f{}\":", i + 1));
-        write(context, field, io::type_of(field), out);
+        write_string(&record.name_of(i), out);
+        out.push(':');
+        write(context, field, record.type_of(i), out);
     }
     out.push('}');
 }

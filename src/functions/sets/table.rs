@@ -4,8 +4,8 @@ use super::series;
 use crate::functions::Function;
 use crate::functions::WindowFn;
 use crate::functions::signature::types::*;
-use crate::functions::signature::{set, window};
-use crate::functions::{arrays, json, strings};
+use crate::functions::signature::{aggregate, set, window};
+use crate::functions::{aggregates, arrays, json, strings};
 
 /// The functions.
 pub(in crate::functions) static FUNCTIONS: &[Function] = &[
@@ -18,6 +18,10 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
     window(3102, "dense_rank", &[], INT8, WindowFn::DenseRank).nullable(),
     window(3103, "percent_rank", &[], FLOAT8, WindowFn::PercentRank).nullable(),
     window(3104, "cume_dist", &[], FLOAT8, WindowFn::CumeDist).nullable(),
+    aggregate(3986, "rank", &[ANY], INT8, aggregates::rank).variadic(),
+    aggregate(3988, "percent_rank", &[ANY], FLOAT8, aggregates::percent_rank).variadic(),
+    aggregate(3990, "cume_dist", &[ANY], FLOAT8, aggregates::cume_dist).variadic(),
+    aggregate(3992, "dense_rank", &[ANY], INT8, aggregates::dense_rank).variadic(),
     window(3105, "ntile", &[INT4], INT4, WindowFn::Ntile),
     window(3106, "lag", &[ANYELEMENT], ANYELEMENT, WindowFn::Lag),
     window(3107, "lag", &[ANYELEMENT, INT4], ANYELEMENT, WindowFn::Lag),

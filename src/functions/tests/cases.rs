@@ -177,7 +177,11 @@ fn run(context: &EvalContext, kind: &str, name: &str, args: &[&str]) -> Result<S
                 let row = row?;
                 rows.push(match &row[..] {
                     [one] => shown(context, one, result_type(f.result, one)),
-                    _ => shown(context, &Datum::Record(row.into()), SqlType::RECORD),
+                    _ => shown(
+                        context,
+                        &Datum::Record(std::sync::Arc::new(row.into())),
+                        SqlType::RECORD,
+                    ),
                 });
             }
             Ok(rows.join(";"))

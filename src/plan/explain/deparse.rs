@@ -195,7 +195,7 @@ impl Names {
             Expr::Subscript { array, index, .. } => {
                 format!("({})[{}]", self.expr(array), self.expr(index))
             }
-            Expr::Row(list) => format!("ROW({})", self.list(list)),
+            Expr::Row(list, _) => format!("ROW({})", self.list(list)),
             Expr::Subquery(sub) => match sub.kind {
                 SubqueryKind::Exists => "EXISTS(SubPlan)".to_owned(),
                 SubqueryKind::AnyAll { .. } => "(hashed SubPlan)".to_owned(),

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::functions::{Function, FunctionKind, compare};
 use crate::plan::compare::{Order, comparison};
 use crate::sql::bound::{Call, ColId, Expr, Rel, Subquery, SubqueryKind};
-use crate::types::{BaseType, Datum};
+use crate::types::{BaseType, Datum, RecordShape};
 
 /// What the compiler asks of the planner around it.
 pub trait Scope {
@@ -81,7 +81,11 @@ impl Compiler<'_> {
             Expr::Subscript { array, index, .. } => {
                 Scalar::Subscript(Box::new((self.compile(array)?, self.compile(index)?)))
             }
-            Expr::Row(list) => Scalar::Row(self.boxed(list)?),
+            Expr::Row(list, names) => {
+                let types = list.iter().map(Expr::ty).collect();
+                let shape = RecordShape { names: names.clone(), types };
+                Scalar::Row(self.boxed(list)?, Arc::new(shape))
+            }
             Expr::Subquery(sub) => self.subquery(sub)?,
         })
     }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::functions::{EvalContext, Function, apply_cast, compare, eval_call};
-use crate::types::{Array, Datum, SqlType};
+use crate::types::{Array, Datum, Record, SqlType};
 
 /// Most calls have few arguments; these lie on the stack.
 type Args = smallvec::SmallVec<[Datum; 3]>;
@@ -74,7 +74,11 @@ impl Scalar {
                 Ok(Datum::Array(Arc::new(Array { element: *element, lower_bound: 1, values })))
             }
             Scalar::Subscript(s) => eval_subscript(s.0.eval(env)?, s.1.eval(env)?),
-            Scalar::Row(list) => Ok(Datum::Record(eval_list(list, env)?.into())),
+            Scalar::Row(list, shape) => {
+                let fields = eval_list(list, env)?.into();
+                let shape = Some(shape.clone());
+                Ok(Datum::Record(Arc::new(Record { fields, shape })))
+            }
             Scalar::Subquery(sub) => eval_subquery(sub, env),
         }
     }

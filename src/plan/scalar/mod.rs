@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::functions::{EvalContext, Function, ScalarFn, TypedFn};
-use crate::types::{Array, BaseType, Datum, SqlType};
+use crate::types::{Array, BaseType, Datum, RecordShape, SqlType};
 
 pub use super::compare::Order;
 pub use compile::{Compiler, Scope};
@@ -69,7 +69,7 @@ pub enum Scalar {
     /// `array[index]`
     Subscript(Box<(Scalar, Scalar)>),
     /// ROW(…)
-    Row(Box<[Scalar]>),
+    Row(Box<[Scalar]>, Arc<RecordShape>),
     /// A subquery as a value.
     Subquery(Box<SubqueryScalar>),
 }
@@ -331,7 +331,7 @@ impl Scalar {
             | Scalar::Coalesce(list)
             | Scalar::Extreme(_, list)
             | Scalar::Array(_, list)
-            | Scalar::Row(list) => list.iter().for_each(f),
+            | Scalar::Row(list, _) => list.iter().for_each(f),
             Scalar::Not(e) | Scalar::IsNull(e) | Scalar::IsBool(e, _) => f(e),
             Scalar::IsDistinct(d) => {
                 f(&d.0);

@@ -7,14 +7,29 @@ use super::Binder;
 use super::call::{name_of, places};
 use super::level::{Clause, Producer};
 use crate::error::{Result, SqlState};
-use crate::functions::{Function, FunctionKind, equality, less_than};
+use crate::functions::{
+    AggregateKind, Function, FunctionKind, aggregate_kind, equality, less_than,
+};
 use crate::types::SqlType;
 
 impl Binder<'_> {
     /// An aggregate without OVER: lifted into the query it belongs to.
     pub(super) fn aggregate_call(&mut self, call: &ast::Call, at: Offset) -> Result<Expr> {
         let marks: Vec<usize> = self.levels.iter().map(|l| l.uses.len()).collect();
-        let (mut aggregate, ty) = self.aggregate_parts(call, at)?;
+        let (aggregate, ty) = self.aggregate_parts(call, at)?;
+        self.lift_aggregate(call, aggregate, ty, marks, at)
+    }
+
+    /// Makes an aggregate one of the query it belongs to. The uses of columns since the marks are
+    /// its own.
+    pub(super) fn lift_aggregate(
+        &mut self,
+        call: &ast::Call,
+        mut aggregate: AggregateCall,
+        ty: SqlType,
+        marks: Vec<usize>,
+        at: Offset,
+    ) -> Result<Expr> {
         let depth = self.owner(&mut aggregate)?;
         let clause = self.levels[depth].clause;
         if !clause.allows_aggregates() {
@@ -42,7 +57,8 @@ impl Binder<'_> {
     ) -> Result<(AggregateCall, SqlType)> {
         let name = name_of(call);
         if !call.within_group.is_empty() {
-            return Err(self.unsupported(format_args!("ordered-set aggregate {name}"), at));
+            let message = format!("OVER is not supported for ordered-set aggregate {name}");
+            return Err(self.error(SqlState::FEATURE_NOT_SUPPORTED, message, at));
         }
         let args = self.bind_args(call, at)?;
         let filter = match &call.filter {
@@ -55,6 +71,10 @@ impl Binder<'_> {
         let actual: Vec<SqlType> = args.iter().map(Expr::ty).collect();
         let resolved = self.resolve_function(call, &actual, at)?;
         let function = resolved.function;
+        if aggregate_kind(function) != AggregateKind::Plain {
+            let message = format!("WITHIN GROUP is required for ordered-set aggregate {name}");
+            return Err(self.error(SqlState::WRONG_OBJECT_TYPE, message, at));
+        }
         if args.is_empty() && !call.star && matches!(function.kind, FunctionKind::Aggregate(_)) {
             let message =
                 format!("{name}(*) must be used to call a parameterless aggregate function");

@@ -27,6 +27,11 @@ impl Binder<'_> {
     pub(super) fn call(&mut self, call: &ast::Call, at: Offset) -> Result<Expr> {
         self.check_schema(call)?;
         let kind = self.kind_of_name(call);
+        if !call.within_group.is_empty()
+            && matches!(kind, Some(FunctionKind::Aggregate(_) | FunctionKind::Window(_)))
+        {
+            return self.ordered_set_call(call, at);
+        }
         match kind {
             Some(FunctionKind::Aggregate(_)) if call.over.is_none() => {
                 self.aggregate_call(call, at)
@@ -90,7 +95,7 @@ impl Binder<'_> {
             match &expr.kind {
                 ExprKind::Star(qualifier) if !qualifier.is_empty() => {
                     let columns = self.star_columns(qualifier)?;
-                    out.push(Expr::Row(columns.into_iter().map(|c| c.expr).collect()));
+                    out.push(whole_row(columns));
                 }
                 _ => out.push(self.expr(expr)?),
             }
@@ -139,14 +144,8 @@ impl Binder<'_> {
     fn plain_call(&mut self, call: &ast::Call, at: Offset) -> Result<Expr> {
         let rank = self.level().sets.len();
         let mut args = self.bind_args(call, at)?;
-        if !call.within_group.is_empty() {
-            if ORDERED_SETS.contains(&name_of(call)) {
-                let name = name_of(call);
-                return Err(self.unsupported(format_args!("ordered-set aggregate {name}"), at));
-            }
-            for item in &call.within_group {
-                args.push(self.expr(&item.expr)?);
-            }
+        for item in &call.within_group {
+            args.push(self.expr(&item.expr)?);
         }
         let types: Vec<SqlType> = args.iter().map(Expr::ty).collect();
         let resolved = match self.meaning(call, &types, at)? {
@@ -343,11 +342,20 @@ impl Binder<'_> {
         let value = |c: &Column| Expr::Column(c.id, c.ty);
         let expr = match columns.as_slice() {
             [one] => value(one),
-            several => Expr::Row(several.iter().map(value).collect()),
+            several => {
+                let names = several.iter().map(|c| c.name.clone()).collect();
+                Expr::Row(several.iter().map(value).collect(), Some(names))
+            }
         };
         self.level().sets.push(SetCall { call, columns, rank });
         Ok(expr)
     }
+}
+
+/// The row of an item of FROM.
+pub(super) fn whole_row(columns: Vec<super::scope::ScopeColumn>) -> Expr {
+    let names = columns.iter().map(|c| c.name.clone()).collect();
+    Expr::Row(columns.into_iter().map(|c| c.expr).collect(), Some(names))
 }
 
 /// A function with the types that a call gives it.
@@ -416,9 +424,6 @@ pub(super) fn signature(call: &ast::Call, actual: &[SqlType]) -> String {
 /// What to do with a set-returning call that may not stand where it does.
 pub(super) const MOVE_SET: &str =
     "You might be able to move the set-returning function into a LATERAL FROM item.";
-
-/// Aggregates that only work with WITHIN GROUP.
-const ORDERED_SETS: &[&str] = &["mode", "percentile_cont", "percentile_disc"];
 
 /// Names of parameters, with the defaults of those that have one.
 const PARAMETER_NAMES: &[(&str, &[(&str, &str)])] = &[(

@@ -7,7 +7,7 @@ use super::level::Clause;
 use super::{Binder, literal, operator_name};
 use crate::error::{Result, SqlState};
 use crate::functions::{CastContext, Volatility};
-use crate::types::{BaseType, Datum, SqlType};
+use crate::types::{BaseType, Datum, RecordShape, SqlType};
 
 impl Binder<'_> {
     /// Binds an expression of a clause. What is visible are the sources of the open levels.
@@ -85,7 +85,9 @@ impl Binder<'_> {
             ExprKind::Value(value) => self.sql_value(*value, at),
             ExprKind::Collate(operand, name) => self.collate(operand, name, at),
             ExprKind::Subscript(base, index) => self.subscript(base, index, at),
-            ExprKind::Slice(..) => Err(self.unsupported("an array slice", at)),
+            ExprKind::Slice(base, lower, upper) => {
+                self.slice(base, lower.as_deref(), upper.as_deref(), at)
+            }
             ExprKind::Grouping(args) => self.grouping_call(args, at),
             _ => self.misplaced(ast),
         }
@@ -115,7 +117,19 @@ impl Binder<'_> {
         }
     }
 
-    /// `(row).field`: the fields of a row value have no names here.
+    /// What the fields of a row value are, where that is known.
+    pub(super) fn shape_of(&self, expr: &Expr) -> Option<RecordShape> {
+        match expr {
+            Expr::Row(fields, names) => {
+                let types = fields.iter().map(Expr::ty).collect();
+                Some(RecordShape { names: names.clone(), types })
+            }
+            Expr::Column(id, _) => self.records.get(id).cloned(),
+            _ => None,
+        }
+    }
+
+    /// `(row).field`
     fn field(&mut self, base: &Ast, field: &Ident) -> Result<Expr> {
         if let ExprKind::Column(parts) = &base.kind
             && let Some((level, source)) = self.find_source(parts, parts)?
@@ -130,6 +144,17 @@ impl Binder<'_> {
         }
         let bound = self.expr(base)?;
         let ty = bound.ty();
+        if let Some(shape) = self.shape_of(&bound)
+            && let Some(place) = shape.place_of(&field.name)
+        {
+            if let Expr::Row(mut fields, _) = bound {
+                return Ok(fields.swap_remove(place));
+            }
+            let args = vec![bound, Expr::Literal(Datum::Int4(place as i32), SqlType::INT4)];
+            let ty = shape.types[place];
+            let function = &crate::functions::FIELD;
+            return Ok(Expr::Call(super::super::bound::Call { function, args, ty, position: 0 }));
+        }
         if ty.same(SqlType::RECORD) {
             let message =
                 format!("could not identify column \"{}\" in record data type", field.name);
@@ -159,6 +184,12 @@ impl Binder<'_> {
             if let Some((level, source)) = self.find_source(parts, parts)? {
                 return Ok(self.whole_row(level, source, name.at));
             }
+            if &*name.name == "tableoid"
+                && let [source] = self.levels.last().map_or(&[][..], |l| &l.sources)
+                && let Some(oid) = self.table_oid(&source.clone(), name.at)
+            {
+                return Ok(oid);
+            }
             return Err(self.missing_column(&[], name));
         }
         let Some((level, source)) = self.find_source(qualifier, parts)? else {
@@ -172,18 +203,37 @@ impl Binder<'_> {
                 self.note_use(&found, parts[0].at);
                 Ok(found.column.expr)
             }
+            None if &*name.name == "tableoid" => {
+                let source = self.levels[level].sources[source].clone();
+                self.table_oid(&source, parts[0].at)
+                    .ok_or_else(|| self.missing_column(qualifier, name))
+            }
             None => Err(self.missing_column(qualifier, name)),
         }
     }
 
+    /// `tableoid`: the table's OID, NULL where an outer join made the row: where a column is NULL
+    /// that never is. None for what is no table.
+    fn table_oid(&mut self, source: &super::scope::Source, at: Offset) -> Option<Expr> {
+        let table = source.table.as_ref()?;
+        let place = table.columns.iter().position(|c| c.not_null)?;
+        let column = source.columns.get(place)?.clone();
+        let level = self.levels.len() - 1;
+        self.note_use(&super::scope::Found { column: column.clone(), level }, at);
+        let ty = SqlType::OID;
+        let oid = Expr::Literal(Datum::Oid(table.id.0), ty);
+        let is_null = Expr::IsNull(Box::new(column.expr));
+        let otherwise = Box::new(oid);
+        Some(Expr::Case { arms: vec![(is_null, Expr::Literal(Datum::Null, ty))], otherwise, ty })
+    }
+
     fn whole_row(&mut self, level: usize, source: usize, at: Offset) -> Expr {
         let columns = self.levels[level].sources[source].columns.clone();
-        let fields = columns.into_iter().map(|column| {
-            let found = super::scope::Found { column, level };
+        for column in &columns {
+            let found = super::scope::Found { column: column.clone(), level };
             self.note_use(&found, at);
-            found.column.expr
-        });
-        Expr::Row(fields.collect())
+        }
+        super::call::whole_row(columns)
     }
 
     pub(super) fn clause(&self) -> Clause {
@@ -401,29 +451,99 @@ impl Binder<'_> {
         Ok(bound)
     }
 
-    fn subscript(&mut self, base: &Ast, index: &Ast, at: Offset) -> Result<Expr> {
-        if let ExprKind::Subscript(..) = base.kind {
-            return Err(self.unsupported("a multidimensional array", at));
-        }
+    /// `array[lower:upper]`
+    fn slice(
+        &mut self,
+        base: &Ast,
+        lower: Option<&Ast>,
+        upper: Option<&Ast>,
+        at: Offset,
+    ) -> Result<Expr> {
         let array = self.expr(base)?;
         let ty = array.ty();
+        if ty.same(SqlType::JSONB) {
+            let message = "jsonb subscript does not support slices";
+            let at = lower.or(upper).map_or(at, Ast::start);
+            return Err(self.error(SqlState::DATATYPE_MISMATCH, message, at));
+        }
+        let nested = matches!(base.kind, ExprKind::Slice(..) | ExprKind::Subscript(..));
+        if nested || matches!(ty.base, BaseType::Int2Vector | BaseType::OidVector) {
+            return Err(self.unsupported("a slice of more than one dimension", at));
+        }
+        if !ty.is_array {
+            return Err(self.no_subscripts(ty, base));
+        }
+        let mut args = vec![array];
+        for bound in [lower, upper] {
+            args.push(match bound {
+                Some(bound) => self.array_index(bound)?,
+                None => Expr::Literal(Datum::Null, SqlType::INT4),
+            });
+        }
+        args.extend([lower, upper].map(|bound| literal::boolean(bound.is_some())));
+        let function = &crate::functions::SLICE;
+        let ty = ty.plain();
+        Ok(Expr::Call(super::super::bound::Call { function, args, ty, position: 0 }))
+    }
+
+    fn no_subscripts(&self, ty: SqlType, base: &Ast) -> crate::error::Error {
+        let message =
+            format!("cannot subscript type {ty} because it does not support subscripting");
+        self.error(SqlState::DATATYPE_MISMATCH, message, base.start())
+    }
+
+    fn array_index(&mut self, index: &Ast) -> Result<Expr> {
+        let bound = self.expr(index)?;
+        self.coerce_to(bound, SqlType::INT4, CastContext::Assignment, index.at)?.ok_or_else(|| {
+            let message = "array subscript must have type integer";
+            self.error(SqlState::DATATYPE_MISMATCH, message, index.start())
+        })
+    }
+
+    /// `jsonb[key]`: what a path of one step leads to.
+    fn json_subscript(&mut self, base: Expr, index: &Ast) -> Result<Expr> {
+        let bound = self.expr(index)?;
+        let from = bound.ty();
+        let text = match from.base {
+            _ if from.is_array => None,
+            BaseType::Unknown => Some(self.coerce(bound, SqlType::TEXT, index.at)?),
+            BaseType::Text | BaseType::Int4 | BaseType::Int2 | BaseType::Varchar => {
+                self.coerce_to(bound, SqlType::TEXT, CastContext::Explicit, index.at)?
+            }
+            _ => None,
+        };
+        let Some(text) = text else {
+            let message = format!("subscript type {from} is not supported");
+            let error = self.error(SqlState::DATATYPE_MISMATCH, message, index.start());
+            return Err(
+                error.with_hint("jsonb subscript must be coercible to either integer or text.")
+            );
+        };
+        let path = SqlType::array_of(BaseType::Text);
+        let args = vec![base, Expr::Array(vec![text], path)];
+        let named = crate::functions::functions_named("jsonb_extract_path");
+        let function =
+            named.first().ok_or_else(|| crate::error::Error::internal("jsonb has no paths"))?;
+        let ty = SqlType::JSONB;
+        Ok(Expr::Call(super::super::bound::Call { function, args, ty, position: 0 }))
+    }
+
+    fn subscript(&mut self, base: &Ast, index: &Ast, at: Offset) -> Result<Expr> {
+        let array = self.expr(base)?;
+        let ty = array.ty();
+        if ty.same(SqlType::JSONB) {
+            return self.json_subscript(array, index);
+        }
+        if let ExprKind::Subscript(..) | ExprKind::Slice(..) = base.kind {
+            return Err(self.unsupported("a multidimensional array", at));
+        }
         let element = match ty.base {
             _ if ty.is_array => ty.element(),
             BaseType::Int2Vector => SqlType::INT2,
             BaseType::OidVector => SqlType::OID,
-            _ => {
-                let message =
-                    format!("cannot subscript type {ty} because it does not support subscripting");
-                return Err(self.error(SqlState::DATATYPE_MISMATCH, message, base.start()));
-            }
+            _ => return Err(self.no_subscripts(ty, base)),
         };
-        let bound = self.expr(index)?;
-        let Some(bound) =
-            self.coerce_to(bound, SqlType::INT4, CastContext::Assignment, index.at)?
-        else {
-            let message = "array subscript must have type integer";
-            return Err(self.error(SqlState::DATATYPE_MISMATCH, message, index.start()));
-        };
+        let bound = self.array_index(index)?;
         Ok(Expr::Subscript { array: Box::new(array), index: Box::new(bound), ty: element })
     }
 }

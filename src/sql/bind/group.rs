@@ -224,6 +224,7 @@ impl Binder<'_> {
             self.rewrite_top(expr, *uses, &mut rewrite)?;
         }
         self.rewrite_lifted(&mut rewrite)?;
+        self.check_direct(&mut rewrite)?;
         let grouping = self.grouping_calls(&rewrite)?;
 
         let aggregates = std::mem::take(&mut self.level().aggregates);
@@ -234,6 +235,25 @@ impl Binder<'_> {
         let sets = sets.collect();
         let (input, groups) = (Box::new(input), rewrite.groups);
         Ok(Rel::Aggregate { input, groups, sets, aggregates, grouping })
+    }
+
+    /// Direct arguments of ordered-set aggregates are the group's: they use grouped columns alone.
+    fn check_direct(&mut self, rewrite: &mut Rewrite) -> Result<()> {
+        let everything = (0, self.level().uses.len());
+        let aggregates = std::mem::take(&mut self.level().aggregates);
+        for aggregate in &aggregates {
+            for direct in super::ordered_set::direct_arguments(aggregate) {
+                let checked = self.rewrite_top(&mut direct.clone(), everything, rewrite);
+                checked.map_err(|error| {
+                    error.with_detail(
+                        "Direct arguments of an ordered-set aggregate must use only grouped \
+                         columns.",
+                    )
+                })?;
+            }
+        }
+        self.level().aggregates = aggregates;
+        Ok(())
     }
 
     fn group_column(&mut self, expr: Expr) -> (Expr, Column) {
@@ -439,7 +459,7 @@ pub(super) fn same_expr(a: &Expr, b: &Expr) -> bool {
         }
         (Expr::And(a), Expr::And(b))
         | (Expr::Or(a), Expr::Or(b))
-        | (Expr::Row(a), Expr::Row(b)) => all(a, b),
+        | (Expr::Row(a, _), Expr::Row(b, _)) => all(a, b),
         (Expr::Not(a), Expr::Not(b)) | (Expr::IsNull(a), Expr::IsNull(b)) => same_expr(a, b),
         (Expr::IsBool(a, x), Expr::IsBool(b, y)) => x == y && same_expr(a, b),
         (

@@ -29,6 +29,7 @@ pub mod level;
 pub mod literal;
 pub mod operator;
 pub mod order;
+mod ordered_set;
 pub mod overload;
 pub mod rows;
 pub mod scope;
@@ -41,6 +42,7 @@ pub mod update;
 pub mod window;
 pub mod write;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::ast::{self, Offset};
@@ -50,7 +52,7 @@ use crate::catalog::CatalogSnapshot;
 use crate::error::{Error, Result, SqlState};
 use crate::functions::EvalContext;
 use crate::types::descriptor::TableDescriptor;
-use crate::types::{BaseType, SqlType};
+use crate::types::{BaseType, RecordShape, SqlType};
 use level::{ColumnInfo, Level};
 
 /// Parameters a statement may have.
@@ -122,6 +124,8 @@ pub struct Binder<'a> {
     columns: Vec<ColumnInfo>,
     levels: Vec<Level>,
     next_cte: usize,
+    /// What the fields are of columns that are row values.
+    records: HashMap<ColId, RecordShape>,
     /// Where the `*` being expanded stands.
     star: Offset,
 }
@@ -142,6 +146,7 @@ impl<'a> Binder<'a> {
             columns: Vec::new(),
             levels: Vec::new(),
             next_cte: 0,
+            records: HashMap::new(),
             star: 0,
         }
     }

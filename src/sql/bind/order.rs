@@ -41,7 +41,7 @@ impl Binder<'_> {
     /// An output of unknown type that is sorted or grouped by is text.
     pub(super) fn settle_output(&mut self, output: &mut Output, at: u32) -> Result<()> {
         if output.expr.ty().same(SqlType::UNKNOWN) {
-            let expr = std::mem::replace(&mut output.expr, Expr::Row(Vec::new()));
+            let expr = std::mem::replace(&mut output.expr, Expr::Row(Vec::new(), None));
             output.expr = self.resolve_unknown(expr, at)?;
         }
         Ok(())

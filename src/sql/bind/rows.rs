@@ -56,7 +56,7 @@ impl Binder<'_> {
             SqlType::UNKNOWN => self.coerce(field, SqlType::TEXT, at),
             _ => Ok(field),
         });
-        Ok(Expr::Row(fields.collect::<Result<_>>()?))
+        Ok(Expr::Row(fields.collect::<Result<_>>()?, None))
     }
 
     /// A comparison of two rows, field by field.
@@ -199,7 +199,7 @@ impl Binder<'_> {
     pub(super) fn null_test(&mut self, operand: &Ast, negated: bool) -> Result<Expr> {
         let bound = self.expr(operand)?;
         match bound {
-            Expr::Row(fields) => {
+            Expr::Row(fields, _) => {
                 let mut tests: Vec<Expr> = fields
                     .into_iter()
                     .map(|field| negate_if(negated, Expr::IsNull(Box::new(field))))

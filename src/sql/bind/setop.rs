@@ -213,7 +213,7 @@ impl Binder<'_> {
                             self.type_column(input, source, ty, at)?;
                         }
                         _ => {
-                            let value = std::mem::replace(expr, Expr::Row(Vec::new()));
+                            let value = std::mem::replace(expr, Expr::Row(Vec::new(), None));
                             *expr = self.coerce(value, ty, at)?;
                         }
                     }
@@ -223,7 +223,7 @@ impl Binder<'_> {
                 let Some(place) = columns.iter().position(|c| c.id == id) else { return Ok(()) };
                 columns[place].ty = ty;
                 for row in rows {
-                    let value = std::mem::replace(&mut row[place], Expr::Row(Vec::new()));
+                    let value = std::mem::replace(&mut row[place], Expr::Row(Vec::new(), None));
                     row[place] = self.coerce(value, ty, at)?;
                 }
             }
@@ -299,8 +299,9 @@ impl Binder<'_> {
         for i in 0..width {
             let places: Vec<Offset> = rows.iter().map(|row| row[i].start()).collect();
             let name: Arc<str> = format!("column{}", i + 1).into();
-            let taken =
-                bound.iter_mut().map(|row| std::mem::replace(&mut row[i], Expr::Row(Vec::new())));
+            let taken = bound
+                .iter_mut()
+                .map(|row| std::mem::replace(&mut row[i], Expr::Row(Vec::new(), None)));
             let taken = taken.collect();
             let (exprs, ty) = self.unify(taken, &places, "VALUES")?;
             for (row, expr) in bound.iter_mut().zip(exprs) {

@@ -138,6 +138,9 @@ impl Binder<'_> {
                 }
                 _ => column.id = self.new_column(name.clone(), column.ty).id,
             }
+            if let Some(shape) = self.shape_of(expr) {
+                self.records.insert(column.id, shape);
+            }
             exprs.push((expr.clone(), column));
         }
         exprs

@@ -269,8 +269,8 @@ pub fn write_binary(datum: &Datum, ty: SqlType, out: &mut BytesMut) {
         Datum::Array(a) => write_array(a, out),
         Datum::Record(fields) => {
             out.put_i32(fields.len() as i32);
-            for field in fields.iter() {
-                let ty = super::type_of(field);
+            for (i, field) in fields.iter().enumerate() {
+                let ty = fields.type_of(i);
                 out.put_u32(ty.oid());
                 write_sized(field, ty, out);
             }

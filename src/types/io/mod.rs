@@ -282,7 +282,7 @@ fn write_vector(vector: &Array, settings: &FormatSettings, out: &mut String) {
 }
 
 /// A row: fields between parentheses, nothing for NULL, quoted where they could be misread.
-fn write_record(fields: &[Datum], settings: &FormatSettings, out: &mut String) {
+fn write_record(fields: &super::Record, settings: &FormatSettings, out: &mut String) {
     out.push('(');
     let mut text = String::new();
     for (i, field) in fields.iter().enumerate() {
@@ -293,7 +293,7 @@ fn write_record(fields: &[Datum], settings: &FormatSettings, out: &mut String) {
             continue;
         }
         text.clear();
-        write_text(field, type_of(field), settings, &mut text);
+        write_text(field, fields.type_of(i), settings, &mut text);
         let special =
             |c: char| matches!(c, '"' | '\\' | '(' | ')' | ',') || super::numeric::is_space(c);
         if !text.is_empty() && !text.contains(special) {
