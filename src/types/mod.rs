@@ -218,12 +218,9 @@ pub struct RecordShape {
 }
 
 impl RecordShape {
-    /// Which field has a name.
+    /// Which field has a name; none where fields have only their places.
     pub fn place_of(&self, name: &str) -> Option<usize> {
-        match &self.names {
-            Some(names) => names.iter().position(|n| **n == *name),
-            None => (0..self.types.len()).find(|i| format!("f{}", i + 1) == name),
-        }
+        self.names.as_ref()?.iter().position(|n| **n == *name)
     }
 }
 

@@ -122,10 +122,12 @@ pub(super) fn fill(_: &EvalContext, types: &[SqlType], a: &[Datum]) -> Result<Da
         Some(bound) => number(bound)?,
         None => 1,
     };
-    let too_many =
-        || Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "array size exceeds the maximum allowed");
     /// Elements that an array can have (PostgreSQL's MaxArraySize).
     const ELEMENTS_MAX: i32 = 134_217_727;
+    let too_many = || {
+        let message = format!("array size exceeds the maximum allowed ({ELEMENTS_MAX})");
+        Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message)
+    };
     if !(0..=ELEMENTS_MAX).contains(&length) || lower_bound.checked_add(length).is_none() {
         return Err(too_many());
     }

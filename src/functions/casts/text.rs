@@ -33,6 +33,9 @@ pub fn text_out(context: &EvalContext, datum: &Datum, ty: SqlType, out: &mut Str
         Datum::Array(items) if is_reg(ty.base) => {
             write_reg_array(context, items, ty.base, out);
         }
+        Datum::Record(record) => {
+            io::write_fields(record, out, |field, ty, text| text_out(context, field, ty, text));
+        }
         _ => io::write_text(datum, ty, &context.session.format, out),
     }
 }
@@ -41,9 +44,9 @@ fn write_reg_array(context: &EvalContext, items: &Array, base: BaseType, out: &m
     array::write(items, out, |item, out| text_out(context, item, SqlType::of(base), out));
 }
 
-/// Whether values of a type are written as names of the catalog's.
+/// Whether values of a type are written as names of the catalog's, or hold such.
 pub fn is_named(ty: SqlType) -> bool {
-    is_reg(ty.base)
+    is_reg(ty.base) || ty.base == BaseType::Record
 }
 
 /// Whether its text form needs the catalog.

@@ -34,12 +34,21 @@ pub(super) fn get_text(_: &EvalContext, a: &[Datum]) -> Result<Datum> {
     two(a, |json: &Arc<Json>, key: &str| text(json.get(key)))
 }
 
+/// The element at an index: a scalar is stored as an array of itself.
+fn element(json: &Json, index: i32) -> Option<&Json> {
+    match json {
+        Json::Array(_) => json.at(index.into()),
+        Json::Object(_) => None,
+        scalar => matches!(index, 0 | -1).then_some(scalar),
+    }
+}
+
 pub(super) fn at(_: &EvalContext, a: &[Datum]) -> Result<Datum> {
-    two(a, |json: &Arc<Json>, index: i32| datum(json.at(index.into())))
+    two(a, |json: &Arc<Json>, index: i32| datum(element(json, index)))
 }
 
 pub(super) fn at_text(_: &EvalContext, a: &[Datum]) -> Result<Datum> {
-    two(a, |json: &Arc<Json>, index: i32| text(json.at(index.into())))
+    two(a, |json: &Arc<Json>, index: i32| text(element(json, index)))
 }
 
 /// What a path of keys and indexes leads to.

@@ -338,17 +338,11 @@ impl Reader<'_> {
                 self.digit(digit);
                 self.skip();
             }
-            Digit::Comma | Digit::Group => {
-                if !self.shape.fill && self.first() == Some(',') {
-                    self.skip();
-                }
-            }
+            Digit::Comma | Digit::Group if self.shape.fill || self.first() != Some(',') => {}
+            Digit::Comma | Digit::Group => self.skip(),
             Digit::Currency => self.skip_others(1),
-            Digit::Ordinal { .. } => {
-                if self.sign != '-' && !self.shape.decimal {
-                    self.skip_others(2);
-                }
-            }
+            Digit::Ordinal { .. } if self.sign == '-' || self.shape.decimal => {}
+            Digit::Ordinal { .. } => self.skip_others(2),
             Digit::Minus | Digit::Plus | Digit::EitherSign => {
                 let wanted = match digit {
                     Digit::Minus => "-",

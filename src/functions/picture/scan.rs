@@ -239,7 +239,7 @@ impl Scanner<'_> {
         let matches = |word: &&str| {
             self.rest.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
         };
-        let Some(place) = words.iter().position(|word| matches(&word)) else {
+        let Some(place) = words.iter().position(matches) else {
             let shown = self.rest.split(is_space).next().unwrap_or_default();
             let message = format!("invalid value \"{shown}\" for \"{}\"", pattern.name);
             let detail = "The given value did not match any of the allowed values for this field.";
@@ -339,20 +339,8 @@ impl Scanner<'_> {
                     self.fields.day_of_week = 1;
                 }
             }
-            Field::Millisecond => {
-                let used = self.integer(Some(|f| &mut f.milliseconds), 3, pattern, next)?;
-                self.fields.milliseconds *= scale(used, 3);
-            }
-            Field::Microsecond | Field::Fraction(_) => {
-                let width = match pattern.field {
-                    Field::Fraction(digits) => {
-                        self.fields.fraction_digits = digits;
-                        digits as usize
-                    }
-                    _ => 6,
-                };
-                let used = self.integer(Some(|f| &mut f.microseconds), width, pattern, next)?;
-                self.fields.microseconds *= scale(used, 6);
+            Field::Millisecond | Field::Microsecond | Field::Fraction(_) => {
+                self.fraction(pattern, next)?;
             }
             Field::Zone | Field::Offset => {
                 return Err(Error::unsupported_message(format!(
@@ -377,6 +365,25 @@ impl Scanner<'_> {
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    /// Digits behind the point, however many there are.
+    fn fraction(&mut self, pattern: &Pattern, next: Next<'_>) -> Result<()> {
+        if pattern.field == Field::Millisecond {
+            let used = self.integer(Some(|f| &mut f.milliseconds), 3, pattern, next)?;
+            self.fields.milliseconds *= scale(used, 3);
+            return Ok(());
+        }
+        let width = match pattern.field {
+            Field::Fraction(digits) => {
+                self.fields.fraction_digits = digits;
+                digits as usize
+            }
+            _ => 6,
+        };
+        let used = self.integer(Some(|f| &mut f.microseconds), width, pattern, next)?;
+        self.fields.microseconds *= scale(used, 6);
         Ok(())
     }
 

@@ -138,8 +138,7 @@ impl Binder<'_> {
             if let Some(column) = self.column_of(&source, &field.name, field.at)? {
                 return Ok(column.expr);
             }
-            let message =
-                format!("column \"{}\" not found in data type {}", field.name, source.name);
+            let message = format!("column {}.{} does not exist", source.name, field.name);
             return Err(self.error(SqlState::UNDEFINED_COLUMN, message, base.at));
         }
         let bound = self.expr(base)?;

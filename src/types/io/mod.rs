@@ -281,11 +281,20 @@ fn write_vector(vector: &Array, settings: &FormatSettings, out: &mut String) {
     }
 }
 
+fn write_record(record: &super::Record, settings: &FormatSettings, out: &mut String) {
+    write_fields(record, out, |field, ty, text| write_text(field, ty, settings, text));
+}
+
 /// A row: fields between parentheses, nothing for NULL, quoted where they could be misread.
-fn write_record(fields: &super::Record, settings: &FormatSettings, out: &mut String) {
+/// `write` makes a field's text.
+pub fn write_fields(
+    record: &super::Record,
+    out: &mut String,
+    write: impl Fn(&Datum, SqlType, &mut String),
+) {
     out.push('(');
     let mut text = String::new();
-    for (i, field) in fields.iter().enumerate() {
+    for (i, field) in record.iter().enumerate() {
         if i > 0 {
             out.push(',');
         }
@@ -293,7 +302,7 @@ fn write_record(fields: &super::Record, settings: &FormatSettings, out: &mut Str
             continue;
         }
         text.clear();
-        write_text(field, fields.type_of(i), settings, &mut text);
+        write(field, record.type_of(i), &mut text);
         let special =
             |c: char| matches!(c, '"' | '\\' | '(' | ')' | ',') || super::numeric::is_space(c);
         if !text.is_empty() && !text.contains(special) {

@@ -100,7 +100,7 @@ fn bytea_escaped() {
 fn records() {
     let fields =
         [Datum::Int4(1), Datum::Null, Datum::text("a \"b"), Datum::text(""), Datum::Bool(true)];
-    let record = Datum::Record(std::sync::Arc::new(fields.into()));
+    let record = Datum::Record(std::sync::Arc::new(fields.to_vec().into()));
     let shown = to_text(&record, SqlType::RECORD, &settings()).unwrap();
     assert_eq!(shown, r#"(1,,"a ""b","",t)"#);
 }
