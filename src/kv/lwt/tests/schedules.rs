@@ -1,0 +1,139 @@
+//! Encounters that the protocol was made for, one by one.
+
+use super::harness::*;
+use super::*;
+use crate::kv::conformance::txn;
+
+const SPACE: SpaceId = SpaceId(302);
+
+/// Key `n`, in a partition of its own.
+fn key(n: u8) -> Key {
+    Key::new(SPACE, &[n], 1)
+}
+
+fn write(n: u8, value: u8) -> Write {
+    let value = Some(Bytes::copy_from_slice(&[value]));
+    Write { key: key(n), value, expect: Expect::Any, tracked: true }
+}
+
+/// Whether it committed; refused or unknown is no.
+async fn commit(gate: &Gate, writes: Vec<Write>) -> bool {
+    let (snapshot, reads, ranges) = (Timestamp::ZERO, vec![], vec![]);
+    match gate.store.commit(Commit { txn: txn(), snapshot, reads, ranges, writes }).await {
+        Ok(outcome) => matches!(outcome, CommitOutcome::Committed(_)),
+        Err(error) => {
+            assert!(is_allowed(&error), "{error:?}");
+            false
+        }
+    }
+}
+
+/// A value at a snapshot; none also where the store could not be reached.
+async fn get(gate: &Gate, n: u8, at: Timestamp) -> Option<u8> {
+    let version = gate.store.get(&key(n), at).await;
+    match version {
+        Ok(version) => version.and_then(|v| v.value).map(|v| v[0]),
+        Err(error) => {
+            assert!(is_allowed(&error), "{error:?}");
+            None
+        }
+    }
+}
+
+fn only_delays() -> Faults {
+    Faults { lost: 0, client_lost: 0, late: 0, ..Faults::heavy() }
+}
+
+/// A reader takes its snapshot anywhere within a commit over two partitions: both rows or none,
+/// and the same again later.
+#[test]
+fn a_reader_against_a_commit() {
+    for_seeds(40, only_delays(), |sim| async move {
+        let (writer, reader) = (sim.gate().await, sim.gate().await);
+        assert!(commit(&writer, vec![write(1, 0), write(2, 0)]).await);
+        let task = writer.clone();
+        sim.spawn(&writer, async move {
+            commit(&task, vec![write(1, 1), write(2, 1)]).await;
+        });
+        sim.sleep(Duration::from_micros(sim.world.random(60_000))).await;
+        let hold = reader.store.snapshot().await.unwrap();
+        let one = get(&reader, 1, hold.at).await;
+        sim.sleep(Duration::from_micros(sim.world.random(30_000))).await;
+        let two = get(&reader, 2, hold.at).await;
+        assert_eq!(one, two, "torn");
+        sim.sleep(Duration::from_millis(200)).await;
+        assert_eq!((get(&reader, 1, hold.at).await, get(&reader, 2, hold.at).await), (one, two));
+    });
+}
+
+/// A second commit, through another gateway with another clock, begins when the first is
+/// acknowledged: who sees the second sees the first.
+#[test]
+fn a_causal_pair_of_single_batches() {
+    for_seeds(40, only_delays(), |sim| async move {
+        let (one, two) = (sim.gate().await, sim.gate().await);
+        let reader = sim.gate().await;
+        let (first, second) = (one.clone(), two.clone());
+        sim.spawn(&one, async move {
+            assert!(commit(&first, vec![write(1, 1)]).await);
+            assert!(commit(&second, vec![write(2, 1)]).await);
+        });
+        for _ in 0..12 {
+            let hold = reader.store.snapshot().await.unwrap();
+            let effect = get(&reader, 2, hold.at).await;
+            let cause = get(&reader, 1, hold.at).await;
+            assert!(effect.is_none() || cause.is_some(), "an effect without its cause");
+        }
+    });
+}
+
+/// Batches are learned by some replicas only; a reader of an old version finds it all the same.
+#[test]
+fn a_head_learned_before_its_history() {
+    let faults = Faults { lost: 150, client_lost: 0, late: 0, ..Faults::heavy() };
+    for_seeds(25, faults, |sim| async move {
+        let (writer, reader) = (sim.gate().await, sim.gate().await);
+        while !commit(&writer, vec![write(1, 0)]).await {}
+        let hold = loop {
+            if let Ok(hold) = reader.store.snapshot().await {
+                break hold;
+            }
+        };
+        for value in 1..6 {
+            commit(&writer, vec![write(1, value)]).await;
+            if let Ok(version) = reader.store.get(&key(1), hold.at).await {
+                let value = version.and_then(|v| v.value).map(|v| v[0]);
+                assert_eq!(value, Some(0), "the old version");
+            }
+        }
+    });
+}
+
+/// A gateway stands still anywhere within its commit, for longer than its lease, and is retired;
+/// then it goes on. What was read meanwhile stays, and the log has what is there.
+#[test]
+fn a_sealer_against_a_late_intent() {
+    for_seeds(40, only_delays(), |sim| async move {
+        let (late, other) = (sim.gate().await, sim.gate().await);
+        let task = late.clone();
+        let several = sim.world.random(2) == 0;
+        sim.spawn(&late, async move {
+            let writes = if several { vec![write(1, 1), write(2, 1)] } else { vec![write(1, 1)] };
+            commit(&task, writes).await;
+        });
+        sim.sleep(Duration::from_micros(sim.world.random(40_000))).await;
+        sim.world.pause(late.env.node, LEASE * 4);
+        // Raises the timestamps over what the late one may have chosen.
+        assert!(commit(&other, vec![write(3, 1)]).await);
+        let hold = other.store.snapshot().await.unwrap();
+        let seen = get(&other, 1, hold.at).await;
+        while other.store.resolved().await.unwrap() < hold.at {
+            sim.sleep(Duration::from_millis(30)).await;
+        }
+        let page = other.store.changes(SPACE, &Cursor::default(), 100).await.unwrap();
+        let logged = page.keys.iter().any(|(k, ts)| *k == key(1) && *ts <= hold.at);
+        assert!(seen.is_none() || logged, "seen, and not in the log");
+        sim.sleep(LEASE * 5).await;
+        assert_eq!(get(&other, 1, hold.at).await, seen, "it came after all");
+    });
+}
