@@ -21,7 +21,7 @@ use crate::wire::auth::{Method, verifier};
 use crate::wire::{Gate, Server, ServerOptions};
 
 /// Stack of a worker thread: deep expressions are bound and evaluated on it.
-const WORKER_STACK_BYTES: usize = 16 << 20;
+const WORKER_STACK_BYTES: usize = 128 << 20;
 
 /// What is served.
 pub(super) struct Served {

@@ -14,7 +14,7 @@ use super::key::{RowKey, row_key};
 use super::memory::{Memory, Reservation};
 use super::node::{Node, RowBatch, build};
 use crate::error::{Error, Result};
-use crate::plan::node::{PlanNode, RecursivePlan, WithPlan};
+use crate::plan::node::{PlanNode, RecursivePlan, StatementsPlan, WithPlan};
 use crate::types::{Datum, Row};
 
 /// A CTE: the rows that are there, and what makes more of them.
@@ -26,6 +26,8 @@ struct Inner {
     /// The frame that the query was defined under.
     frame: Vec<Datum>,
     memory: Reservation,
+    /// Whether it writes: its rows do not count in the statement's tag.
+    writes: bool,
 }
 
 enum Source {
@@ -40,18 +42,19 @@ enum Source {
 }
 
 impl Cte {
-    fn of_query(query: PlanNode, state: &State) -> Arc<Cte> {
+    fn of_query(query: PlanNode, state: &State, writes: bool) -> Arc<Cte> {
         Arc::new(Cte(Mutex::new(Inner {
             source: Source::Planned(query),
             rows: Vec::new(),
             frame: state.frame.clone(),
             memory: state.memory.reserve(),
+            writes,
         })))
     }
 
     fn of_rows(rows: Vec<Row>, memory: &Arc<Memory>) -> Arc<Cte> {
         let (source, frame, memory) = (Source::Done, Vec::new(), memory.reserve());
-        Arc::new(Cte(Mutex::new(Inner { source, rows, frame, memory })))
+        Arc::new(Cte(Mutex::new(Inner { source, rows, frame, memory, writes: false })))
     }
 
     /// The rows from `at` on that are there, at most `max`.
@@ -77,9 +80,13 @@ impl Cte {
             Source::Busy => return Err(Error::internal("WITH query reads itself")),
         };
         let around = std::mem::replace(&mut ctx.state.frame, frame);
+        let affected = ctx.state.writes.affected;
         let batch = node.next(ctx, max).await;
         ctx.state.frame = around;
         let mut inner = self.0.lock();
+        if inner.writes {
+            ctx.state.writes.affected = affected;
+        }
         match batch? {
             Some(batch) => {
                 for row in &batch {
@@ -116,7 +123,7 @@ impl Node for WithNode {
         if self.body.is_none() {
             // Results computed from the CTE of an earlier run are of no use any more.
             ctx.forget_cte(self.plan.cte)?;
-            let cte = Cte::of_query(self.plan.query.clone(), &ctx.state);
+            let cte = Cte::of_query(self.plan.query.clone(), &ctx.state, false);
             ctx.state.ctes.insert(self.plan.cte, cte);
             self.body = Some(build(&self.plan.body, &mut ctx.state));
         }
@@ -124,6 +131,45 @@ impl Node for WithNode {
             Some(body) => body.next(ctx, max).await,
             None => Ok(None),
         }
+    }
+}
+
+/// See [`StatementsPlan`]. As in PostgreSQL, what nobody read to its end is run when the statement
+/// itself is done, the last of WITH first.
+pub struct StatementsNode {
+    plan: Arc<StatementsPlan>,
+    main: Option<Box<dyn Node>>,
+}
+
+impl StatementsNode {
+    /// One that has not begun.
+    pub fn new(plan: Arc<StatementsPlan>) -> StatementsNode {
+        StatementsNode { plan, main: None }
+    }
+}
+
+#[async_trait]
+impl Node for StatementsNode {
+    async fn next(&mut self, ctx: &mut ExecContext<'_>, max: usize) -> Result<Option<RowBatch>> {
+        if self.main.is_none() {
+            for cte in &self.plan.ctes {
+                let made = Cte::of_query(cte.query.clone(), &ctx.state, cte.writes);
+                ctx.state.ctes.insert(cte.cte, made);
+            }
+            self.main = Some(build(&self.plan.main, &mut ctx.state));
+        }
+        if let Some(main) = &mut self.main
+            && let Some(batch) = main.next(ctx, max).await?
+        {
+            return Ok(Some(batch));
+        }
+        for cte in self.plan.ctes.iter().rev().filter(|cte| cte.writes) {
+            let Some(made) = ctx.state.ctes.get(&cte.cte).cloned() else { continue };
+            while made.advance(ctx, crate::exec::BATCH_ROWS_MAX).await? {
+                ctx.check_cancel()?;
+            }
+        }
+        Ok(None)
     }
 }
 

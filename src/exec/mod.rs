@@ -39,6 +39,7 @@ use std::sync::Arc;
 
 pub use context::{ExecContext, RowStream, State, VirtualTables, WORK_BYTES_MAX};
 pub use dml::CopyPlace;
+pub use memory::{Memory, Reservation};
 pub use node::RowBatch;
 pub use profile::StoreFigures;
 pub use statistics::StoreStatistics;

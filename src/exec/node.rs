@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::aggregate::AggregateNode;
 use super::context::{ExecContext, State};
-use super::cte::{CteScanNode, RecursiveNode, WithNode};
+use super::cte::{CteScanNode, RecursiveNode, StatementsNode, WithNode};
 use super::distinct::DistinctNode;
 use super::dml::nodes::{DeleteNode, InsertNode, LockRowsNode, UpdateNode};
 use super::function::FunctionNode;
@@ -62,6 +62,7 @@ fn build_op(plan: &PlanNode, state: &mut State) -> Box<dyn Node> {
         Op::Limit(p) => Box::new(LimitNode::new(p.clone(), state)),
         Op::SetOp(p) => Box::new(SetOpNode::new(p.clone(), state)),
         Op::With(p) => Box::new(WithNode::new(p.clone())),
+        Op::Statements(p) => Box::new(StatementsNode::new(p.clone())),
         Op::CteScan(cte) => Box::new(CteScanNode::new(*cte)),
         Op::Recursive(p) => Box::new(RecursiveNode::new(p.clone(), state)),
         Op::LockRows(p) => Box::new(LockRowsNode::new(p.clone(), state)),

@@ -70,7 +70,7 @@ pub fn plan(mut statement: Statement, settings: &PlanSettings<'_>) -> Result<Pla
 /// Plans a query as it was written, without rewrites: what rewritten plans are compared with.
 #[cfg(test)]
 pub(crate) fn plan_as_written(statement: &Statement, settings: &PlanSettings<'_>) -> Result<Plan> {
-    physical::plan(statement, None, &[], settings)
+    physical::plan(statement, None, &rewrite::Recheck::default(), settings)
 }
 
 /// The value of an expression without columns, parameters and subqueries: a DEFAULT.

@@ -13,7 +13,9 @@ use super::scalar::{Scalar, Scalars};
 use crate::encoding::table::{IndexCodec, RowDecoder, TableCodec};
 use crate::functions::{AggregateFn, Function, SetFn, WindowFn};
 use crate::kv::LockMode;
-use crate::sql::bound::{ColId, Column, FrameExclude, FrameUnit, JoinKind, RowLock, SetOp};
+use crate::sql::bound::{
+    ColId, Column, CurrentOf, FrameExclude, FrameUnit, JoinKind, RowLock, SetOp,
+};
 use crate::types::descriptor::{ColumnId, IndexDescriptor, TableDescriptor};
 use crate::types::{Datum, SqlType};
 
@@ -26,6 +28,8 @@ pub struct Plan {
     pub columns: Vec<Column>,
     /// What the statement is.
     pub kind: StatementKind,
+    /// Whether it writes, be it only in its WITH.
+    pub writes: bool,
     /// Subqueries and lateral sides, run with a frame.
     pub subplans: Vec<Arc<Subplan>>,
     /// How each table access was routed; empty where there was nothing to choose.
@@ -37,6 +41,24 @@ pub struct Plan {
     pub tables: Vec<(Arc<TableDescriptor>, LockMode)>,
     /// How many nodes there are, subplans included: ids are below it.
     pub nodes: usize,
+    /// WHERE CURRENT OF: whose row is written. Its key is the parameter after all others.
+    pub current_of: Option<CurrentOf>,
+}
+
+impl PlanNode {
+    /// Whether a cursor may go back over the rows though nothing keeps them: PostgreSQL's
+    /// `ExecSupportsBackwardScan`, and no row locks.
+    pub fn goes_back(&self) -> bool {
+        match &self.op {
+            Op::Values(_) | Op::Scan(_) | Op::Virtual(_) | Op::CteScan(_) | Op::Sort(_) => true,
+            Op::Function(p) => p.input.is_none(),
+            Op::Filter(p) => p.input.goes_back(),
+            Op::Project(p) => p.input.goes_back(),
+            Op::Limit(p) => p.input.goes_back(),
+            Op::With(p) => p.body.goes_back(),
+            _ => false,
+        }
+    }
 }
 
 /// What a statement is, for its command tag.
@@ -158,6 +180,7 @@ pub enum Op {
     Limit(Arc<LimitPlan>),
     SetOp(Arc<SetOpPlan>),
     With(Arc<WithPlan>),
+    Statements(Arc<StatementsPlan>),
     CteScan(usize),
     Recursive(Arc<RecursivePlan>),
     LockRows(Arc<LockRowsPlan>),
@@ -511,6 +534,26 @@ pub struct WithPlan {
     pub query: PlanNode,
     /// What uses it.
     pub body: PlanNode,
+}
+
+/// A statement with queries of WITH that write.
+#[derive(Debug)]
+pub struct StatementsPlan {
+    /// The queries of WITH.
+    pub ctes: Vec<StatementCte>,
+    /// The statement itself.
+    pub main: PlanNode,
+}
+
+/// A query of [`StatementsPlan`].
+#[derive(Debug)]
+pub struct StatementCte {
+    /// Its number.
+    pub cte: usize,
+    /// What it runs.
+    pub query: PlanNode,
+    /// Whether it writes, and so runs to its end whoever reads it.
+    pub writes: bool,
 }
 
 /// WITH RECURSIVE's query.

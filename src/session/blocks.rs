@@ -85,6 +85,7 @@ impl Session {
     ) -> Result<&'static str> {
         match statement {
             StatementKind::Begin(modes) => self.begin(*modes).map(|()| "BEGIN"),
+            StatementKind::Start(modes) => self.begin(*modes).map(|()| "START TRANSACTION"),
             StatementKind::Commit(chain) => self.commit_block(*chain).await,
             StatementKind::Rollback(chain) => self.rollback_block(*chain).await,
             StatementKind::Savepoint(name) => self.savepoint(name).map(|()| "SAVEPOINT"),
@@ -174,6 +175,7 @@ impl Session {
                 for portal in self.portals.values_mut() {
                     portal.level = portal.level.min(level - 1);
                 }
+                self.cursors_released(level);
                 Ok(())
             }
             _ => Err(only_in_blocks("RELEASE SAVEPOINT")),
@@ -186,6 +188,7 @@ impl Session {
                 let level = transaction.rollback_to(name).await?;
                 self.settings.rollback_to(level);
                 self.portals.retain(|_, portal| portal.level < level);
+                self.cursors_failed(level);
                 // READ ONLY set below the savepoint is taken back with it.
                 let read_only = self.environment.knobs(&self.settings).shown_modes.read_only;
                 if let Some(transaction) = &mut self.transaction {
@@ -246,6 +249,10 @@ impl Session {
 
     /// Commits the open transaction, if any; whatever happens, it is over then.
     pub(super) async fn commit(&mut self) -> Result<()> {
+        if let Err(error) = self.hold_cursors().await {
+            self.rollback().await?;
+            return Err(error);
+        }
         let Some(transaction) = self.transaction.take() else { return Ok(()) };
         self.portals.clear();
         let committed = match (transaction.txn, transaction.schema) {
@@ -269,6 +276,7 @@ impl Session {
     pub(super) async fn rollback(&mut self) -> Result<()> {
         let Some(transaction) = self.transaction.take() else { return Ok(()) };
         self.portals.clear();
+        self.cursors_failed(0);
         self.settings.rollback();
         match transaction.txn {
             Some(txn) => txn.rollback().await,

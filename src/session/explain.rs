@@ -7,8 +7,8 @@ use super::path::Described;
 use super::rows::Running;
 use crate::catalog::CatalogSnapshot;
 use crate::error::{Error, Result};
+use crate::plan::Plan;
 use crate::plan::explain::{self, explain};
-use crate::plan::{Plan, StatementKind};
 use crate::sql::statement::ExplainOptions;
 use crate::types::{Datum, Row};
 
@@ -35,7 +35,7 @@ impl Session {
         let mut running = Running::profiled(plan.clone(), schema.clone());
         let begun = self.database.clock.monotonic();
         if options.analyze {
-            if plan.kind != StatementKind::Select {
+            if plan.writes {
                 self.check_read_write("EXPLAIN")?;
             }
             while self.next_batch(&mut running, parameters, BATCH_ROWS).await?.is_some() {}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::blocks::in_failed_block;
 use super::client::{Client, Field, ResultFormats};
 use super::rows::Running;
-use super::statement::Prepared;
+use super::statement::{Named, Prepared};
 use super::transaction::{Block, Status};
 use super::{Session, utf8};
 use crate::error::{Error, Result, SqlState};
@@ -93,21 +93,28 @@ impl Session {
         }
         self.transaction()?;
         let prepared = self.prepare_text(query, types)?;
-        self.keep_statement(name, prepared)
+        self.keep_statement(name, prepared, false)
     }
 
     /// Keeps a prepared statement under its name.
-    pub(super) fn keep_statement(&mut self, name: &str, prepared: Arc<Prepared>) -> Result<()> {
+    pub(super) fn keep_statement(
+        &mut self,
+        name: &str,
+        prepared: Arc<Prepared>,
+        from_sql: bool,
+    ) -> Result<()> {
         if self.statements.len() >= NAMED_MAX {
             return Err(too_many("prepared statements"));
         }
-        self.statements.insert(name.to_owned(), prepared);
+        let (text, time) = (prepared.text.clone(), self.statement_time);
+        let named = Named { prepared, text, time, from_sql, runs: 0 };
+        self.statements.insert(name.to_owned(), named);
         Ok(())
     }
 
     /// The prepared statement of that name.
     pub(super) fn statement(&self, name: &str) -> Result<&Arc<Prepared>> {
-        self.statements.get(name).ok_or_else(|| {
+        self.statements.get(name).map(|named| &named.prepared).ok_or_else(|| {
             let message = if name.is_empty() {
                 "unnamed prepared statement does not exist".to_owned()
             } else {
@@ -122,7 +129,9 @@ impl Session {
         let known = self.statement(request.statement)?.clone();
         let prepared = self.revalidate(&known)?;
         if !Arc::ptr_eq(&known, &prepared) {
-            self.statements.insert(request.statement.to_owned(), prepared.clone());
+            self.statements.entry(request.statement.to_owned()).and_modify(|named| {
+                named.prepared = prepared.clone();
+            });
         }
         let (formats, values) = (request.parameter_formats, request.parameters);
         if formats.len() > 1 && formats.len() != values.len() {
@@ -143,7 +152,13 @@ impl Session {
         if let Some(kind) = prepared.kind() {
             self.check_not_failed(kind)?;
         }
-        if !request.portal.is_empty() && self.portals.contains_key(request.portal) {
+        if let Some(named) = self.statements.get_mut(request.statement) {
+            named.runs += 1;
+        }
+        if !request.portal.is_empty()
+            && (self.portals.contains_key(request.portal)
+                || self.cursors.contains_key(request.portal))
+        {
             return Err(Error::new(
                 SqlState::DUPLICATE_CURSOR,
                 format!("cursor \"{}\" already exists", request.portal),

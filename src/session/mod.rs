@@ -18,6 +18,7 @@ mod blocks;
 mod client;
 mod columns;
 pub mod copy;
+mod cursor;
 mod database;
 mod ddl;
 mod environment;
@@ -51,11 +52,12 @@ pub use database::{Database, POSTGRES_VERSION, VERSION};
 pub use extended::{BindRequest, StatementDescription};
 pub use transaction::Status;
 
+use self::cursor::Cursor;
 use self::environment::Environment;
 use self::extended::Portal;
 use self::registry::{Backend, State};
 use self::settings::{Settings, Source};
-use self::statement::Prepared;
+use self::statement::Named;
 use self::transaction::{Block, Transaction};
 use crate::error::{Error, Result, SqlState};
 
@@ -71,8 +73,9 @@ pub struct Session {
     user: String,
     superuser: bool,
     transaction: Option<Transaction>,
-    statements: HashMap<String, Arc<Prepared>>,
+    statements: HashMap<String, Named>,
     portals: HashMap<String, Portal>,
+    cursors: HashMap<String, Cursor>,
     /// What the client is told before the running statement's tag.
     notices: Vec<Notice>,
     /// When the running statement began: microseconds since 2000-01-01 UTC.
@@ -138,6 +141,7 @@ impl Session {
             transaction: None,
             statements: HashMap::new(),
             portals: HashMap::new(),
+            cursors: HashMap::new(),
             notices: Vec::new(),
             statement_time: 0,
             reported,
@@ -260,6 +264,7 @@ impl Session {
             }
         }
         self.portals.clear();
+        self.cursors_failed(level);
     }
 }
 

@@ -44,7 +44,7 @@ impl Session {
             range: parsed.range.clone(),
         };
         let prepared = self.prepare(Arc::new(inner), declared)?;
-        self.keep_statement(name, Arc::new(prepared))
+        self.keep_statement(name, Arc::new(prepared), true)
     }
 
     /// EXECUTE: the statement and the values of its parameters.
@@ -55,6 +55,9 @@ impl Session {
         arguments: &[Expr],
     ) -> Result<(Arc<Prepared>, Arc<[Datum]>)> {
         let prepared = self.statement(name)?.clone();
+        if let Some(named) = self.statements.get_mut(name) {
+            named.runs += 1;
+        }
         let wanted = prepared.parameters.clone();
         if arguments.len() != wanted.len() {
             return Err(Error::new(

@@ -110,6 +110,12 @@ impl Running {
         self.execution.figures()
     }
 
+    /// The same run from its start.
+    pub fn again(&mut self) {
+        self.execution = Execution::new(self.plan().clone());
+        self.path = TakenPath::Open { watched: false };
+    }
+
     /// What runs.
     pub fn plan(&self) -> &Arc<Plan> {
         self.execution.plan()
@@ -177,7 +183,8 @@ impl Session {
     /// 25006 for a write in a READ ONLY transaction.
     fn check_writes(&mut self, plan: &Plan) -> Result<()> {
         let what = match plan.kind {
-            StatementKind::Select => return Ok(()),
+            StatementKind::Select if !plan.writes => return Ok(()),
+            StatementKind::Select => "SELECT",
             StatementKind::Insert => "INSERT",
             StatementKind::Update => "UPDATE",
             StatementKind::Delete => "DELETE",
@@ -207,7 +214,7 @@ impl Session {
             return Err(Error::internal("the portal is not running"));
         };
         let writes = running.plan().kind != StatementKind::Select;
-        if writes && rows_max > 0 && portal.prepared.fields.is_some() {
+        if running.plan().writes && rows_max > 0 && portal.prepared.fields.is_some() {
             // As PostgreSQL: what writes runs to its end at once, whatever the client takes of it.
             let mut rows = Vec::new();
             while let Some(batch) = self.next_batch(running, &portal.parameters, BATCH_ROWS).await?
@@ -220,7 +227,8 @@ impl Session {
                 }
                 rows.extend(batch);
             }
-            let tag = tag(running.plan().kind, running.execution.affected());
+            let count = if writes { running.execution.affected() } else { rows.len() as u64 };
+            let tag = tag(running.plan().kind, count);
             portal.state = PortalState::Held(rows.into_iter(), tag);
             return self.send_held(client, portal, rows_max).await;
         }
@@ -258,7 +266,8 @@ impl Session {
         Ok(())
     }
 
-    /// The next rows of an execution, in its transaction's statement.
+    /// The next rows of an execution, in its transaction's statement. With `max` 0 the statement
+    /// begins and nothing runs.
     pub(super) async fn next_batch(
         &mut self,
         running: &mut Running,
@@ -295,7 +304,13 @@ impl Session {
                 eval: &eval,
                 params: parameters,
                 catalog: schema,
-                virtuals: &SystemTables { schema, eval: &eval, columns: &database.columns },
+                virtuals: &SystemTables {
+                    schema,
+                    eval: &eval,
+                    columns: &database.columns,
+                    cursors: &self.cursors,
+                    statements: &self.statements,
+                },
                 cancel: &token,
                 state: State::default(),
             };
@@ -309,7 +324,10 @@ impl Session {
                     return Err(schema_changed());
                 }
             }
-            let batch = path.next_batch(execution, &mut context, &database, max).await?;
+            let batch = match max {
+                0 => None,
+                max => path.next_batch(execution, &mut context, &database, max).await?,
+            };
             *statement = Some(context.txn.statement());
             Ok(batch)
         };

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::Session;
 use super::client::Client;
+use super::cursor::Open;
 use super::extended::{Portal, PortalState};
 use super::names::Named;
 use super::statement::Body;
@@ -68,7 +69,20 @@ impl Session {
                 client.empty_query();
                 Ok(())
             }
-            Body::Plan(plan) => self.start_plan(client, portal, &prepared, plan, rows_max).await,
+            Body::Plan(plan) => {
+                if let Some(current_of) = &plan.current_of {
+                    let key = self.cursor_row(current_of)?;
+                    portal.parameters = portal.parameters.iter().cloned().chain([key]).collect();
+                }
+                self.start_plan(client, portal, &prepared, plan, rows_max).await
+            }
+            Body::Declare(plan, tables) => {
+                let open = Open { prepared: &prepared, plan, tables };
+                self.declare(open, &portal.parameters).await?;
+                portal.state = PortalState::Done;
+                client.complete("DECLARE CURSOR");
+                Ok(())
+            }
             Body::Explain(options, plan) => {
                 let parameters = portal.parameters.clone();
                 let rows = self.explain(options, plan, &prepared.schema, &parameters).await?;

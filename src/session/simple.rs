@@ -55,12 +55,16 @@ impl Session {
         let mut prepared = prepared;
         let mark = client.mark();
         loop {
+            let formats = match prepared.kind() {
+                Some(StatementKind::Fetch(fetch)) if self.is_binary(fetch) => ResultFormats::Binary,
+                _ => ResultFormats::Text,
+            };
             if let Some(fields) = &prepared.fields {
-                client.describe(fields, &ResultFormats::Text);
+                client.describe(fields, &formats);
             }
             let level = self.transaction()?.level();
             let parameters = Arc::from(&[][..]);
-            let mut portal = Portal::new(prepared.clone(), parameters, ResultFormats::Text, level);
+            let mut portal = Portal::new(prepared.clone(), parameters, formats, level);
             match (self.run(client, &mut portal, 0).await, &prepared.parsed) {
                 // A table changed between binding and its lock: nobody saw the columns.
                 (Err(error), Some(parsed))

@@ -13,9 +13,9 @@ use crate::catalog::CatalogSnapshot;
 use crate::error::{Error, Result, SqlState};
 use crate::functions::EvalContext;
 use crate::plan::{self, Plan, PlanSettings, ReadEngines};
-use crate::sql::bind::Binder;
-use crate::sql::bound::Column;
-use crate::sql::statement::ExplainOptions;
+use crate::sql::bind::{Binder, Bound};
+use crate::sql::bound::{Column, CursorTable};
+use crate::sql::statement::{Declare, ExplainOptions};
 use crate::sql::{self, ParsedStatement, StatementKind};
 use crate::types::{BaseType, SqlType, pg_type};
 
@@ -31,6 +31,8 @@ pub enum Body {
     Empty,
     /// Running a plan.
     Plan(Arc<Plan>),
+    /// Opening a cursor on a plan; tables whose keys its rows carry.
+    Declare(Arc<Plan>, Arc<[CursorTable]>),
     /// Showing a plan, or what running it took.
     Explain(ExplainOptions, Arc<Plan>),
     /// Something the session does itself.
@@ -51,6 +53,20 @@ pub struct Prepared {
     pub body: Body,
     /// The schema it was bound against.
     pub schema: Arc<CatalogSnapshot>,
+}
+
+/// A prepared statement under a name.
+pub struct Named {
+    /// The statement.
+    pub prepared: Arc<Prepared>,
+    /// The text that it was prepared by.
+    pub text: Arc<str>,
+    /// When it was: microseconds since 2000-01-01 UTC.
+    pub time: i64,
+    /// By PREPARE, not by the protocol.
+    pub from_sql: bool,
+    /// How often it was run.
+    pub runs: u64,
 }
 
 impl Prepared {
@@ -151,6 +167,12 @@ impl Session {
                 let fields = fields_of(&plan);
                 (Body::Plan(Arc::new(plan)), fields, parameters)
             }
+            StatementKind::Declare(declare) => {
+                let (plan, tables, parameters) =
+                    self.plan_declare(declare, &parsed.text, &schema, declared)?;
+                (Body::Declare(Arc::new(plan), tables.into()), None, parameters)
+            }
+            StatementKind::Fetch(fetch) => (Body::Utility, self.fetch_fields(fetch), Vec::new()),
             StatementKind::Explain(options, inner) => {
                 let (plan, parameters) = match &**inner {
                     StatementKind::Execute(..) => {
@@ -206,17 +228,45 @@ impl Session {
         declared: Vec<Option<SqlType>>,
         labels: bool,
     ) -> Result<(Plan, Vec<SqlType>)> {
+        let eval = self.binding_context(schema);
+        let mut binder = Binder::new(schema.as_ref(), &eval, text.clone(), declared);
+        let bound = binder.bind_statement(kind)?;
+        self.plan_bound(bound, &eval, labels)
+    }
+
+    /// Binds and plans the query of DECLARE.
+    fn plan_declare(
+        &mut self,
+        declare: &Declare,
+        text: &Arc<str>,
+        schema: &Arc<CatalogSnapshot>,
+        declared: Vec<Option<SqlType>>,
+    ) -> Result<(Plan, Vec<CursorTable>, Vec<SqlType>)> {
+        let eval = self.binding_context(schema);
+        let mut binder = Binder::new(schema.as_ref(), &eval, text.clone(), declared);
+        let (bound, tables) = binder.bind_declare(declare)?;
+        let (plan, parameters) = self.plan_bound(bound, &eval, false)?;
+        Ok((plan, tables, parameters))
+    }
+
+    fn binding_context(&mut self, schema: &Arc<CatalogSnapshot>) -> EvalContext {
         if self.statement_time == 0 {
             self.statement_time = self.database.clock.wall_micros() - POSTGRES_EPOCH_MICROS;
         }
-        let eval = self.eval_context(schema);
-        let mut binder = Binder::new(schema.as_ref(), &eval, text.clone(), declared);
-        let bound = binder.bind_statement(kind)?;
+        self.eval_context(schema)
+    }
+
+    fn plan_bound(
+        &mut self,
+        bound: Bound,
+        eval: &EvalContext,
+        labels: bool,
+    ) -> Result<(Plan, Vec<SqlType>)> {
         let engines = self.settings.value("sluice.read_engines");
         let statistics =
             ViewStatistics { store: &self.database.statistics, views: &self.database.columns };
         let settings = PlanSettings {
-            eval: &eval,
+            eval,
             statistics: &statistics,
             ordered: self.database.transactions.store().capabilities().ordered,
             engines: ReadEngines {
@@ -227,12 +277,13 @@ impl Session {
         };
         let mut plan = plan::plan(bound.statement, &settings)?;
         plan.columns = bound.columns;
+        plan.current_of = bound.current_of;
         Ok((plan, bound.parameters))
     }
 }
 
 /// The columns that a client is told; none where the statement gives no rows.
-fn fields_of(plan: &Plan) -> Option<Vec<Field>> {
+pub(super) fn fields_of(plan: &Plan) -> Option<Vec<Field>> {
     if plan.columns.is_empty() && plan.kind != plan::StatementKind::Select {
         return None;
     }

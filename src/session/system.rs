@@ -1,15 +1,18 @@
 //! Catalog relations about sessions: `pg_stat_activity` and `pg_settings`.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use futures::future::BoxFuture;
 
 use super::POSTGRES_EPOCH_MICROS;
 use super::columns::ColumnPath;
+use super::cursor::Cursor;
 use super::database::Database;
 use super::registry::Backend;
 use super::settings::table::{Kind, Setting, table};
 use super::settings::value;
+use super::statement::Named;
 use super::utility::UNLISTED;
 use crate::catalog::{self, CatalogSnapshot};
 use crate::error::Result;
@@ -27,11 +30,19 @@ pub struct SystemTables<'a> {
     pub eval: &'a EvalContext,
     /// The views of tables.
     pub columns: &'a ColumnPath,
+    /// The session's cursors.
+    pub cursors: &'a HashMap<String, Cursor>,
+    /// Its prepared statements.
+    pub statements: &'a HashMap<String, Named>,
 }
 
 impl VirtualTables for SystemTables<'_> {
     fn rows(&self, table: &TableDescriptor) -> Result<Vec<Row>> {
-        Ok(catalog::system::rows(table, self.schema, self.eval))
+        Ok(match table.name.as_str() {
+            "pg_cursors" => self.cursors.iter().map(|(name, c)| c.row(name)).collect(),
+            "pg_prepared_statements" => self.statements.iter().filter_map(statement_row).collect(),
+            _ => catalog::system::rows(table, self.schema, self.eval),
+        })
     }
 
     fn columnar<'a>(
@@ -42,6 +53,23 @@ impl VirtualTables for SystemTables<'_> {
     ) -> BoxFuture<'a, Result<RowStream>> {
         Box::pin(self.columns.rows(txn, table, columns, self.eval))
     }
+}
+
+fn statement_row((name, named): (&String, &Named)) -> Option<Row> {
+    if name.is_empty() {
+        return None;
+    }
+    let types = named.prepared.parameters.iter().map(|ty| Datum::Oid(ty.oid())).collect();
+    let types = Array { element: BaseType::Regtype, lower_bound: 1, values: types };
+    Some(vec![
+        Datum::text(name.as_str()),
+        Datum::Text(named.text.clone()),
+        Datum::Timestamptz(named.time),
+        Datum::Array(Arc::new(types)),
+        Datum::Bool(named.from_sql),
+        Datum::Int8(named.runs as i64),
+        Datum::Int8(0),
+    ])
 }
 
 /// Makes the relations about sessions known to the catalog.

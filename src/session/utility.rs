@@ -25,6 +25,7 @@ impl Session {
     ) -> Result<Outcome> {
         match &parsed.kind {
             statement @ (StatementKind::Begin(_)
+            | StatementKind::Start(_)
             | StatementKind::Commit(_)
             | StatementKind::Rollback(_)
             | StatementKind::Savepoint(_)
@@ -61,6 +62,8 @@ impl Session {
                 self.prepare_named(parsed, name, types, kind)?;
                 Ok(Outcome::tag("PREPARE"))
             }
+            StatementKind::Fetch(fetch) => self.fetch(fetch).await,
+            StatementKind::Close(name) => self.close(name.as_deref()),
             StatementKind::Copy(copy) => self.copy(client, parsed, copy).await,
             StatementKind::Vacuum(tables, _) => {
                 if self.in_block() {
@@ -252,6 +255,7 @@ impl Session {
                 }
                 let level = self.level();
                 self.portals.clear();
+                self.cursors.clear();
                 self.statements.clear();
                 self.settings.reset_all(level);
                 self.forget_sequences();

@@ -336,8 +336,25 @@ pub struct Cte {
     pub columns: Vec<Ident>,
     /// MATERIALIZED or NOT, if written.
     pub materialized: Option<bool>,
-    /// Its query; none: one that writes.
-    pub query: Option<Query>,
+    /// Its query.
+    pub body: CteBody,
+}
+
+impl Cte {
+    /// Whether it writes.
+    pub fn writes(&self) -> bool {
+        !matches!(self.body, CteBody::Query(_))
+    }
+}
+
+/// What a query of WITH is.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "SQL's own names")]
+pub enum CteBody {
+    Query(Box<Query>),
+    Insert(Box<Insert>),
+    Update(Box<Update>),
+    Delete(Box<Delete>),
 }
 
 /// The body of a query.
@@ -601,6 +618,8 @@ pub struct Update {
     pub from: Vec<FromItem>,
     /// WHERE
     pub filter: Option<Expr>,
+    /// WHERE CURRENT OF: the cursor.
+    pub current_of: Option<Ident>,
     /// RETURNING
     pub returning: Vec<Target>,
 }
@@ -618,6 +637,8 @@ pub struct Delete {
     pub using: Vec<FromItem>,
     /// WHERE
     pub filter: Option<Expr>,
+    /// WHERE CURRENT OF: the cursor.
+    pub current_of: Option<Ident>,
     /// RETURNING
     pub returning: Vec<Target>,
 }

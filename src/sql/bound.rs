@@ -467,6 +467,24 @@ pub enum Rel {
     },
 }
 
+/// WHERE CURRENT OF. The key of the cursor's row is the parameter after the statement's own.
+#[derive(Clone, Debug)]
+pub struct CurrentOf {
+    /// The cursor.
+    pub cursor: Arc<str>,
+    /// The table that is written.
+    pub table: Arc<TableDescriptor>,
+}
+
+/// A table in a cursor's query, one row of which each row of the cursor stands for.
+#[derive(Clone, Debug)]
+pub struct CursorTable {
+    /// The table.
+    pub table: Arc<TableDescriptor>,
+    /// Whether the query locks it; then it may stand in a join.
+    pub locked: bool,
+}
+
 /// A statement that reads or writes rows.
 #[derive(Clone, Debug)]
 pub enum Statement {
@@ -478,6 +496,25 @@ pub enum Statement {
     Update(Box<Update>),
     /// DELETE
     Delete(Box<Delete>),
+    /// WITH where some of its queries write.
+    With(Box<WithStatement>),
+}
+
+/// WITH where some of its queries write. Each of them runs once and to its end, whoever reads
+/// its rows; none sees what another has written.
+#[derive(Clone, Debug)]
+pub struct WithStatement {
+    /// The queries and their numbers, each after those that it names.
+    pub ctes: Vec<(usize, Statement)>,
+    /// The statement itself.
+    pub main: Statement,
+}
+
+impl Statement {
+    /// Whether it is a query and nothing more.
+    pub fn is_query(&self) -> bool {
+        matches!(self, Statement::Query(_))
+    }
 }
 
 /// What RETURNING computes; columns of the target are visible under the target's ids.

@@ -45,8 +45,10 @@ pub enum StatementKind {
     Execute(String, Vec<Expr>),
     /// DEALLOCATE name; none: ALL
     Deallocate(Option<String>),
-    /// BEGIN, START TRANSACTION
+    /// BEGIN
     Begin(TransactionModes),
+    /// START TRANSACTION
+    Start(TransactionModes),
     /// COMMIT, END; whether AND CHAIN
     Commit(bool),
     /// ROLLBACK, ABORT; whether AND CHAIN
@@ -76,6 +78,12 @@ pub enum StatementKind {
     Show(Option<String>),
     /// DISCARD
     Discard(Discard),
+    /// DECLARE
+    Declare(Box<Declare>),
+    /// FETCH, MOVE
+    Fetch(Fetch),
+    /// CLOSE; none: ALL
+    Close(Option<String>),
     /// COPY
     Copy(Box<Copy>),
     /// VACUUM: tables, and whether ANALYZE
@@ -91,6 +99,47 @@ pub enum StatementKind {
     /// A statement of PostgreSQL that Sluice does not have, by name.
     Unsupported(String),
 }
+
+/// DECLARE.
+#[derive(Clone, Debug)]
+pub struct Declare {
+    /// The cursor's name.
+    pub name: String,
+    /// BINARY
+    pub binary: bool,
+    /// INSENSITIVE
+    pub insensitive: bool,
+    /// SCROLL (true), NO SCROLL; none: as the query allows.
+    pub scroll: Option<bool>,
+    /// WITH HOLD
+    pub hold: bool,
+    /// Its query.
+    pub query: Query,
+}
+
+/// FETCH and MOVE.
+#[derive(Clone, Debug)]
+pub struct Fetch {
+    /// The cursor's name.
+    pub name: String,
+    /// Where to.
+    pub direction: FetchDirection,
+    /// MOVE: no rows come back.
+    pub moves: bool,
+}
+
+/// Where FETCH goes. [`FETCH_ALL`] is ALL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "SQL's own names")]
+pub enum FetchDirection {
+    Forward(i64),
+    Backward(i64),
+    Absolute(i64),
+    Relative(i64),
+}
+
+/// The count that means ALL.
+pub const FETCH_ALL: i64 = i64::MAX;
 
 /// Isolation levels as SQL names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

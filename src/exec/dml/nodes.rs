@@ -73,16 +73,21 @@ impl UpdateNode {
         let mut state = std::mem::take(&mut ctx.state.writes);
         let plan = &self.plan;
         if let Some(scan) = &plan.found.direct {
-            let found = direct(ctx, scan).await?;
+            let mut found = direct(ctx, scan).await?;
+            found.retain(|(key, _)| state.touched.insert(key.clone()));
             update(ctx, plan, found, &mut state, out).await?;
         }
+        ctx.state.writes = state;
         if let Some(source) = &mut self.source {
             while let Some(rows) = source.next(ctx, crate::exec::BATCH_ROWS_MAX).await? {
                 ctx.spend(rows.len()).await?;
-                update_found(ctx, plan, rows, &mut state, out).await?;
+                // A query of WITH that writes may run within `next`: one state for both.
+                let mut state = std::mem::take(&mut ctx.state.writes);
+                let done = update_found(ctx, plan, rows, &mut state, out).await;
+                ctx.state.writes = state;
+                done?;
             }
         }
-        ctx.state.writes = state;
         Ok(())
     }
 }
@@ -118,16 +123,21 @@ impl DeleteNode {
         let mut state = std::mem::take(&mut ctx.state.writes);
         let plan = &self.plan;
         if let Some(scan) = &plan.found.direct {
-            let found = direct(ctx, scan).await?;
+            let mut found = direct(ctx, scan).await?;
+            found.retain(|(key, _)| state.touched.insert(key.clone()));
             delete(ctx, plan, found, &mut state, out).await?;
         }
+        ctx.state.writes = state;
         if let Some(source) = &mut self.source {
             while let Some(rows) = source.next(ctx, crate::exec::BATCH_ROWS_MAX).await? {
                 ctx.spend(rows.len()).await?;
-                delete_found(ctx, plan, rows, &mut state, out).await?;
+                // A query of WITH that writes may run within `next`: one state for both.
+                let mut state = std::mem::take(&mut ctx.state.writes);
+                let done = delete_found(ctx, plan, rows, &mut state, out).await;
+                ctx.state.writes = state;
+                done?;
             }
         }
-        ctx.state.writes = state;
         Ok(())
     }
 }

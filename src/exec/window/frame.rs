@@ -9,7 +9,7 @@ use crate::exec::sort::compare_keys;
 use crate::functions::{apply_cast, compare, eval_call, find_cast};
 use crate::plan::node::{FrameEdge, FrameSpec, RangeOffset, SortSpec};
 use crate::sql::bound::{FrameExclude, FrameUnit};
-use crate::types::{Datum, Row};
+use crate::types::{BaseType, Datum, Row};
 
 /// A partition with its peer groups.
 pub struct Partition<'a> {
@@ -56,7 +56,28 @@ pub enum Edge {
     /// So many rows or groups away.
     Count(i64),
     /// RANGE: at this key, for each row; none where the row's own key is NULL.
-    Keys(Vec<Option<Datum>>),
+    Keys(Vec<Option<Bound>>),
+}
+
+/// Where a RANGE frame ends.
+pub enum Bound {
+    /// Below all values of the type.
+    Low,
+    /// At a value.
+    Key(Datum),
+    /// Above all values of the type.
+    High,
+}
+
+impl Bound {
+    /// How a key stands to it.
+    fn compare(&self, own: &Datum) -> Ordering {
+        match self {
+            Bound::Low => Ordering::Greater,
+            Bound::Key(key) => compare(own, key),
+            Bound::High => Ordering::Less,
+        }
+    }
 }
 
 /// The frames of a call over a partition.
@@ -150,7 +171,7 @@ impl<'a> Frames<'a> {
     }
 
     /// The first row at or behind a key (start), or the one behind its last (end).
-    fn key_place(&self, at: usize, key: Option<&Datum>, start: bool) -> usize {
+    fn key_place(&self, at: usize, key: Option<&Bound>, start: bool) -> usize {
         let Some(key) = key else {
             // A NULL key has its peers alone.
             let peers = self.partition.peers(at);
@@ -163,7 +184,8 @@ impl<'a> Frames<'a> {
             if own.is_null() {
                 return nulls_first;
             }
-            let ordering = if desc { compare(key, own) } else { compare(own, key) };
+            let ordering = key.compare(own);
+            let ordering = if desc { ordering.reverse() } else { ordering };
             ordering == Ordering::Less || (!start && ordering == Ordering::Equal)
         })
     }
@@ -190,31 +212,48 @@ async fn edge(
         (Datum::Null, _) => wrong("null"),
         (Datum::Int8(n), None) if *n < 0 => wrong("negative"),
         (Datum::Int8(n), None) => Ok(Edge::Count(sign * *n)),
-        (_, Some(offset)) => keys(ctx, partition, offset, &value).map(Edge::Keys),
+        (_, Some(offset)) => {
+            let desc = partition.order_by.first().is_some_and(|k| k.desc);
+            let beyond = if (sign > 0) == desc { Bound::Low } else { Bound::High };
+            keys(ctx, partition, offset, &value, &beyond).map(Edge::Keys)
+        }
         (other, None) => Err(Error::internal(format!("frame offset is {other:?}"))),
     }
 }
 
+/// The bounds of all rows; `beyond` where an integer leaves its type, as PostgreSQL's `in_range`
+/// has it.
 fn keys(
     ctx: &ExecContext<'_>,
     partition: &Partition<'_>,
     offset: &RangeOffset,
     value: &Datum,
-) -> Result<Vec<Option<Datum>>> {
+    beyond: &Bound,
+) -> Result<Vec<Option<Bound>>> {
+    let whole = matches!(offset.key.base, BaseType::Int2 | BaseType::Int4 | BaseType::Int8);
     let mut out = Vec::with_capacity(partition.keys.len());
     for own in &partition.keys {
         let Some(own) = own.first().filter(|k| !k.is_null()) else {
             out.push(None);
             continue;
         };
-        let moved = eval_call(offset.function, ctx.eval, &[own.clone(), value.clone()])?;
+        let moved = eval_call(offset.function, ctx.eval, &[own.clone(), value.clone()]);
         let result = offset.function.result;
         let key = if result.same(offset.key) || find_cast(result, offset.key).is_none() {
             moved
         } else {
-            apply_cast(ctx.eval, moved, result, offset.key, true)?
+            moved.and_then(|moved| apply_cast(ctx.eval, moved, result, offset.key, true))
         };
-        out.push(Some(key));
+        out.push(Some(match (key, beyond) {
+            (Ok(key), _) => Bound::Key(key),
+            (Err(e), Bound::Low) if whole && is_overflow(&e) => Bound::Low,
+            (Err(e), _) if whole && is_overflow(&e) => Bound::High,
+            (Err(e), _) => return Err(e),
+        }));
     }
     Ok(out)
+}
+
+fn is_overflow(error: &Error) -> bool {
+    error.code() == SqlState::NUMERIC_VALUE_OUT_OF_RANGE
 }

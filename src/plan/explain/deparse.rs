@@ -26,17 +26,7 @@ impl Names {
     pub fn of(statement: &Statement) -> Names {
         let mut rels: Vec<&Rel> = Vec::new();
         let mut names = Names::default();
-        match statement {
-            Statement::Query(rel) => rels.push(rel),
-            Statement::Insert(insert) => {
-                rels.push(&insert.source);
-                for c in &insert.target {
-                    names.columns.insert(c.id, quote_ident(&c.name).into_owned());
-                }
-            }
-            Statement::Update(update) => rels.push(&update.source),
-            Statement::Delete(delete) => rels.push(&delete.source),
-        }
+        names.gather(statement, &mut rels);
         let mut tables = HashSet::new();
         let mut count = 0;
         for rel in &rels {
@@ -51,6 +41,24 @@ impl Names {
             names.add(rel, count > 1);
         }
         names
+    }
+
+    fn gather<'s>(&mut self, statement: &'s Statement, rels: &mut Vec<&'s Rel>) {
+        match statement {
+            Statement::Query(rel) => rels.push(rel),
+            Statement::Insert(insert) => {
+                rels.push(&insert.source);
+                for c in &insert.target {
+                    self.columns.insert(c.id, quote_ident(&c.name).into_owned());
+                }
+            }
+            Statement::Update(update) => rels.push(&update.source),
+            Statement::Delete(delete) => rels.push(&delete.source),
+            Statement::With(with) => {
+                with.ctes.iter().for_each(|(_, cte)| self.gather(cte, rels));
+                self.gather(&with.main, rels);
+            }
+        }
     }
 
     fn add(&mut self, rel: &Rel, qualified: bool) {

@@ -103,6 +103,7 @@ fn inputs(node: &PlanNode) -> Vec<&PlanNode> {
         Op::Limit(p) => vec![&p.input],
         Op::SetOp(p) => p.inputs.iter().collect(),
         Op::With(p) => vec![&p.query, &p.body],
+        Op::Statements(p) => p.ctes.iter().map(|c| &c.query).chain([&p.main]).collect(),
         Op::Recursive(p) => vec![&p.base, &p.step],
         Op::LockRows(p) => vec![&p.input],
         Op::Insert(p) => vec![&p.source],
@@ -191,6 +192,13 @@ impl Writer<'_> {
                 self.line(depth, &format!("CTE {}", p.cte));
                 self.node(&p.query, depth + 1, "->  ", &[]);
                 self.node(&p.body, depth, "->  ", &[]);
+            }
+            Op::Statements(p) => {
+                for cte in &p.ctes {
+                    self.line(depth, &format!("CTE {}", cte.cte));
+                    self.node(&cte.query, depth + 1, "->  ", &[]);
+                }
+                self.node(&p.main, depth, "->  ", &[]);
             }
             _ => {
                 for input in inputs(node) {
@@ -297,7 +305,7 @@ fn title(node: &PlanNode) -> String {
         Op::Sort(_) => "Sort".into(),
         Op::Limit(_) => "Limit".into(),
         Op::SetOp(p) => set_title(p.op, p.all),
-        Op::With(_) => "Result".into(),
+        Op::With(_) | Op::Statements(_) => "Result".into(),
         Op::CteScan(cte) => format!("CTE Scan on {cte}"),
         Op::Recursive(_) => "Recursive Union".into(),
         Op::LockRows(_) => "LockRows".into(),

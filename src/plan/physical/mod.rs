@@ -19,12 +19,13 @@ use std::sync::Arc;
 
 use super::PlanSettings;
 use super::node::*;
+use super::rewrite::Recheck;
 use super::scalar::{Compiler, Scalar, Scalars, Scope};
 use super::{explain, stats, tree};
 use crate::error::{Error, Result};
 use crate::functions::FunctionKind;
 use crate::kv::LockMode;
-use crate::sql::bound::{Call, ColId, Column, Expr, Rel, SetOp, SortKey, Statement};
+use crate::sql::bound::{Call, ColId, Column, Expr, Rel, SetOp, SortKey, Statement, WithStatement};
 use crate::types::descriptor::{ColumnId, TableDescriptor};
 use crate::types::{BaseType, Datum};
 
@@ -99,31 +100,23 @@ pub fn ids(columns: &[Column]) -> Vec<ColId> {
 pub fn plan(
     statement: &Statement,
     wide: Option<Rel>,
-    recheck: &[Expr],
+    recheck: &Recheck,
     settings: &PlanSettings<'_>,
 ) -> Result<Plan> {
     let mut planner = Planner::new(settings);
     if settings.labels {
         planner.names = explain::Names::of(statement);
     }
-    let (root, columns, kind) = match statement {
-        Statement::Query(rel) => {
-            let columns = rel.columns();
-            let root = planner.query(rel)?;
-            (root, columns, StatementKind::Select)
-        }
-        Statement::Insert(insert) => {
-            let columns = returned(&insert.returning.exprs);
-            (planner.insert(insert)?, columns, StatementKind::Insert)
-        }
-        Statement::Update(update) => {
-            let columns = returned(&update.returning.exprs);
-            (planner.update(update, recheck)?, columns, StatementKind::Update)
-        }
-        Statement::Delete(delete) => {
-            let columns = returned(&delete.returning.exprs);
-            (planner.delete(delete, recheck)?, columns, StatementKind::Delete)
-        }
+    let (root, columns) = planner.statement(statement, recheck)?;
+    let mut main = statement;
+    while let Statement::With(with) = main {
+        main = &with.main;
+    }
+    let kind = match main {
+        Statement::Query(_) | Statement::With(_) => StatementKind::Select,
+        Statement::Insert(_) => StatementKind::Insert,
+        Statement::Update(_) => StatementKind::Update,
+        Statement::Delete(_) => StatementKind::Delete,
     };
     let routes = planner.routes(statement, wide.as_ref(), &root)?;
     let columnar = wide.map(|rel| route::columnar(rel, &routes, settings)).transpose()?;
@@ -132,11 +125,13 @@ pub fn plan(
         root,
         columns,
         kind,
+        writes: !statement.is_query(),
         subplans: planner.subplans,
         routes,
         columnar,
         tables: planner.tables,
         nodes: planner.nodes,
+        current_of: None,
     })
 }
 
@@ -161,6 +156,50 @@ impl<'a> Planner<'a> {
 }
 
 impl Planner<'_> {
+    /// A statement's root, and what comes out of it.
+    fn statement(
+        &mut self,
+        statement: &Statement,
+        recheck: &Recheck,
+    ) -> Result<(PlanNode, Vec<Column>)> {
+        Ok(match statement {
+            Statement::Query(rel) => (self.query(rel)?, rel.columns()),
+            Statement::Insert(insert) => (self.insert(insert)?, returned(&insert.returning.exprs)),
+            Statement::Update(update) => {
+                (self.update(update, &recheck.own)?, returned(&update.returning.exprs))
+            }
+            Statement::Delete(delete) => {
+                (self.delete(delete, &recheck.own)?, returned(&delete.returning.exprs))
+            }
+            Statement::With(with) => self.with_statement(with, recheck)?,
+        })
+    }
+
+    fn with_statement(
+        &mut self,
+        with: &WithStatement,
+        recheck: &Recheck,
+    ) -> Result<(PlanNode, Vec<Column>)> {
+        let mut ctes = Vec::with_capacity(with.ctes.len());
+        for (i, (cte, statement)) in with.ctes.iter().enumerate() {
+            let own = recheck.ctes.get(i).cloned().unwrap_or_default();
+            let own = Recheck { own, ctes: Vec::new() };
+            let (node, columns) = self.statement(statement, &own)?;
+            let node = match statement.is_query() {
+                true => self.in_order(node, &ids(&columns)),
+                false => node,
+            };
+            self.ctes.insert(*cte, node.rows);
+            let writes = !statement.is_query();
+            ctes.push(StatementCte { cte: *cte, query: node, writes });
+        }
+        let own = Recheck { own: recheck.own.clone(), ctes: Vec::new() };
+        let (main, columns) = self.statement(&with.main, &own)?;
+        let (ids, rows, cost) = (main.columns.to_vec(), main.rows, main.cost);
+        let plan = StatementsPlan { ctes, main };
+        Ok((self.node(Op::Statements(Arc::new(plan)), ids, rows, cost), columns))
+    }
+
     /// A query, its columns in their order.
     fn query(&mut self, rel: &Rel) -> Result<PlanNode> {
         let root = self.build(rel, &Want::default())?;

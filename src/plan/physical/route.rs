@@ -18,14 +18,12 @@ impl Planner<'_> {
         wide: Option<&Rel>,
         root: &PlanNode,
     ) -> Result<Vec<TableRoute>> {
-        let rel = match (statement, wide) {
-            (_, Some(wide)) => wide,
-            (Statement::Query(rel), None) => rel,
-            (Statement::Insert(insert), None) => &insert.source,
-            (Statement::Update(update), None) => &update.source,
-            (Statement::Delete(delete), None) => &delete.source,
-        };
-        let scans = route::scans(rel);
+        let mut rels = Vec::new();
+        match wide {
+            Some(wide) => rels.push(wide),
+            None => sources(statement, &mut rels),
+        }
+        let scans: Vec<&Scan> = rels.into_iter().flat_map(route::scans).collect();
         let settings = self.settings;
         let choice = settings.labels
             || settings.engines != ReadEngines::default()
@@ -67,6 +65,20 @@ impl Planner<'_> {
             facts.keyed = !candidate.is_full();
         }
         facts
+    }
+}
+
+/// The relations that a statement reads.
+fn sources<'s>(statement: &'s Statement, rels: &mut Vec<&'s Rel>) {
+    match statement {
+        Statement::Query(rel) => rels.push(rel),
+        Statement::Insert(insert) => rels.push(&insert.source),
+        Statement::Update(update) => rels.push(&update.source),
+        Statement::Delete(delete) => rels.push(&delete.source),
+        Statement::With(with) => {
+            with.ctes.iter().for_each(|(_, cte)| sources(cte, rels));
+            sources(&with.main, rels);
+        }
     }
 }
 

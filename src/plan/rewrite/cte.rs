@@ -2,7 +2,7 @@
 //! conditions reach their tables. Volatile and recursive ones are not.
 
 use crate::plan::tree;
-use crate::sql::bound::{Column, Expr, Rel};
+use crate::sql::bound::{Column, Expr, Rel, Statement, WithStatement};
 
 /// Inlines what can be, in a whole tree.
 pub fn inline(rel: &mut Rel) {
@@ -20,6 +20,64 @@ pub fn inline(rel: &mut Rel) {
         let mut query = Some(std::mem::replace(query.as_mut(), tree::nothing()));
         replace(&mut body, *cte, &mut query);
         *rel = body;
+    }
+}
+
+/// Puts WITH around a whole statement that writes, if more than its source uses the queries.
+pub fn hoist(statement: &mut Statement) {
+    if let Statement::With(with) = statement {
+        with.ctes.iter_mut().for_each(|(_, cte)| hoist(cte));
+        return hoist(&mut with.main);
+    }
+    let mut used = false;
+    statement_exprs(statement, &mut |e| {
+        tree::walk(e, &mut |e| {
+            if let Expr::Subquery(sub) = e {
+                tree::each_rel_deep(&sub.rel, &mut |r| {
+                    used = used || matches!(r, Rel::CteScan { .. });
+                });
+            }
+        });
+    });
+    let Some(source) = source_mut(statement).filter(|_| used) else { return };
+    let mut ctes = Vec::new();
+    while let Rel::With { cte, query, body } = source {
+        let query = std::mem::replace(query.as_mut(), tree::nothing());
+        ctes.push((*cte, Statement::Query(query)));
+        *source = std::mem::replace(body.as_mut(), tree::nothing());
+    }
+    if ctes.is_empty() {
+        return;
+    }
+    let main = std::mem::replace(statement, Statement::Query(tree::nothing()));
+    *statement = Statement::With(Box::new(WithStatement { ctes, main }));
+}
+
+fn source_mut(statement: &mut Statement) -> Option<&mut Rel> {
+    match statement {
+        Statement::Insert(insert) => Some(&mut insert.source),
+        Statement::Update(update) => Some(&mut update.source),
+        Statement::Delete(delete) => Some(&mut delete.source),
+        Statement::Query(_) | Statement::With(_) => None,
+    }
+}
+
+/// The expressions of a statement that stand outside its source.
+fn statement_exprs<'s>(statement: &'s Statement, f: &mut dyn FnMut(&'s Expr)) {
+    match statement {
+        Statement::Insert(insert) => {
+            insert.returning.exprs.iter().for_each(|(e, _)| f(e));
+            if let Some(update) = insert.on_conflict.as_ref().and_then(|c| c.update.as_ref()) {
+                update.assignments.iter().for_each(|(_, e)| f(e));
+                update.filter.iter().for_each(f);
+            }
+        }
+        Statement::Update(update) => {
+            update.assignments.iter().for_each(|(_, e)| f(e));
+            update.returning.exprs.iter().for_each(|(e, _)| f(e));
+        }
+        Statement::Delete(delete) => delete.returning.exprs.iter().for_each(|(e, _)| f(e)),
+        Statement::Query(_) | Statement::With(_) => {}
     }
 }
 

@@ -40,6 +40,12 @@ pub fn statement(statement: &mut Statement, context: &EvalContext) -> Result<()>
             relation(&mut delete.source, context)?;
             each(delete.returning.exprs.iter_mut().map(|(e, _)| e), context)
         }
+        Statement::With(with) => {
+            for (_, cte) in &mut with.ctes {
+                self::statement(cte, context)?;
+            }
+            self::statement(&mut with.main, context)
+        }
     }
 }
 

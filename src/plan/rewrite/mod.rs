@@ -19,21 +19,40 @@ use crate::sql::bound::{Delete, Expr, Insert, Rel, Statement, Update};
 
 /// Rewrites a statement. Gives the qualification of an UPDATE's or DELETE's target row, as it
 /// stood before: what must still hold for a newer version of the row.
-pub fn rewrite(statement: &mut Statement, settings: &PlanSettings<'_>) -> Result<Vec<Expr>> {
+pub fn rewrite(statement: &mut Statement, settings: &PlanSettings<'_>) -> Result<Recheck> {
     fold::statement(statement, settings.eval)?;
-    match statement {
+    cte::hoist(statement);
+    Ok(rewrite_folded(statement))
+}
+
+/// Conditions of one statement, and of those in its WITH.
+#[derive(Default)]
+pub struct Recheck {
+    /// Of the statement.
+    pub own: Vec<Expr>,
+    /// Of the queries of its WITH, in their order.
+    pub ctes: Vec<Vec<Expr>>,
+}
+
+fn rewrite_folded(statement: &mut Statement) -> Recheck {
+    let own = match statement {
         Statement::Query(rel) => {
             query(rel);
             prune::all(rel);
-            Ok(Vec::new())
+            Vec::new()
         }
         Statement::Insert(insert) => {
             rewrite_insert(insert);
-            Ok(Vec::new())
+            Vec::new()
         }
-        Statement::Update(update) => Ok(rewrite_update(update)),
-        Statement::Delete(delete) => Ok(rewrite_delete(delete)),
-    }
+        Statement::Update(update) => rewrite_update(update),
+        Statement::Delete(delete) => rewrite_delete(delete),
+        Statement::With(with) => {
+            let ctes = with.ctes.iter_mut().map(|(_, cte)| rewrite_folded(cte).own).collect();
+            return Recheck { own: rewrite_folded(&mut with.main).own, ctes };
+        }
+    };
+    Recheck { own, ctes: Vec::new() }
 }
 
 /// Rewrites a query for the column path: every subquery that can be a join becomes one, because

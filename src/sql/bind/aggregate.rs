@@ -83,7 +83,7 @@ impl Binder<'_> {
         let args = self.arguments(args, &resolved.types, &places(call))?;
         let order_by = self.aggregate_order(call, &args)?;
         if call.distinct {
-            self.check_distinct(call, &args, &order_by, at)?;
+            self.check_distinct(call, &args, at)?;
         }
         let output =
             Column { id: super::ColId(0), name: "".into(), ty: resolved.result, origin: None };
@@ -101,36 +101,31 @@ impl Binder<'_> {
                 expr = self.coerce(expr, SqlType::TEXT, item.expr.at)?;
             }
             // DISTINCT compares what the function is given, after its coercions.
-            let stripped = args.iter().find(|arg| match arg {
-                Expr::Cast { expr: inner, .. } => super::group::same_expr(inner, &expr),
-                _ => false,
+            let found = args.iter().find(|arg| match arg {
+                Expr::Cast { expr: inner, explicit: false, .. } => {
+                    super::group::same_expr(inner, &expr)
+                }
+                arg => super::group::same_expr(arg, &expr),
             });
-            if let Some(arg) = stripped.filter(|_| call.distinct) {
-                expr = arg.clone();
+            match found {
+                Some(arg) if call.distinct => expr = arg.clone(),
+                None if call.distinct && !args.is_empty() => {
+                    let message = "in an aggregate with DISTINCT, ORDER BY expressions must \
+                                   appear in argument list";
+                    let at = item.expr.start();
+                    return Err(self.error(SqlState::INVALID_COLUMN_REFERENCE, message, at));
+                }
+                _ => {}
             }
             keys.push(self.sort_key(item, expr)?);
         }
         Ok(keys)
     }
 
-    fn check_distinct(
-        &self,
-        call: &ast::Call,
-        args: &[Expr],
-        order_by: &[SortKey],
-        at: Offset,
-    ) -> Result<()> {
+    fn check_distinct(&self, call: &ast::Call, args: &[Expr], at: Offset) -> Result<()> {
         if args.is_empty() {
             let message = "DISTINCT specified, but there are no arguments";
             return Err(self.error(SqlState::SYNTAX_ERROR, message, at));
-        }
-        for (key, item) in order_by.iter().zip(&call.order_by) {
-            if !args.iter().any(|arg| super::group::same_expr(arg, &key.expr)) {
-                let message = "in an aggregate with DISTINCT, ORDER BY expressions must appear in \
-                               argument list";
-                let at = item.expr.start();
-                return Err(self.error(SqlState::INVALID_COLUMN_REFERENCE, message, at));
-            }
         }
         for (arg, ast) in args.iter().zip(&call.args) {
             self.require_equality(arg.ty(), ast.expr.start())?;
@@ -208,19 +203,27 @@ impl Binder<'_> {
             let message = "GROUPING must have fewer than 32 arguments";
             return Err(self.error(SqlState::TOO_MANY_ARGUMENTS, message, at));
         }
-        let clause = self.clause();
+        let marks: Vec<usize> = self.levels.iter().map(|l| l.uses.len()).collect();
+        let bound = args.iter().map(|arg| Ok((self.expr(arg)?, arg.start())));
+        let mut bound = bound.collect::<Result<Vec<_>>>()?;
+        // It belongs to the innermost query whose columns it takes.
+        let mut owner = None;
+        for (arg, _) in &mut bound {
+            walk::columns(arg, &mut |id| {
+                let level = self.column_info(id).level as usize;
+                owner = Some(owner.map_or(level, |o: usize| o.max(level)));
+            });
+        }
+        let depth = owner.unwrap_or(self.levels.len() - 1).min(self.levels.len() - 1);
+        self.levels[depth].uses.truncate(marks[depth]);
+        let clause = self.levels[depth].clause;
         if !clause.allows_aggregates() {
             let message = format!("grouping operations are not allowed in {}", clause.name());
             return Err(self.error(SqlState::GROUPING_ERROR, message, at));
         }
-        let mark = self.level().uses.len();
-        let bound = args.iter().map(|arg| Ok((self.expr(arg)?, arg.start())));
-        let bound = bound.collect::<Result<Vec<_>>>()?;
-        self.level().uses.truncate(mark);
-        let depth = self.levels.len() - 1;
         let id = self.new_id(depth, Producer::Aggregate, at);
         let output = Column { id, name: "grouping".into(), ty: SqlType::INT4, origin: None };
-        self.level().grouping.push((bound, output));
+        self.levels[depth].grouping.push((bound, output));
         Ok(Expr::Column(id, SqlType::INT4))
     }
 }

@@ -94,8 +94,10 @@ impl Binder<'_> {
         for Argument { expr, .. } in &call.args {
             match &expr.kind {
                 ExprKind::Star(qualifier) if !qualifier.is_empty() => {
-                    let columns = self.star_columns(qualifier)?;
-                    out.push(whole_row(columns));
+                    out.push(match self.find_source(qualifier, qualifier)? {
+                        Some((level, source)) => self.whole_row(level, source, expr.at),
+                        None => whole_row(self.star_columns(qualifier)?),
+                    });
                 }
                 _ => out.push(self.expr(expr)?),
             }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::super::ast::{self, Alias, Cte, Ident, Offset, QueryBody, SetOperation, With};
-use super::super::bound::{Column, Rel, SetOp};
+use super::super::ast::{self, Alias, Cte, CteBody, Ident, Offset, QueryBody, SetOperation, With};
+use super::super::bound::{Column, Rel, SetOp, Statement};
 use super::from::{Item, scope_column};
+use super::level::Level;
 use super::scope::Source;
 use super::{Binder, BoundQuery};
 use crate::error::{Error, Result, SqlState};
@@ -18,6 +19,8 @@ pub struct VisibleCte {
     columns: Vec<(Arc<str>, SqlType)>,
     state: State,
     uses: usize,
+    /// Whether it writes and gives nothing back.
+    mute: bool,
 }
 
 /// How far the query itself has come.
@@ -27,6 +30,8 @@ enum State {
     Ready,
     /// A query that is no UNION: it may not name itself.
     Plain,
+    /// A statement that writes: it may not name itself.
+    Writes,
     /// The first part of a recursive one: it may not name itself.
     Base,
     /// The second part: its name means the rows of the last round. Why it may not be named
@@ -39,7 +44,7 @@ enum State {
 pub struct BoundCte {
     level: usize,
     number: usize,
-    query: Rel,
+    query: Statement,
 }
 
 /// The queries of a WITH clause that are still to be bound.
@@ -74,7 +79,12 @@ impl Binder<'_> {
                 self.bind_cte(cte, with.recursive)?;
             }
         }
-        Ok(std::mem::take(&mut self.level().pending_ctes.bound))
+        let bound = std::mem::take(&mut self.level().pending_ctes.bound);
+        if with.ctes.iter().any(Cte::writes) {
+            self.with_writes.extend(bound.into_iter().map(|cte| (cte.number, cte.query)));
+            return Ok(Vec::new());
+        }
+        Ok(bound)
     }
 
     /// Binds one query of the innermost level's WITH.
@@ -87,30 +97,64 @@ impl Binder<'_> {
             pending.names.retain(|n| *n != cte.name.name);
         }
         pending.open.push(number);
-        let Some(query) = &cte.query else {
-            return Err(self.unsupported("a data-modifying statement in WITH", cte.name.at));
+        let (query, made) = match &cte.body {
+            CteBody::Query(query) => {
+                let made = match recursive {
+                    true => self.recursive_cte(cte, query, number)?,
+                    false => self.query(query, true)?,
+                };
+                (Statement::Query(made.rel), made.columns)
+            }
+            _ if level > 0 => {
+                let message = "WITH clause containing a data-modifying statement must be at the \
+                               top level";
+                return Err(self.error(SqlState::FEATURE_NOT_SUPPORTED, message, cte.name.at));
+            }
+            writes => self.writing_cte(cte, writes, recursive.then_some(number))?,
         };
-        let made = match recursive {
-            true => self.recursive_cte(cte, query, number)?,
-            false => self.query(query, true)?,
-        };
-        let columns = self.cte_columns(cte, &made.columns)?;
+        let mute = cte.writes() && made.is_empty();
+        let columns = self.cte_columns(cte, &made)?;
         let Ident { name, at } = cte.name.clone();
         let pending = &mut self.level().pending_ctes;
         pending.names.retain(|n| *n != name);
         pending.open.pop();
-        pending.bound.push(BoundCte { level, number, query: made.rel });
-        let visible = VisibleCte { name, at, number, columns, state: State::Ready, uses: 0 };
-        self.level().ctes.push(visible);
+        pending.bound.push(BoundCte { level, number, query });
+        let state = State::Ready;
+        self.level().ctes.push(VisibleCte { name, at, number, columns, state, uses: 0, mute });
         Ok(())
+    }
+
+    /// Binds a statement of WITH that writes. `number`: WITH is recursive.
+    fn writing_cte(
+        &mut self,
+        cte: &Cte,
+        body: &CteBody,
+        number: Option<usize>,
+    ) -> Result<(Statement, Vec<Column>)> {
+        if let Some(number) = number {
+            let Ident { name, at } = cte.name.clone();
+            let (columns, state) = (Vec::new(), State::Writes);
+            let known = VisibleCte { name, at, number, columns, state, uses: 0, mute: false };
+            self.level().ctes.push(known);
+        }
+        let bound = match body {
+            CteBody::Insert(insert) => self.bind_insert(insert),
+            CteBody::Update(update) => self.bind_update(update),
+            CteBody::Delete(delete) => self.bind_delete(delete),
+            CteBody::Query(_) => Err(Error::internal("a query that does not write")),
+        };
+        self.level().ctes.retain(|c| Some(c.number) != number);
+        bound
     }
 
     /// Puts the queries that were used around `body`.
     pub(super) fn wrap_with(&self, ctes: Vec<BoundCte>, mut body: Rel) -> Rel {
         for cte in ctes.into_iter().rev() {
             let known = self.levels[cte.level].ctes.iter().find(|c| c.number == cte.number);
-            if known.is_some_and(|c| c.uses > 0) {
-                let (query, inner) = (Box::new(cte.query), Box::new(body));
+            if let Statement::Query(query) = cte.query
+                && known.is_some_and(|c| c.uses > 0)
+            {
+                let (query, inner) = (Box::new(query), Box::new(body));
                 body = Rel::With { cte: cte.number, query, body: inner };
             }
         }
@@ -149,15 +193,14 @@ impl Binder<'_> {
         number: usize,
     ) -> Result<BoundQuery> {
         let union = match &query.body {
-            QueryBody::SetOp(operation) if operation.op == SetOp::Union && query.with.is_none() => {
-                Some(operation)
-            }
+            QueryBody::SetOp(operation) if operation.op == SetOp::Union => Some(operation),
             _ => None,
         };
         let state = if union.is_some() { State::Base } else { State::Plain };
         let Ident { name, at } = cte.name.clone();
         let columns = Vec::new();
-        self.level().ctes.push(VisibleCte { name, at, number, columns, state, uses: 0 });
+        let known = VisibleCte { name, at, number, columns, state, uses: 0, mute: false };
+        self.level().ctes.push(known);
         let bound = match union {
             Some(operation) => self.recursive_union(cte, query, operation, number),
             None => self.query(query, true),
@@ -174,6 +217,25 @@ impl Binder<'_> {
         number: usize,
     ) -> Result<BoundQuery> {
         let level = self.levels.len() - 1;
+        let Some(with) = &query.with else {
+            return self.recursive_sides(cte, query, operation, (number, level));
+        };
+        self.levels.push(Level::default());
+        let ctes = self.with_clause(with)?;
+        let mut bound = self.recursive_sides(cte, query, operation, (number, level))?;
+        bound.rel = self.wrap_with(ctes, bound.rel);
+        self.levels.pop();
+        Ok(bound)
+    }
+
+    /// The two sides of a recursive query, which is that of level `level`'s WITH.
+    fn recursive_sides(
+        &mut self,
+        cte: &Cte,
+        query: &ast::Query,
+        operation: &SetOperation,
+        (number, level): (usize, usize),
+    ) -> Result<BoundQuery> {
         let first = self.query(&operation.left, false)?;
         let first = self.resolve_outputs(first)?;
         let columns = self.cte_columns(cte, &first.columns)?;
@@ -274,6 +336,13 @@ impl Binder<'_> {
                 let at = cte.at;
                 return Err(self.error(SqlState::INVALID_RECURSION, message, at));
             }
+            State::Writes => {
+                let message = format!(
+                    "recursive query \"{query}\" must not contain data-modifying statements"
+                );
+                let at = cte.at;
+                return Err(self.error(SqlState::INVALID_RECURSION, message, at));
+            }
             State::Base => Some("within its non-recursive term"),
             State::Step(None) => Some("more than once"),
             State::Step(Some(place)) => Some(place),
@@ -282,6 +351,10 @@ impl Binder<'_> {
             let message =
                 format!("recursive reference to query \"{query}\" must not appear {place}");
             return Err(self.error(SqlState::INVALID_RECURSION, message, name.at));
+        }
+        if self.levels[level].ctes[index].mute {
+            let message = format!("WITH query \"{query}\" does not have a RETURNING clause");
+            return Err(self.error(SqlState::FEATURE_NOT_SUPPORTED, message, name.at));
         }
         let cte = &mut self.levels[level].ctes[index];
         cte.uses += 1;

@@ -1,9 +1,9 @@
 //! Expressions.
 
 use super::super::ast::{self, Expr as Ast, ExprKind, Ident, Offset, SqlValue};
-use super::super::bound::Expr;
+use super::super::bound::{Column, Expr};
 use super::super::parser::with_stack;
-use super::level::Clause;
+use super::level::{Clause, Producer};
 use super::{Binder, literal, operator_name};
 use crate::error::{Result, SqlState};
 use crate::functions::{CastContext, Volatility};
@@ -226,13 +226,36 @@ impl Binder<'_> {
         Some(Expr::Case { arms: vec![(is_null, Expr::Literal(Datum::Null, ty))], otherwise, ty })
     }
 
-    fn whole_row(&mut self, level: usize, source: usize, at: Offset) -> Expr {
+    /// The row of an item of FROM; NULL where an outer join found none.
+    pub(super) fn whole_row(&mut self, level: usize, source: usize, at: Offset) -> Expr {
         let columns = self.levels[level].sources[source].columns.clone();
+        let first = columns.iter().find_map(|column| match &column.expr {
+            Expr::Column(id, _) => Some(*id),
+            _ => None,
+        });
         for column in &columns {
             let found = super::scope::Found { column: column.clone(), level };
             self.note_use(&found, at);
         }
-        super::call::whole_row(columns)
+        let row = super::call::whole_row(columns);
+        let nullable = self.levels[level].sources[source].nullable && self.levels[level].selects;
+        let Some(first) = first.filter(|_| nullable) else { return row };
+        let known = self.levels[level].present.iter().find(|(id, _)| *id == first);
+        let present = match known {
+            Some((_, column)) => column.id,
+            None => {
+                let id = self.new_id(level, Producer::Source, at);
+                let column = Column { id, name: "".into(), ty: SqlType::BOOL, origin: None };
+                self.levels[level].present.push((first, column));
+                id
+            }
+        };
+        let missing = Expr::IsNull(Box::new(Expr::Column(present, SqlType::BOOL)));
+        Expr::Case {
+            arms: vec![(missing, Expr::Literal(Datum::Null, SqlType::RECORD))],
+            otherwise: Box::new(row),
+            ty: SqlType::RECORD,
+        }
     }
 
     pub(super) fn clause(&self) -> Clause {

@@ -318,6 +318,12 @@ impl Binder<'_> {
         rewrite: &mut Rewrite,
     ) -> Result<()> {
         rewrite.passed.clear();
+        if matches!(expr, Expr::Literal(..))
+            && let Some((_, column)) = rewrite.groups.iter().find(|(e, _)| same_expr(e, expr))
+        {
+            *expr = Expr::Column(column.id, column.ty);
+            return Ok(());
+        }
         self.rewrite(expr, uses, rewrite, false)
     }
 

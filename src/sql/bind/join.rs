@@ -40,7 +40,9 @@ impl Binder<'_> {
         self.check_conflicts(&left.sources, &right.sources)?;
 
         let Item { rel: left_rel, sources: mut left } = left;
-        let Item { rel: right_rel, sources: right } = right;
+        let Item { rel: right_rel, sources: mut right } = right;
+        left.iter_mut().for_each(|source| source.nullable |= nullable_left);
+        right.iter_mut().for_each(|source| source.nullable |= nullable_right);
         let (on, merged, alias) = match &join.condition {
             JoinCondition::None => (None, Vec::new(), None),
             JoinCondition::On(ast) => {
@@ -105,6 +107,15 @@ impl Binder<'_> {
                 false => Self::visible_columns(&sources).cloned().collect(),
             };
             let mut source = Source::new(alias.name.name.clone(), columns);
+            if alias.columns.len() > source.columns.len() {
+                let message = format!(
+                    "join expression \"{}\" has {} columns available but {} columns specified",
+                    source.name,
+                    source.columns.len(),
+                    alias.columns.len()
+                );
+                return Err(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message));
+            }
             self.rename(&mut source, Some(alias))?;
             self.mention(&source);
             return Ok(Item { rel, sources: vec![source] });

@@ -207,6 +207,11 @@ pub struct Level {
     pub sets: Vec<SetCall>,
     /// Why a set-returning function may not stand here (`CASE`, `COALESCE`), innermost last.
     pub set_barriers: Vec<&'static str>,
+    /// Whether its FROM is there for [`Level::present`] to be added to.
+    pub selects: bool,
+    /// Columns that are TRUE where an item of an outer join has a row: the first column of each
+    /// such item whose whole row is asked for, and the column that tells.
+    pub present: Vec<(ColId, Column)>,
     /// Every use of a column of this query, where it stands: messages about grouping point there.
     pub uses: Vec<(ColId, Offset)>,
 }

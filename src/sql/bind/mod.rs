@@ -19,6 +19,7 @@ pub mod coerce;
 pub mod common;
 pub mod conflict;
 pub mod cte;
+pub mod cursor;
 pub mod expr;
 pub mod from;
 pub mod generic;
@@ -54,6 +55,8 @@ use crate::functions::EvalContext;
 use crate::types::descriptor::TableDescriptor;
 use crate::types::{BaseType, RecordShape, SqlType};
 use level::{ColumnInfo, Level};
+
+use super::bound::{CurrentOf, WithStatement};
 
 /// Parameters a statement may have.
 pub const PARAMETERS_MAX: u32 = 65_535;
@@ -103,6 +106,8 @@ pub struct Bound {
     pub columns: Vec<Column>,
     /// The types of all parameters.
     pub parameters: Vec<SqlType>,
+    /// WHERE CURRENT OF: whose row is written.
+    pub current_of: Option<CurrentOf>,
 }
 
 /// A bound query.
@@ -128,6 +133,9 @@ pub struct Binder<'a> {
     records: HashMap<ColId, RecordShape>,
     /// Where the `*` being expanded stands.
     star: Offset,
+    current_of: Option<CurrentOf>,
+    /// The queries of the statement's WITH, if one of them writes.
+    with_writes: Vec<(usize, Statement)>,
 }
 
 impl<'a> Binder<'a> {
@@ -148,6 +156,8 @@ impl<'a> Binder<'a> {
             next_cte: 0,
             records: HashMap::new(),
             star: 0,
+            current_of: None,
+            with_writes: Vec::new(),
         }
     }
 
@@ -155,7 +165,7 @@ impl<'a> Binder<'a> {
     pub fn bind_statement(&mut self, kind: &StatementKind) -> Result<Bound> {
         let (statement, columns) = match kind {
             StatementKind::Query(query) => {
-                let bound = self.bind_query(query)?;
+                let bound = self.query(query, true)?;
                 (Statement::Query(bound.rel), bound.columns)
             }
             StatementKind::Insert(insert) => self.bind_insert(insert)?,
@@ -163,12 +173,22 @@ impl<'a> Binder<'a> {
             StatementKind::Delete(delete) => self.bind_delete(delete)?,
             _ => return Err(Error::internal("a statement without rows was bound")),
         };
-        Ok(Bound { statement, columns, parameters: self.parameter_types()? })
+        let ctes = std::mem::take(&mut self.with_writes);
+        let statement = match ctes.is_empty() {
+            true => statement,
+            false => Statement::With(Box::new(WithStatement { ctes, main: statement })),
+        };
+        let parameters = self.parameter_types()?;
+        Ok(Bound { statement, columns, parameters, current_of: self.current_of.take() })
     }
 
     /// Binds a query at the top of a statement.
     pub fn bind_query(&mut self, query: &ast::Query) -> Result<BoundQuery> {
-        self.query(query, true)
+        let bound = self.query(query, true)?;
+        match self.with_writes.is_empty() {
+            true => Ok(bound),
+            false => Err(Error::unsupported("a data-modifying statement in WITH here")),
+        }
     }
 
     /// Binds a query whose literals of unknown type stay so: `INSERT … SELECT` gives them the
@@ -270,5 +290,7 @@ fn operator_name(symbol: &str) -> ast::OperatorName {
     ast::OperatorName { schema: None, name: symbol.into() }
 }
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -198,7 +198,7 @@ impl Binder<'_> {
     /// IS [NOT] NULL. A row is NULL if all its fields are, and NOT NULL if none is.
     pub(super) fn null_test(&mut self, operand: &Ast, negated: bool) -> Result<Expr> {
         let bound = self.expr(operand)?;
-        match bound {
+        match as_row(bound) {
             Expr::Row(fields, _) => {
                 let mut tests: Vec<Expr> = fields
                     .into_iter()
@@ -425,5 +425,13 @@ impl Binder<'_> {
         let function = super::overload::exact(&found, &actual)
             .ok_or_else(|| self.unsupported(name.to_ascii_uppercase(), at))?;
         Ok(Expr::Call(Call { function, args, ty: function.result, position: 0 }))
+    }
+}
+
+/// The fields of a row that is one by its form, be it a table's.
+fn as_row(expr: Expr) -> Expr {
+    match expr {
+        Expr::Case { otherwise, .. } if matches!(*otherwise, Expr::Row(_, Some(_))) => *otherwise,
+        other => other,
     }
 }

@@ -50,6 +50,10 @@ pub struct Source {
     pub lateral_only: bool,
     /// Whether they may: not across the nullable side of a join.
     pub lateral_ok: bool,
+    /// Whether it is on the nullable side of an outer join: its row may be missing.
+    pub nullable: bool,
+    /// Whether the statement writes it.
+    pub written: bool,
 }
 
 impl Source {
@@ -64,6 +68,8 @@ impl Source {
             by_column: true,
             lateral_only: false,
             lateral_ok: true,
+            nullable: false,
+            written: false,
         }
     }
 }
@@ -124,8 +130,16 @@ impl Binder<'_> {
         }
         let message =
             format!("invalid reference to FROM-clause entry for table \"{}\"", source.name);
+        let error = self.error(SqlState::INVALID_COLUMN_REFERENCE, message, at);
+        if source.written {
+            return Err(error.with_hint(format!(
+                "There is an entry for table \"{}\", but it cannot be referenced from this part \
+                 of the query.",
+                source.name
+            )));
+        }
         let detail = "The combining JOIN type must be INNER or LEFT for a LATERAL reference.";
-        Err(self.error(SqlState::INVALID_COLUMN_REFERENCE, message, at).with_detail(detail))
+        Err(error.with_detail(detail))
     }
 
     /// The column of a source, by name.
@@ -269,8 +283,12 @@ impl Binder<'_> {
             for source in level.sources.iter().filter(|s| s.by_name) {
                 let penalty = relation.map_or(0, |r| distance(r, &source.name));
                 for column in &source.columns {
-                    if &*column.name == name && penalty > 0 && relation.is_none() {
-                        continue;
+                    if &*column.name == name && penalty == 0 {
+                        return Some(format!(
+                            "There is a column named \"{name}\" in table \"{}\", but it cannot \
+                             be referenced from this part of the query.",
+                            source.name
+                        ));
                     }
                     let far = distance(name, &column.name) + penalty;
                     if far > NAME_DISTANCE_MAX || far > name.chars().count() / 2 + penalty {

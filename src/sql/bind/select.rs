@@ -1,12 +1,13 @@
 //! SELECT: its clauses in PostgreSQL's order, and the relation they make.
 
 use super::super::ast::{Distinct, Locking, Query, QueryBody, Select};
-use super::super::bound::{Expr, PathHint, Rel, RowLock, Scan, WindowCall};
+use super::super::bound::{ColId, Column, Expr, PathHint, Rel, RowLock, Scan, WindowCall};
 use super::super::parser::with_stack;
 use super::super::walk;
 use super::group::Grouping;
 use super::level::{Clause, Level, Producer, SetCall};
 use super::order::{OrderKey, Top};
+use super::scope::ScopeColumn;
 use super::target::Output;
 use super::{Binder, BoundQuery};
 use crate::error::{Error, Result, SqlState};
@@ -54,8 +55,12 @@ impl Binder<'_> {
     fn select(&mut self, query: &Query, select: &Select, resolve: bool) -> Result<BoundQuery> {
         self.declare_windows(&select.windows)?;
         let mut from = self.from_clause(&select.from)?;
+        self.level().selects = true;
         let clauses = self.clauses(query, select, resolve)?;
         if let Some(rel) = &mut from {
+            for (first, present) in self.level().present.clone() {
+                tell_presence(rel, first, &present);
+            }
             self.apply_hints(rel, select);
             self.apply_locks(rel, query, select, &clauses)?;
         }
@@ -112,6 +117,13 @@ impl Binder<'_> {
         let mut rel = filtered(from, filter);
         if let Some(grouping) = &mut grouping {
             rel = self.sets_below(rel, grouping);
+        }
+        if grouping.is_some() || having.is_some() || !self.level().aggregates.is_empty() {
+            let present = self.level().present.clone();
+            let exprs = outputs.iter_mut().map(|o| &mut o.expr);
+            exprs
+                .chain(having.iter_mut().map(|(e, _)| e))
+                .for_each(|e| always_present(e, &present));
         }
         rel = self.aggregate(rel, grouping, &mut outputs, &mut having)?;
         rel = filtered(rel, having.map(|(expr, _)| expr));
@@ -232,26 +244,44 @@ impl Binder<'_> {
                     return Err(self.error(SqlState::UNDEFINED_TABLE, message, name.at));
                 }
             }
-            self.lock_item(rel, lock)?;
+            let mut found = Vec::new();
+            self.lock_item(rel, lock, &mut found)?;
+            if let Some(name) = lock.of.iter().find(|name| !found.contains(&&*name.name)) {
+                let message = format!("{} cannot be applied to a join", lock_name(lock));
+                return Err(self.error(SqlState::FEATURE_NOT_SUPPORTED, message, name.at));
+            }
         }
         Ok(())
     }
 
     /// Locks the items of FROM that a clause names: tables below joins, whole subqueries.
-    fn lock_item(&self, rel: &mut Rel, lock: &Locking) -> Result<()> {
+    fn lock_item<'l>(
+        &self,
+        rel: &mut Rel,
+        lock: &'l Locking,
+        found: &mut Vec<&'l str>,
+    ) -> Result<()> {
         if let Rel::Join { left, right, .. } = rel {
-            self.lock_item(left, lock)?;
-            return self.lock_item(right, lock);
+            self.lock_item(left, lock, found)?;
+            return self.lock_item(right, lock, found);
         }
-        let first = rel.columns().first().map(|c| c.id);
+        let made = rel.columns();
+        let first = made.first().map(|c| c.id);
         let sources = &self.levels[self.levels.len() - 1].sources;
         let owner = sources.iter().filter(|s| s.by_name).find(|source| {
-            source.columns.iter().any(|c| match &c.expr {
-                Expr::Column(id, _) => Some(*id) == first,
+            // The name of a join has columns of several items.
+            let own = |c: &ScopeColumn| match &c.expr {
+                Expr::Column(id, _) => made.iter().any(|c| c.id == *id),
                 _ => false,
-            })
+            };
+            source.columns.iter().all(own)
+                && source.columns.iter().any(|c| match &c.expr {
+                    Expr::Column(id, _) => Some(*id) == first,
+                    _ => false,
+                })
         });
         let named = owner.and_then(|s| lock.of.iter().find(|n| n.name == s.name));
+        found.extend(named.map(|name| &*name.name));
         if !lock.of.is_empty() && named.is_none() {
             return Ok(());
         }
@@ -269,6 +299,35 @@ impl Binder<'_> {
         each_scan(rel, true, &mut |scan| add_lock(scan, lock));
         Ok(())
     }
+}
+
+/// Over groups the row of an item is taken to be there: what tells is not grouped.
+fn always_present(expr: &mut Expr, present: &[(ColId, Column)]) {
+    walk::children_mut(expr, &mut |e| always_present(e, present));
+    if let Expr::Case { arms, otherwise, .. } = expr
+        && let [(Expr::IsNull(test), _)] = arms.as_slice()
+        && let Expr::Column(id, _) = **test
+        && present.iter().any(|(_, column)| column.id == id)
+    {
+        *expr = std::mem::replace(otherwise, Expr::Row(Vec::new(), None));
+    }
+}
+
+/// Adds a column that is TRUE in each row of the item of FROM that makes column `first`.
+fn tell_presence(rel: &mut Rel, first: ColId, present: &Column) {
+    if let Rel::Join { left, right, .. } = rel {
+        let side = match left.columns().iter().any(|c| c.id == first) {
+            true => left,
+            false => right,
+        };
+        return tell_presence(side, first, present);
+    }
+    let columns = rel.columns().into_iter().map(|c| (Expr::Column(c.id, c.ty), c));
+    let told = (super::literal::boolean(true), present.clone());
+    let exprs = columns.chain([told]).collect();
+    let input =
+        Box::new(std::mem::replace(rel, Rel::Values { rows: Vec::new(), columns: Vec::new() }));
+    *rel = Rel::Project { input, exprs };
 }
 
 /// The stronger of the locks asked for, and the more impatient.

@@ -18,6 +18,14 @@ use crate::error::{Error, Result, SqlState};
 use crate::functions::Volatility;
 use crate::types::descriptor::{ColumnDescriptor, ColumnId, Identity, TableDescriptor};
 
+/// Which rows a statement writes.
+struct Sought<'a> {
+    /// FROM, USING
+    more: &'a [FromItem],
+    /// WHERE
+    filter: Option<&'a Ast>,
+}
+
 impl Binder<'_> {
     /// Binds UPDATE; gives what RETURNING produces too.
     pub(super) fn bind_update(&mut self, update: &AstUpdate) -> Result<(Statement, Vec<Column>)> {
@@ -25,11 +33,13 @@ impl Binder<'_> {
             let with = b.with_queries(update.with.as_ref())?;
             let target = b.add_target(&update.table, update.alias.as_ref())?;
             b.check_writable(&target.table, &update.table)?;
-            let source = b.rows_to_write(&target, &update.from, update.filter.as_ref())?;
+            let rows = Sought { more: &update.from, filter: update.filter.as_ref() };
+            let source = b.rows_to_write(&target, rows, update.current_of.as_ref())?;
             let new_row = b.row_of(&target.table);
             let returning = b.returning_new(&update.returning, &new_row)?;
             let assignments = b.assignments(&update.assignments, &target.table)?;
             let checks = b.checks(&target.table, &new_row)?;
+            let source = b.source_of(source, &target, update.current_of.as_ref());
             let outputs = returning.exprs.iter().map(|(_, column)| column.clone()).collect();
             let bound = Update {
                 table: target.table,
@@ -51,8 +61,10 @@ impl Binder<'_> {
             let with = b.with_queries(delete.with.as_ref())?;
             let target = b.add_target(&delete.table, delete.alias.as_ref())?;
             b.check_writable(&target.table, &delete.table)?;
-            let source = b.rows_to_write(&target, &delete.using, delete.filter.as_ref())?;
+            let rows = Sought { more: &delete.using, filter: delete.filter.as_ref() };
+            let source = b.rows_to_write(&target, rows, delete.current_of.as_ref())?;
             let returning = b.returning(&delete.returning)?;
+            let source = b.source_of(source, &target, delete.current_of.as_ref());
             let outputs = returning.exprs.iter().map(|(_, column)| column.clone()).collect();
             let bound = Delete {
                 table: target.table,
@@ -65,31 +77,46 @@ impl Binder<'_> {
         })
     }
 
-    /// The target's scan joined with FROM or USING, filtered by WHERE.
+    /// The target's scan joined with FROM or USING, filtered by WHERE. For WHERE CURRENT OF what
+    /// stands beside the target, if anything.
     fn rows_to_write(
         &mut self,
         target: &WriteTarget,
-        from: &[FromItem],
-        filter: Option<&Ast>,
-    ) -> Result<Rel> {
-        let mut rel = Rel::Scan(Box::new(target.scan.clone()));
-        if !from.is_empty() {
+        sought: Sought<'_>,
+        current_of: Option<&Ident>,
+    ) -> Result<Option<Rel>> {
+        let mut lateral = false;
+        let mut more = None;
+        if !sought.more.is_empty() {
             let mark = self.mark();
-            let more = self.more_sources(from)?;
-            let lateral = self.is_lateral(mark);
-            if let Some(right) = more {
-                rel = Rel::Join {
-                    left: Box::new(rel),
-                    right: Box::new(right),
-                    kind: JoinKind::Inner,
-                    on: None,
-                    lateral,
-                };
-            }
+            more = self.more_sources(sought.more)?;
+            lateral = self.is_lateral(mark);
         }
-        match self.where_clause(filter, Clause::Where, "WHERE")? {
-            Some(predicate) => Ok(Rel::Filter { input: Box::new(rel), predicate }),
-            None => Ok(rel),
+        if current_of.is_some() {
+            return Ok(more);
+        }
+        let mut rel = Rel::Scan(Box::new(target.scan.clone()));
+        if let Some(right) = more {
+            let (left, right) = (Box::new(rel), Box::new(right));
+            rel = Rel::Join { left, right, kind: JoinKind::Inner, on: None, lateral };
+        }
+        Ok(Some(match self.where_clause(sought.filter, Clause::Where, "WHERE")? {
+            Some(predicate) => Rel::Filter { input: Box::new(rel), predicate },
+            None => rel,
+        }))
+    }
+
+    /// The rows to write; of a cursor, once all parameters are known.
+    fn source_of(
+        &mut self,
+        rows: Option<Rel>,
+        target: &WriteTarget,
+        current_of: Option<&Ident>,
+    ) -> Rel {
+        match (current_of, rows) {
+            (None, Some(rows)) => rows,
+            (None, None) => Rel::Scan(Box::new(target.scan.clone())),
+            (Some(cursor), more) => self.current_row(target, cursor, more),
         }
     }
 

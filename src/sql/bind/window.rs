@@ -330,6 +330,10 @@ impl Binder<'_> {
             let error = self.error(SqlState::FEATURE_NOT_SUPPORTED, message, at);
             return Err(error.with_hint("Cast the offset value to an appropriate type."));
         }
+        // PostgreSQL has `in_range` of small integers with larger offsets.
+        if matches!(wanted.base, Int2 | Int4) && matches!(from.base, Int2 | Int4 | Int8) {
+            return Ok(offset);
+        }
         self.coerce(offset, wanted, ast.at)
     }
 

@@ -107,7 +107,8 @@ impl Binder<'_> {
         let target = self.level().sources.clone();
         for source in &mut self.level().sources {
             source.lateral_only = true;
-            source.lateral_ok = true;
+            source.lateral_ok = false;
+            source.written = true;
         }
         let rel = self.from_clause(items)?;
         debug_assert!(self.level().sources.len() >= target.len());

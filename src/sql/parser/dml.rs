@@ -102,9 +102,9 @@ impl Parser<'_> {
         self.expect(K::Set)?;
         let assignments = self.list(Self::assignment)?;
         let from = if self.eat(K::From) { self.list(Self::from_item)? } else { Vec::new() };
-        let filter = self.write_filter()?;
+        let (filter, current_of) = self.write_filter()?;
         let returning = self.returning()?;
-        Ok(Update { with, table, alias, assignments, from, filter, returning })
+        Ok(Update { with, table, alias, assignments, from, filter, current_of, returning })
     }
 
     /// DELETE, at its keyword.
@@ -114,9 +114,9 @@ impl Parser<'_> {
         let table = self.relation()?;
         let alias = self.write_alias(&[])?;
         let using = if self.eat(K::Using) { self.list(Self::from_item)? } else { Vec::new() };
-        let filter = self.write_filter()?;
+        let (filter, current_of) = self.write_filter()?;
         let returning = self.returning()?;
-        Ok(Delete { with, table, alias, using, filter, returning })
+        Ok(Delete { with, table, alias, using, filter, current_of, returning })
     }
 
     fn write_alias(&mut self, not: &[K]) -> Result<Option<Ident>> {
@@ -129,24 +129,28 @@ impl Parser<'_> {
         self.take_name().map(Some)
     }
 
-    fn write_filter(&mut self) -> Result<Option<Expr>> {
+    /// `WHERE condition`, or `WHERE CURRENT OF cursor`.
+    fn write_filter(&mut self) -> Result<(Option<Expr>, Option<Ident>)> {
         if !self.eat(K::Where) {
-            return Ok(None);
+            return Ok((None, None));
         }
-        if self.is(K::Current) && self.is_at(1, K::Of) {
-            return Err(self.unsupported("WHERE CURRENT OF", self.at()));
+        if self.eat_all(&[K::Current, K::Of]) {
+            if self.kind() == super::Kind::Param {
+                return Err(self.unsupported("WHERE CURRENT OF with a parameter", self.at()));
+            }
+            return Ok((None, Some(self.column_name()?)));
         }
-        self.expr().map(Some)
+        Ok((Some(self.expr()?), None))
     }
 
-    /// INSERT, UPDATE or DELETE inside WITH: parsed, so that its syntax errors are reported.
-    pub(super) fn writing_cte(&mut self) -> Result<()> {
+    /// INSERT, UPDATE or DELETE inside WITH.
+    pub(super) fn writing_cte(&mut self) -> Result<CteBody> {
         let with = self.with_clause()?;
-        match self.kind() {
-            super::Kind::Keyword(K::Insert) => self.insert(with).map(|_| ()),
-            super::Kind::Keyword(K::Update) => self.update(with).map(|_| ()),
-            super::Kind::Keyword(K::Delete) => self.delete(with).map(|_| ()),
-            _ => Err(self.unsupported("MERGE in WITH", self.at())),
-        }
+        Ok(match self.kind() {
+            super::Kind::Keyword(K::Insert) => CteBody::Insert(Box::new(self.insert(with)?)),
+            super::Kind::Keyword(K::Update) => CteBody::Update(Box::new(self.update(with)?)),
+            super::Kind::Keyword(K::Delete) => CteBody::Delete(Box::new(self.delete(with)?)),
+            _ => return Err(self.unsupported("MERGE in WITH", self.at())),
+        })
     }
 }

@@ -8,6 +8,7 @@ pub mod alter;
 pub mod call;
 pub mod copy;
 pub mod create;
+pub mod cursor;
 pub mod ddl;
 pub mod dml;
 pub mod expr;
@@ -31,7 +32,7 @@ use super::{near_error, position_at};
 use crate::error::{Error, Result, SqlState};
 
 /// How deep expressions, queries and joins may nest; the whole pipeline recurses at most so deep.
-pub const NESTING_MAX: usize = 1_000;
+pub const NESTING_MAX: usize = 6_000;
 /// Stack that must be left before another level is entered.
 const STACK_RED_ZONE_BYTES: usize = 128 * 1024;
 /// Stack added at once when that is not left.

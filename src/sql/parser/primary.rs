@@ -170,8 +170,9 @@ impl Parser<'_> {
 
     /// Whether the first token that is no opening parenthesis begins a query.
     pub(super) fn opens_query(&self) -> bool {
+        // More parentheses than may be nested are an error whatever is in them.
         let mut ahead = 0;
-        while self.is_char_at(ahead, b'(') {
+        while ahead <= super::NESTING_MAX && self.is_char_at(ahead, b'(') {
             ahead += 1;
         }
         ahead > 0 && self.begins_query(ahead)

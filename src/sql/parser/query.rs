@@ -77,19 +77,25 @@ impl Parser<'_> {
         };
         self.expect_char(b'(')?;
         let writes =
-            matches!(self.kind(), Kind::Keyword(K::Insert | K::Update | K::Delete | K::Merge));
-        let query = if writes {
-            self.writing_cte()?;
-            None
-        } else {
-            Some(self.query()?)
-        };
+            matches!(self.kind(), Kind::Keyword(K::Insert | K::Update | K::Delete | K::Merge))
+                || (self.is(K::With) && self.with_then_writes()?);
+        let body =
+            if writes { self.writing_cte()? } else { CteBody::Query(Box::new(self.query()?)) };
         self.expect_char(b')')?;
         if self.is(K::Search) || (self.is(K::Cycle) && self.is_name_at(1, super::COLUMN_NAMES)) {
             let clause = self.source(self.peek()).to_ascii_uppercase();
             return Err(self.unsupported(format_args!("{clause} in WITH"), self.at()));
         }
-        Ok(Cte { name, columns, materialized, query })
+        Ok(Cte { name, columns, materialized, body })
+    }
+
+    /// Whether WITH comes before a statement that writes.
+    fn with_then_writes(&mut self) -> Result<bool> {
+        let from = self.next;
+        self.with_clause()?;
+        let found = matches!(self.kind(), Kind::Keyword(K::Insert | K::Update | K::Delete));
+        self.next = from;
+        Ok(found)
     }
 
     /// Set operations that bind at least as strongly as `min`: INTERSECT before the others.
@@ -414,6 +420,10 @@ impl Parser<'_> {
         let of = if self.eat(K::Of) { self.list(Self::locked_name)? } else { Vec::new() };
         let nowait = self.eat(K::Nowait);
         let skip_locked = !nowait && self.eat_all(&[K::Skip, K::Locked]);
+        if skip_locked && query.with_ties.is_some() {
+            let message = "SKIP LOCKED and WITH TIES options cannot be used together";
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+        }
         query.locks.push(Locking { mode, of, nowait, skip_locked });
         Ok(())
     }

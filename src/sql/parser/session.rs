@@ -74,11 +74,10 @@ impl Parser<'_> {
             }
             K::Lock => self.lock_table(),
             K::Refresh => self.refresh(),
-            K::Declare
-            | K::Fetch
-            | K::Move
-            | K::Close
-            | K::Listen
+            K::Declare => self.declare(),
+            K::Fetch | K::Move => self.fetch(),
+            K::Close => self.close(),
+            K::Listen
             | K::Unlisten
             | K::Notify
             | K::Load
@@ -135,9 +134,9 @@ impl Parser<'_> {
             K::Begin | K::Start => {
                 if keyword == K::Start {
                     self.expect(K::Transaction)?;
-                } else {
-                    self.eat_work();
+                    return Ok(StatementKind::Start(self.transaction_modes(false)?));
                 }
+                self.eat_work();
                 Ok(StatementKind::Begin(self.transaction_modes(false)?))
             }
             K::Commit | K::Rollback if self.is(K::Prepared) => {
