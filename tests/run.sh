@@ -50,6 +50,8 @@ part "fast tests" cargo test --quiet
 part "beside PostgreSQL" "$PYTHON" tests/pg/compare.py
 if [ -n "$long" ]; then
     part "killed at random instants" env SLUICE_TEST_CRASH_ROUNDS=40 cargo test --quiet --test it crash
+    part "cluster store, many seeds" \
+        env SLUICE_SIM_SEEDS=500 cargo test --quiet --lib kv::lwt::tests
     part "still different from PostgreSQL" "$PYTHON" tests/pg/compare.py --open
     part "rows and columns, random questions" "$PYTHON" tests/pg/paths.py
     part "rows and columns beside writers" "$PYTHON" tests/pg/busy.py

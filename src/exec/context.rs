@@ -123,7 +123,7 @@ impl<'a> ExecContext<'a> {
         self.state.plan.clone().ok_or_else(|| Error::internal("no plan is running"))
     }
 
-    /// Counts rows worked on. Every [`REST_ROWS`] of them others get their turn on this thread,
+    /// Counts rows worked on. Every `REST_ROWS` of them others get their turn on this thread,
     /// and a statement that is to end does so: without it nothing but a lock or the client would
     /// ever interrupt a computation.
     ///

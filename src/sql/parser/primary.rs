@@ -170,12 +170,12 @@ impl Parser<'_> {
 
     /// Whether the first token that is no opening parenthesis begins a query.
     pub(super) fn opens_query(&self) -> bool {
-        // More parentheses than may be nested are an error whatever is in them.
+        // More parentheses than may be nested are that error, whatever is in them.
         let mut ahead = 0;
         while ahead <= super::NESTING_MAX && self.is_char_at(ahead, b'(') {
             ahead += 1;
         }
-        ahead > 0 && self.begins_query(ahead)
+        ahead > super::NESTING_MAX || (ahead > 0 && self.begins_query(ahead))
     }
 
     /// An operand that begins with a keyword.
