@@ -47,7 +47,8 @@ impl Session {
         let mut lines = match running.describe(options.analyze) {
             Described::Plan(lines) => lines,
             other => {
-                let mut lines = explain(plan, &shown, running.figures());
+                let figures = if options.analyze { running.figures() } else { &[] };
+                let mut lines = explain(plan, &shown, figures);
                 if let Described::Note(note) = other {
                     lines.push(note);
                 }

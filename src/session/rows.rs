@@ -324,8 +324,10 @@ impl Session {
                     return Err(schema_changed());
                 }
             }
+            // EXPLAIN opens the views too: only they know which row groups a scan reads.
+            let explained = matches!(path, TakenPath::Open { watched: true });
             let batch = match max {
-                0 => None,
+                0 if !explained => None,
                 max => path.next_batch(execution, &mut context, &database, max).await?,
             };
             *statement = Some(context.txn.statement());
