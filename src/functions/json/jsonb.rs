@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result, SqlState};
 use crate::functions::EvalContext;
-use crate::functions::call::{arg, one, optional, two};
+use crate::functions::call::{arg, one, two};
 use crate::types::json::Json;
 use crate::types::{Array, Datum, Numeric, io};
 
 use super::plain::invalid;
+use super::walk;
 
 /// `jsonb` of `json`.
 pub(super) fn from_json(json: &Datum) -> Result<Datum> {
@@ -51,38 +52,21 @@ pub(super) fn at_text(_: &EvalContext, a: &[Datum]) -> Result<Datum> {
     two(a, |json: &Arc<Json>, index: i32| text(element(json, index)))
 }
 
-/// What a path of keys and indexes leads to.
-fn walk<'a>(json: &'a Json, path: &[Datum]) -> Result<Option<&'a Json>> {
-    let mut value = json;
-    for (i, _) in path.iter().enumerate() {
-        let Some(step) = optional::<&str>(path, i)? else { return Ok(None) };
-        let next = match value {
-            Json::Object(_) => value.get(step),
-            Json::Array(_) => io::parse_i32(step).ok().and_then(|i| value.at(i.into())),
-            _ => None,
-        };
-        match next {
-            Some(next) => value = next,
-            None => return Ok(None),
-        }
-    }
-    Ok(Some(value))
-}
-
-/// The steps: an array, or each an argument.
-fn path(a: &[Datum]) -> &[Datum] {
-    match a.get(1) {
-        Some(Datum::Array(steps)) => &steps.values,
-        _ => a.get(1..).unwrap_or(&[]),
+/// What a path's step leads to.
+fn step<'a>(json: &'a Json, step: &str) -> Option<&'a Json> {
+    match json {
+        Json::Object(_) => json.get(step),
+        Json::Array(_) => io::parse_i32(step).ok().and_then(|i| json.at(i.into())),
+        _ => None,
     }
 }
 
 pub(super) fn get_path(_: &EvalContext, a: &[Datum]) -> Result<Datum> {
-    walk(arg::<&Arc<Json>>(a, 0)?, path(a)).map(datum)
+    walk(arg::<&Arc<Json>>(a, 0)?.as_ref(), a, step).map(datum)
 }
 
 pub(super) fn get_path_text(_: &EvalContext, a: &[Datum]) -> Result<Datum> {
-    walk(arg::<&Arc<Json>>(a, 0)?, path(a)).map(text)
+    walk(arg::<&Arc<Json>>(a, 0)?.as_ref(), a, step).map(text)
 }
 
 pub(super) fn type_name(_: &EvalContext, a: &[Datum]) -> Result<Datum> {

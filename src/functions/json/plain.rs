@@ -7,6 +7,7 @@ use crate::types::json::write_string;
 use crate::types::{Array, Datum, io};
 
 use super::raw::{self, Kind};
+use super::walk;
 
 pub(super) fn invalid(message: impl Into<String>) -> Error {
     Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
@@ -36,38 +37,21 @@ pub(super) fn at_text(_: &EvalContext, a: &[Datum]) -> Result<Datum> {
     two(a, |json: &str, index: i32| text(raw::at(json, index)))
 }
 
-/// What a path of keys and indexes leads to.
-fn walk<'a>(json: &'a str, path: &[Datum]) -> Result<Option<&'a str>> {
-    let mut value = json;
-    for (i, _) in path.iter().enumerate() {
-        let Some(step) = optional::<&str>(path, i)? else { return Ok(None) };
-        let next = match Kind::of(value) {
-            Kind::Object => raw::get(value, step),
-            Kind::Array => io::parse_i32(step).ok().and_then(|index| raw::at(value, index)),
-            _ => None,
-        };
-        match next {
-            Some(next) => value = next,
-            None => return Ok(None),
-        }
-    }
-    Ok(Some(value))
-}
-
-/// The steps: an array, or each an argument.
-fn path(a: &[Datum]) -> &[Datum] {
-    match a.get(1) {
-        Some(Datum::Array(steps)) => &steps.values,
-        _ => a.get(1..).unwrap_or(&[]),
+/// What a path's step leads to.
+fn step<'a>(json: &'a str, step: &str) -> Option<&'a str> {
+    match Kind::of(json) {
+        Kind::Object => raw::get(json, step),
+        Kind::Array => io::parse_i32(step).ok().and_then(|index| raw::at(json, index)),
+        _ => None,
     }
 }
 
 pub(super) fn get_path(_: &EvalContext, a: &[Datum]) -> Result<Datum> {
-    walk(arg(a, 0)?, path(a)).map(datum)
+    walk(arg(a, 0)?, a, step).map(datum)
 }
 
 pub(super) fn get_path_text(_: &EvalContext, a: &[Datum]) -> Result<Datum> {
-    walk(arg(a, 0)?, path(a)).map(text)
+    walk(arg(a, 0)?, a, step).map(text)
 }
 
 pub(super) fn type_name(_: &EvalContext, a: &[Datum]) -> Result<Datum> {
