@@ -17,11 +17,11 @@ use crate::error::{Error, SqlState};
 use crate::kv::{Key, LockMode, TxnId};
 
 /// One edge of a cycle: who waits, for what, and who is in its way.
-pub(super) struct Edge {
-    waiter: TxnId,
-    mode: LockMode,
-    key: Key,
-    blocker: TxnId,
+pub(in crate::kv) struct Edge {
+    pub waiter: TxnId,
+    pub mode: LockMode,
+    pub key: Key,
+    pub blocker: TxnId,
 }
 
 /// Someone in a waiter's way.
@@ -129,7 +129,7 @@ fn edges(shards: &Shards<'_>, path: &[(Arc<Owner>, Blocker)]) -> Vec<Edge> {
 }
 
 /// 40P01, with a line of detail for each edge.
-pub(super) fn error(cycle: &[Edge]) -> Error {
+pub(in crate::kv) fn error<'a>(cycle: impl IntoIterator<Item = &'a Edge>) -> Error {
     let line = |e: &Edge| {
         let lock = match e.mode {
             LockMode::KeyShare => "KeyShareLock",
@@ -141,7 +141,7 @@ pub(super) fn error(cycle: &[Edge]) -> Error {
         let key = &e.key;
         format!("Process {waiter} waits for {lock} on {key:?}; blocked by process {blocker}.")
     };
-    let lines: Vec<String> = cycle.iter().map(line).collect();
+    let lines: Vec<String> = cycle.into_iter().map(line).collect();
     Error::new(SqlState::DEADLOCK_DETECTED, "deadlock detected")
         .with_detail(lines.join("\n"))
         .with_hint("See server log for query details.")

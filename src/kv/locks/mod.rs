@@ -15,7 +15,7 @@
 //! Dropping the future of [`LockTable::acquire`] at any await takes the request out of the queue
 //! and gives back what it had taken before.
 
-mod deadlock;
+pub(in crate::kv) mod deadlock;
 mod state;
 #[cfg(test)]
 mod tests;

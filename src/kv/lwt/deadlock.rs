@@ -17,8 +17,9 @@ use super::gateway::Gateway;
 use super::locks::{Blocked, head_of, not_available};
 use super::partitions::*;
 use super::rows::*;
-use crate::error::{Error, Result, SqlState};
-use crate::kv::{Key, LockMode, TxnId};
+use crate::error::Result;
+use crate::kv::TxnId;
+use crate::kv::locks::deadlock::{self, Edge};
 
 /// Transactions looked at in one search.
 const SEARCH_MAX: usize = 1000;
@@ -80,7 +81,7 @@ impl Waiting {
         if now.saturating_sub(self.looked) >= self.deadlock_timeout {
             self.publish(blocked).await?;
             if let Some(cycle) = gateway.find_cycle(self.txn).await? {
-                return Err(error(&cycle));
+                return Err(deadlock::error(cycle.iter().map(|step| &step.edge)));
             }
             self.looked = gateway.time.monotonic();
         }
@@ -115,13 +116,10 @@ impl Drop for Waiting {
     }
 }
 
-/// One edge of a cycle.
-pub struct Edge {
-    waiter: TxnId,
+/// One edge of a cycle, and the number of the waiter's wait.
+struct Published {
+    edge: Edge,
     number: u64,
-    key: Key,
-    mode: LockMode,
-    blocker: TxnId,
 }
 
 impl Gateway {
@@ -139,47 +137,47 @@ impl Gateway {
     }
 
     /// A cycle for which `txn`, which waits, has to give up.
-    async fn find_cycle(self: &Arc<Self>, txn: TxnId) -> Result<Option<Vec<Edge>>> {
+    async fn find_cycle(self: &Arc<Self>, txn: TxnId) -> Result<Option<Vec<Published>>> {
         let mut seen = HashSet::from([txn]);
-        let mut path: Vec<Edge> = Vec::new();
+        let mut path: Vec<Published> = Vec::new();
         // For each transaction of the path, the edges not yet followed.
         let mut left = vec![self.edges_of(txn).await?];
         while let Some(more) = left.last_mut() {
-            let Some(edge) = more.pop() else {
+            let Some(step) = more.pop() else {
                 left.pop();
                 path.pop();
                 continue;
             };
-            let next = edge.blocker;
+            let next = step.edge.blocker;
             if next == txn {
-                path.push(edge);
-                let highest = path.iter().all(|e| e.waiter <= txn);
+                path.push(step);
+                let highest = path.iter().all(|step| step.edge.waiter <= txn);
                 if highest && self.is_real(&path).await? {
                     return Ok(Some(path));
                 }
                 path.pop();
             } else if seen.insert(next) && seen.len() < SEARCH_MAX {
-                path.push(edge);
+                path.push(step);
                 left.push(self.edges_of(next).await?);
             }
         }
         Ok(None)
     }
 
-    async fn edges_of(&self, waiter: TxnId) -> Result<Vec<Edge>> {
+    async fn edges_of(&self, waiter: TxnId) -> Result<Vec<Published>> {
         let Some(Wait { number, on: Some((key, mode, blockers)) }) = self.read_wait(waiter).await?
         else {
             return Ok(Vec::new());
         };
-        let edge = |blocker| Edge { waiter, number, key: key.clone(), mode, blocker };
-        Ok(blockers.into_iter().map(edge).collect())
+        let edge = |blocker| Edge { waiter, mode, key: key.clone(), blocker };
+        Ok(blockers.into_iter().map(|b| Published { edge: edge(b), number }).collect())
     }
 
     /// Whether a cycle existed at one moment.
-    async fn is_real(self: &Arc<Self>, cycle: &[Edge]) -> Result<bool> {
-        for edge in cycle {
+    async fn is_real(self: &Arc<Self>, cycle: &[Published]) -> Result<bool> {
+        for Published { edge, number } in cycle {
             let wait = self.read_wait(edge.waiter).await?;
-            if wait.is_none_or(|w| w.number != edge.number) {
+            if wait.is_none_or(|w| w.number != *number) {
                 return Ok(false);
             }
             let (partition, clustering) = place(&edge.key);
@@ -193,23 +191,4 @@ impl Gateway {
         }
         Ok(true)
     }
-}
-
-/// 40P01, with a line of detail for each edge.
-fn error(cycle: &[Edge]) -> Error {
-    let line = |e: &Edge| {
-        let lock = match e.mode {
-            LockMode::KeyShare => "KeyShareLock",
-            LockMode::Share => "ShareLock",
-            LockMode::NoKeyUpdate => "NoKeyUpdateLock",
-            LockMode::Update => "UpdateLock",
-        };
-        let (waiter, blocker) = (e.waiter.short(), e.blocker.short());
-        let key = &e.key;
-        format!("Process {waiter} waits for {lock} on {key:?}; blocked by process {blocker}.")
-    };
-    let lines: Vec<String> = cycle.iter().map(line).collect();
-    Error::new(SqlState::DEADLOCK_DETECTED, "deadlock detected")
-        .with_detail(lines.join("\n"))
-        .with_hint("See server log for query details.")
 }
