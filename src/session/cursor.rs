@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::Session;
 use super::client::Field;
-use super::rows::Running;
+use super::rows::{Running, Step};
 use super::run::Outcome;
 use super::statement::Prepared;
 use crate::error::{Error, Result, SqlState};
@@ -182,7 +182,7 @@ impl Session {
         }
         let level = self.transaction()?.level();
         let mut running = Running::new(open.plan.clone(), open.prepared.schema.clone());
-        self.next_batch(&mut running, parameters, 0).await?;
+        self.advance(&mut running, parameters, Step::Begin).await?;
         let scroll = match declare.scroll {
             Some(true) => Scroll::Kept,
             None if open.plan.root.goes_back() => Scroll::Again,

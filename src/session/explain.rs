@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Session;
 use super::path::Described;
-use super::rows::Running;
+use super::rows::{Running, Step};
 use crate::catalog::CatalogSnapshot;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
@@ -41,7 +41,7 @@ impl Session {
             while self.next_batch(&mut running, parameters, BATCH_ROWS).await?.is_some() {}
         } else if plan.columnar.is_some() {
             // Only what a view has now says which row groups a scan reads.
-            self.next_batch(&mut running, parameters, 0).await?;
+            self.advance(&mut running, parameters, Step::ChoosePath).await?;
         }
         let took = self.database.clock.monotonic() - begun;
         let mut lines = match running.describe(options.analyze) {

@@ -21,8 +21,23 @@ pub enum TakenPath {
 }
 
 impl TakenPath {
-    /// The next rows of `execution`, or of the same query on the column path. No rows at all are
-    /// wanted of a plan that EXPLAIN only shows: then the path is chosen, and nothing runs.
+    /// Chooses the path, if that has not been done. Nothing runs.
+    pub async fn choose(
+        &mut self,
+        plan: &Plan,
+        ctx: &mut ExecContext<'_>,
+        database: &Database,
+    ) -> Result<()> {
+        if let (TakenPath::Open { watched }, Some(query)) = (&*self, &plan.columnar) {
+            *self = match database.columns.begin(query, ctx, database, *watched).await? {
+                Begun::Columns(run) => TakenPath::Columns(run),
+                Begun::Rows(why) => give_way(why),
+            };
+        }
+        Ok(())
+    }
+
+    /// The next rows of `execution`, or of the same query on the column path.
     pub async fn next_batch(
         &mut self,
         execution: &mut Execution,
@@ -30,18 +45,7 @@ impl TakenPath {
         database: &Database,
         max: usize,
     ) -> Result<Option<RowBatch>> {
-        let Some(query) = execution.plan().columnar.clone() else {
-            return execution.next_batch(ctx, max).await;
-        };
-        if let TakenPath::Open { watched } = *self {
-            *self = match database.columns.begin(&query, ctx, database, watched).await? {
-                Begun::Columns(run) => TakenPath::Columns(run),
-                Begun::Rows(why) => give_way(why),
-            };
-        }
-        if max == 0 {
-            return Ok(None);
-        }
+        self.choose(execution.plan(), ctx, database).await?;
         if let TakenPath::Columns(run) = self {
             match run.next_batch(ctx, max).await {
                 Err(error) if run.gives_way(&error) => *self = give_way(error),

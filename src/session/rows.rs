@@ -46,6 +46,17 @@ pub struct Running {
     pinned: bool,
 }
 
+/// How far a call takes an execution. Each step does those before it that are not done.
+#[derive(Clone, Copy)]
+pub enum Step {
+    /// The statement begins: its snapshot, its tables' locks, its schema.
+    Begin,
+    /// The path is chosen, and the views that it reads are opened.
+    ChoosePath,
+    /// Rows, at most so many.
+    Rows(usize),
+}
+
 impl Running {
     /// A run of `plan` that has not begun.
     pub fn new(plan: Arc<Plan>, schema: Arc<CatalogSnapshot>) -> Running {
@@ -266,13 +277,22 @@ impl Session {
         Ok(())
     }
 
-    /// The next rows of an execution, in its transaction's statement. With `max` 0 the statement
-    /// begins and nothing runs.
+    /// The next rows of an execution, in its transaction's statement.
     pub(super) async fn next_batch(
         &mut self,
         running: &mut Running,
         parameters: &[Datum],
         max: usize,
+    ) -> Result<Option<RowBatch>> {
+        self.advance(running, parameters, Step::Rows(max)).await
+    }
+
+    /// Takes a step of an execution; only [`Step::Rows`] gives any.
+    pub(super) async fn advance(
+        &mut self,
+        running: &mut Running,
+        parameters: &[Datum],
+        step: Step,
     ) -> Result<Option<RowBatch>> {
         self.ensure_txn()?;
         let eval = self.eval_context(&running.schema);
@@ -324,11 +344,13 @@ impl Session {
                     return Err(schema_changed());
                 }
             }
-            // EXPLAIN opens the views too: only they know which row groups a scan reads.
-            let explained = matches!(path, TakenPath::Open { watched: true });
-            let batch = match max {
-                0 if !explained => None,
-                max => path.next_batch(execution, &mut context, &database, max).await?,
+            let batch = match step {
+                Step::Begin => None,
+                Step::ChoosePath => {
+                    path.choose(execution.plan(), &mut context, &database).await?;
+                    None
+                }
+                Step::Rows(max) => path.next_batch(execution, &mut context, &database, max).await?,
             };
             *statement = Some(context.txn.statement());
             Ok(batch)
