@@ -370,6 +370,7 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
+    use crate::kv::conformance::outcomes::{Fault, Patient};
 
     async fn make() -> (SharedStore, ()) {
         let clock = Arc::new(SystemClock::new());
@@ -377,4 +378,36 @@ mod tests {
     }
 
     crate::kv::conformance::suite!(make);
+
+    /// It keeps nothing beyond the process, and its answer is a return: nothing can be lost.
+    struct Unhurt(SharedStore);
+
+    #[async_trait]
+    impl Patient for Unhurt {
+        fn store(&self) -> SharedStore {
+            self.0.clone()
+        }
+
+        async fn observer(&self) -> SharedStore {
+            self.0.clone()
+        }
+
+        fn arm(&self, _fault: Fault, _step: u32) -> bool {
+            false
+        }
+
+        fn struck(&self) -> bool {
+            false
+        }
+
+        async fn successor(&self) -> SharedStore {
+            self.0.clone()
+        }
+    }
+
+    async fn patient() -> Unhurt {
+        Unhurt(make().await.0)
+    }
+
+    crate::kv::conformance::hurt_suite!(patient);
 }

@@ -2,11 +2,13 @@
 //!
 //! An implementation's tests say `conformance::suite!(make)`, where `make` is a function that
 //! gives a fresh, empty store (and anything that must live as long). Each case stands alone.
+//! `conformance::hurt_suite!(make)` adds the cases in which the store comes to harm.
 
 pub mod changes;
 pub mod commits;
 pub mod load;
 pub mod locks;
+pub mod outcomes;
 pub mod reads;
 pub mod spread;
 
@@ -80,6 +82,30 @@ macro_rules! suite {
     };
 }
 pub(crate) use suite;
+
+/// The cases of `outcomes` on what `$make` makes: an async function that gives a
+/// [`outcomes::Patient`].
+macro_rules! hurt_suite {
+    ($make:path) => {
+        mod outcomes {
+            use super::*;
+
+            $crate::kv::conformance::hurt_suite!(@ $make:
+                lost_answers_make_no_lies
+                who_dies_on_the_way_is_sealed
+            );
+        }
+    };
+    (@ $make:path: $($case:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                $crate::kv::conformance::outcomes::$case($make).await;
+            }
+        )*
+    };
+}
+pub(crate) use hurt_suite;
 
 /// The space most cases use.
 pub const SPACE: SpaceId = SpaceId(200);

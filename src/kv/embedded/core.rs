@@ -57,6 +57,9 @@ pub(super) struct Core {
     pub stale: Mutex<Vec<Bytes>>,
     /// Where timestamps began when the store was opened.
     pub opened_at: Timestamp,
+    /// What goes wrong with the writer's batches.
+    #[cfg(test)]
+    pub faults: super::faults::Faults,
 }
 
 /// Live rows of a space and their bytes. Signed: a crash may lose the last few changes.
@@ -169,6 +172,14 @@ impl Core {
             Stamp::At(ts) => Some(ts),
             Stamp::Bulk(id) => self.bulks.get(id)?.committed(),
         }
+    }
+
+    /// Writes a batch of the writer's.
+    pub fn write(&self, batch: OwnedWriteBatch) -> fjall::Result<()> {
+        #[cfg(test)]
+        return self.faults.write(batch);
+        #[cfg(not(test))]
+        batch.commit()
     }
 
     /// Has the writer do something.

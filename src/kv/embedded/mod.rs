@@ -17,6 +17,8 @@ mod changes;
 mod collect;
 mod core;
 mod engine;
+#[cfg(test)]
+mod faults;
 mod head;
 mod history;
 mod queue;
@@ -115,6 +117,10 @@ impl EmbeddedStore {
     /// Opens the store in a folder, making it if there is none. What a crash left behind is put
     /// in order first.
     pub fn open(options: EmbeddedOptions, clock: Arc<dyn Clock>) -> Result<Arc<dyn Store>> {
+        Ok(Arc::new(EmbeddedStore::start(options, clock)?))
+    }
+
+    fn start(options: EmbeddedOptions, clock: Arc<dyn Clock>) -> Result<EmbeddedStore> {
         let engine = Engine::open(&options)?;
         let bulks = Bulks::default();
         let mut collector = Collector::default();
@@ -134,6 +140,8 @@ impl EmbeddedStore {
             trimmed: RwLock::new(load_trims(&engine)?),
             stale: Mutex::new(Vec::with_capacity(STALE_MAX)),
             opened_at: start,
+            #[cfg(test)]
+            faults: faults::Faults::default(),
             clock: timestamps,
             wall: clock,
             bulks,
@@ -143,7 +151,7 @@ impl EmbeddedStore {
         let writer = Writer::new(core.clone(), collector, ceiling);
         let thread = std::thread::Builder::new().name("kv-writer".to_owned());
         let thread = thread.spawn(move || writer.run())?;
-        Ok(Arc::new(EmbeddedStore { core, writer: Mutex::new(Some(thread)) }))
+        Ok(EmbeddedStore { core, writer: Mutex::new(Some(thread)) })
     }
 
     /// Tells the writer to end, and waits for that.

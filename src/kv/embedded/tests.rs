@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::SystemClock;
+use crate::kv::conformance::outcomes::{Fault, Patient};
 use crate::kv::conformance::{
     SPACE, changes_after, commit, committed, key, numbers, put, read, scan_all, txn, value, write,
 };
@@ -307,4 +308,162 @@ async fn crash_child(dir: &str) {
     for task in tasks {
         task.await.unwrap();
     }
+}
+
+/// A store whose journal fails; what comes next opens what is on the disk at that moment, as
+/// after `kill -9`.
+struct Failing {
+    store: Arc<EmbeddedStore>,
+    options: EmbeddedOptions,
+    dir: tempfile::TempDir,
+}
+
+impl Failing {
+    fn new(bulk_bytes: usize) -> Failing {
+        let dir = tempfile::tempdir().unwrap();
+        let options = EmbeddedOptions { bulk_bytes, ..options(&dir) };
+        let store = EmbeddedStore::start(options.clone(), Arc::new(SystemClock::new())).unwrap();
+        Failing { store: Arc::new(store), options, dir }
+    }
+}
+
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_folder(&entry.path(), &to),
+            false => drop(std::fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
+
+#[async_trait]
+impl Patient for Failing {
+    fn store(&self) -> SharedStore {
+        self.store.clone()
+    }
+
+    async fn observer(&self) -> SharedStore {
+        self.store.clone()
+    }
+
+    fn arm(&self, fault: Fault, step: u32) -> bool {
+        self.store.core.faults.arm(fault, step);
+        true
+    }
+
+    fn struck(&self) -> bool {
+        self.store.core.faults.struck()
+    }
+
+    async fn successor(&self) -> SharedStore {
+        let error = self.store.commit(commit(vec![write(key(4), value("x"))])).await;
+        assert_eq!(error.is_err(), self.struck(), "no writes after one has failed");
+        let copy = self.dir.path().join("after");
+        copy_folder(&self.options.dir, &copy);
+        open(EmbeddedOptions { dir: copy, ..self.options.clone() })
+    }
+}
+
+mod failing {
+    use super::*;
+
+    async fn make() -> Failing {
+        Failing::new(BULK_BYTES)
+    }
+
+    crate::kv::conformance::hurt_suite!(make);
+}
+
+/// The same with every commit in parts.
+mod failing_in_bulk {
+    use super::*;
+
+    async fn make() -> Failing {
+        Failing::new(0)
+    }
+
+    crate::kv::conformance::hurt_suite!(make);
+}
+
+/// Says to a child of this test binary that it is one, and where to write.
+const FULL_DIR: &str = "SLUICE_TEST_FULL_DIR";
+/// What the child may write into one file, in blocks of 512 bytes: a little more than the journal
+/// has when it is made.
+const FILE_BLOCKS: u32 = (66 << 20) / 512;
+/// Bytes of each of its commits.
+const FILLER_BYTES: usize = 700_000;
+
+/// The journal cannot grow any more, in the midst of a commit: that commit's outcome is not
+/// known, nothing is written from then on, reads go on; a restart finds all that was
+/// acknowledged, and of the rest whole commits only.
+#[test]
+fn a_journal_that_cannot_be_written_makes_no_lies() {
+    if let Ok(dir) = std::env::var(FULL_DIR) {
+        return full_child(&dir);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let test = "kv::embedded::tests::a_journal_that_cannot_be_written_makes_no_lies";
+    let program = std::env::current_exe().unwrap();
+    let limited = format!(
+        "trap '' XFSZ; ulimit -f {FILE_BLOCKS}; exec '{}' --exact {test} --nocapture --test-threads=1",
+        program.display()
+    );
+    let child = Command::new("sh")
+        .args(["-c", &limited])
+        .env(FULL_DIR, dir.path())
+        .stderr(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout).into_owned();
+    assert!(child.status.success(), "{said}");
+    let acknowledged = said.lines().filter_map(|l| l.strip_prefix("ack ")).next_back();
+    let acknowledged: u64 = acknowledged.unwrap().parse().unwrap();
+    assert!(said.contains("unknown"), "{said}");
+    full_after(&dir, acknowledged);
+}
+
+#[tokio::main]
+async fn full_child(dir: &str) {
+    let dir = std::path::Path::new(dir).join("store");
+    // One journal, from which nothing is flushed.
+    let store = open(EmbeddedOptions { memtable_bytes: 1 << 30, ..EmbeddedOptions::new(dir) });
+    // The journal is compressed; this is not compressible.
+    let mut filler = vec![0; FILLER_BYTES];
+    SystemClock::new().random(&mut filler);
+    let filler = Some(Bytes::from(filler));
+    for number in 1u64.. {
+        let count = Some(Bytes::copy_from_slice(&number.to_be_bytes()));
+        let mut writes: Vec<Write> = (0..ROWS).map(|n| write(key(n), count.clone())).collect();
+        writes.push(write(key(1000 + number as u32), filler.clone()));
+        match store.commit(commit(writes)).await {
+            Ok(outcome) => {
+                committed(outcome);
+                println!("ack {number}");
+            }
+            Err(error) => {
+                assert_eq!(error.code(), SqlState::STATEMENT_COMPLETION_UNKNOWN, "{error}");
+                println!("unknown {number}");
+                break;
+            }
+        }
+    }
+    let error = store.commit(commit(vec![write(key(1), None)])).await.unwrap_err();
+    assert_eq!(error.code(), SqlState::IO_ERROR, "{error}");
+    assert!(store.get(&key(1), Timestamp::MAX).await.unwrap().is_some());
+    std::process::exit(0);
+}
+
+#[tokio::main]
+async fn full_after(dir: &tempfile::TempDir, acknowledged: u64) {
+    let store = open(EmbeddedOptions::new(dir.path().join("store")));
+    let at = store.snapshot().await.unwrap();
+    let keys: Vec<Key> = (0..ROWS).map(key).collect();
+    let found = store.get_many(&keys, at.at).await.unwrap();
+    let values: Vec<u64> = found.into_iter().map(|v| count_of(&v.unwrap())).collect();
+    assert!(values.iter().all(|v| *v == values[0]), "in part: {values:?}");
+    assert!((acknowledged..=acknowledged + 1).contains(&values[0]), "{acknowledged}: {values:?}");
+    put(&store, vec![(1, Some("x"))]).await;
 }

@@ -438,7 +438,7 @@ impl Writer {
         if !group.batch.is_empty() {
             let mode = group.sync.then_some(PersistMode::SyncData);
             let start = self.core.wall.monotonic();
-            failure = group.batch.durability(mode).commit().err();
+            failure = self.core.write(group.batch.durability(mode)).err();
             if group.sync {
                 let took = self.core.wall.monotonic().saturating_sub(start);
                 self.sync_time = (self.sync_time * 7 + took) / 8;
@@ -512,7 +512,7 @@ impl Writer {
         let last = self.core.holds.visible();
         batch.insert(&engine.meta, CEILING, last.0.to_be_bytes());
         self.core.save_sizes(&mut batch);
-        if let Err(error) = batch.durability(Some(PersistMode::SyncAll)).commit() {
+        if let Err(error) = self.core.write(batch.durability(Some(PersistMode::SyncAll))) {
             tracing::error!(%error, "closing the store");
         }
         // What is in files need not be read from the journal again.

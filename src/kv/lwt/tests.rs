@@ -3,6 +3,7 @@ mod bank;
 mod harness;
 mod history;
 mod model;
+mod patient;
 mod schedules;
 
 use std::time::Duration;
