@@ -1,8 +1,8 @@
 //! Sizes of tables for the planner, from the store's own estimates.
 //!
-//! A store in process answers an estimate at once; what would have to be waited for (a cluster)
-//! is taken as unknown, because planning waits for nothing. Answers are kept for a moment, so
-//! that a burst of statements asks once.
+//! A store in process answers an estimate at once. Planning waits for nothing, so a cluster's
+//! estimate is fetched in the background, and what was known before is used meanwhile. Answers
+//! are kept for a moment, so that a burst of statements asks once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ use crate::types::descriptor::{ColumnId, RelationKind, TableDescriptor};
 
 /// How long an estimate is good.
 const FRESH: Duration = Duration::from_secs(2);
+/// The same for one that is read from a cluster.
+const FRESH_FETCHED: Duration = Duration::from_secs(60);
 /// Tables whose estimates are kept; when there are more, all are forgotten.
 const TABLES_MAX: usize = 10_000;
 
@@ -25,13 +27,14 @@ const TABLES_MAX: usize = 10_000;
 pub struct StoreStatistics {
     store: SharedStore,
     clock: Arc<dyn Clock>,
-    known: Mutex<HashMap<SpaceId, (Duration, Option<f64>)>>,
+    /// Until when, and how many.
+    known: Arc<Mutex<HashMap<SpaceId, (Duration, Option<f64>)>>>,
 }
 
 impl StoreStatistics {
     /// Of the tables in `store`.
     pub fn new(store: SharedStore, clock: Arc<dyn Clock>) -> StoreStatistics {
-        StoreStatistics { store, clock, known: Mutex::default() }
+        StoreStatistics { store, clock, known: Arc::default() }
     }
 }
 
@@ -43,19 +46,34 @@ impl Statistics for StoreStatistics {
         let now = self.clock.monotonic();
         let space = table.space();
         let known = self.known.lock().get(&space).copied();
-        if let Some((at, rows)) = known
-            && now < at + FRESH
+        if let Some((until, rows)) = known
+            && now < until
         {
             return rows;
         }
-        let range = KeyRange::all(space);
-        let estimate = self.store.estimate(&range).now_or_never();
-        let rows = estimate.and_then(|e| e.ok()).map(|e| e.rows as f64);
+        let store = self.store.clone();
+        let mut estimate = Box::pin(async move {
+            let estimate = store.estimate(&KeyRange::all(space)).await;
+            estimate.ok().map(|e| e.rows as f64)
+        });
+        let (rows, fresh) = match (&mut estimate).now_or_never() {
+            Some(rows) => (rows, FRESH),
+            None => {
+                let (all, before) = (self.known.clone(), known.and_then(|(_, rows)| rows));
+                if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                    runtime.spawn(async move {
+                        let rows = estimate.await;
+                        all.lock().insert(space, (now + FRESH_FETCHED, rows.or(before)));
+                    });
+                }
+                (before, FRESH_FETCHED)
+            }
+        };
         let mut known = self.known.lock();
         if known.len() >= TABLES_MAX {
             known.clear();
         }
-        known.insert(space, (now, rows));
+        known.insert(space, (now + fresh, rows));
         rows
     }
 

@@ -15,6 +15,7 @@
 //! - [`Store::changes`] may over-report and never under-reports;
 //! - dropping the future of [`Store::lock`] cancels the wait and leaves no lock behind.
 
+pub mod cassandra;
 #[cfg(test)]
 pub(crate) mod conformance;
 pub mod embedded;

@@ -42,6 +42,7 @@ const ALLOWED: &[(&str, &str, &str)] = &[
 const CONFINED: &[(&str, &[&str])] = &[
     ("pgwire", &["src/wire"]),
     ("fjall", &["src/kv/embedded"]),
+    ("scylla", &["src/kv/cassandra"]),
     ("datafusion", &["src/columnar"]),
     ("parquet", &["src/columnar"]),
     ("arrow", &["src/columnar"]),

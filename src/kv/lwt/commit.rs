@@ -18,7 +18,7 @@ use super::read::{Reader, within_partition};
 use super::rows::*;
 use super::settle::{Sequence, static_number};
 use crate::clock::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SqlState};
 use crate::kv::{Commit, CommitOutcome, Expect, LockMode, SpaceId, Write};
 
 /// How a try to commit ended.
@@ -59,7 +59,7 @@ pub fn tracked_spaces(commit: &Commit) -> Vec<SpaceId> {
 }
 
 /// A commit's writes by partition, each cut to batches of a bounded size.
-fn parts<'a>(gateway: &Gateway, commit: &'a Commit) -> Vec<Vec<Part<'a>>> {
+fn parts<'a>(gateway: &Gateway, commit: &'a Commit) -> Result<Vec<Vec<Part<'a>>>> {
     let groups = super::locks::by_partition(commit.writes.iter().map(|w| &w.key));
     let mut parts = Vec::with_capacity(groups.len());
     for (partition, group) in groups {
@@ -68,6 +68,9 @@ fn parts<'a>(gateway: &Gateway, commit: &'a Commit) -> Vec<Vec<Part<'a>>> {
         for (i, ck) in group {
             let write = &commit.writes[i];
             let size = write.key.bytes().len() + write.value.as_ref().map_or(0, Bytes::len);
+            if size > gateway.options.row_bytes_max {
+                return Err(too_large(size, gateway.options.row_bytes_max));
+            }
             match cut.last_mut() {
                 Some(part)
                     if part.writes.len() < gateway.options.batch_rows_max
@@ -84,7 +87,13 @@ fn parts<'a>(gateway: &Gateway, commit: &'a Commit) -> Vec<Vec<Part<'a>>> {
         }
         parts.push(cut);
     }
-    parts
+    Ok(parts)
+}
+
+/// 54000
+fn too_large(size: usize, most: usize) -> Error {
+    let message = format!("a row of {size} bytes is larger than the {most} bytes of the cluster");
+    Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message)
 }
 
 impl Gateway {
@@ -104,7 +113,7 @@ impl Gateway {
         if commit.writes.is_empty() {
             return self.validate_only(commit).await;
         }
-        let parts = parts(self, commit);
+        let parts = parts(self, commit)?;
         let single = match &parts[..] {
             [cut] if cut.len() == 1 && reads_lie_in(commit, &cut[0].partition) => Some(&cut[0]),
             _ => None,

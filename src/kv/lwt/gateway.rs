@@ -31,8 +31,6 @@ use crate::clock::{Clock, HybridClock, Timestamp};
 use crate::error::{Error, Result, SqlState};
 use crate::kv::{SpaceId, TxnId};
 
-/// Tries of an idempotent request before its failure is told.
-pub const TRIES_MAX: u32 = 12;
 /// Latches over partitions. A power of two.
 const LATCHES: usize = 256;
 /// Snapshots without a hold that are kept.
@@ -55,8 +53,11 @@ pub struct LwtOptions {
     pub settle_timeout: Duration,
     /// Rows of one conditional batch.
     pub batch_rows_max: usize,
-    /// Bytes of one conditional batch.
+    /// Bytes that one conditional batch writes anew; with the versions it moves to the history it
+    /// is twice that, which must stay below what the cluster takes at once.
     pub batch_bytes_max: usize,
+    /// Bytes of one key and value.
+    pub row_bytes_max: usize,
 }
 
 impl Default for LwtOptions {
@@ -66,8 +67,9 @@ impl Default for LwtOptions {
             heartbeat: Duration::from_millis(500),
             deadlock_timeout: crate::kv::locks::DEADLOCK_TIMEOUT,
             settle_timeout: Duration::from_secs(30),
-            batch_rows_max: 4096,
-            batch_bytes_max: 8 << 20,
+            batch_rows_max: 1024,
+            batch_bytes_max: 1 << 20,
+            row_bytes_max: 6 << 20,
         }
     }
 }
@@ -198,6 +200,15 @@ impl Own {
     }
 }
 
+/// What this gateway saw of the others' leases.
+#[derive(Default)]
+struct Leases {
+    /// When it last saw their rows.
+    seen: Duration,
+    /// When each counter was first seen as it is.
+    counters: HashMap<Incarnation, (u64, Duration)>,
+}
+
 /// An incarnation.
 pub struct Gateway {
     /// Which.
@@ -223,8 +234,7 @@ pub struct Gateway {
     horizon: AtomicU64,
     publish: Arc<Coalescer<Result<(), Failure>>>,
     view: Arc<Coalescer<Result<Arc<View>, Failure>>>,
-    /// When each gateway's counter was first seen as it is.
-    leases: Mutex<HashMap<Incarnation, (u64, Duration)>>,
+    leases: Mutex<Leases>,
     /// Monotonic microseconds at the start of the last read that showed this gateway in its place.
     verified: AtomicU64,
     fenced: AtomicBool,
@@ -396,7 +406,7 @@ impl Gateway {
         loop {
             match self.partitions.read(partition, select.clone(), consistency).await {
                 Ok(rows) => return Ok(rows),
-                Err(failure) if attempt == TRIES_MAX => return Err(failure.into()),
+                Err(failure) if failure.is_final(attempt) => return Err(failure.into()),
                 Err(_) => self.pause(attempt).await,
             }
             attempt += 1;
@@ -414,7 +424,7 @@ impl Gateway {
         loop {
             match self.partitions.write(partition, writes.clone(), timestamp).await {
                 Ok(()) => return Ok(()),
-                Err(failure) if attempt == TRIES_MAX => return Err(failure.into()),
+                Err(failure) if failure.is_final(attempt) => return Err(failure.into()),
                 Err(_) => self.pause(attempt).await,
             }
             attempt += 1;
@@ -440,7 +450,7 @@ impl Gateway {
                     own.confirmed = own.confirmed.max(high);
                     return Ok(());
                 }
-                Err(failure) if attempt == TRIES_MAX => return Err(failure),
+                Err(failure) if failure.is_final(attempt) => return Err(failure),
                 Err(_) => self.pause(attempt).await,
             }
             attempt += 1;
@@ -467,7 +477,7 @@ impl Gateway {
         let rows = loop {
             match self.partitions.read(&gateways(), all.clone(), Consistency::Quorum).await {
                 Ok(rows) => break rows,
-                Err(failure) if attempt == TRIES_MAX => return Err(failure),
+                Err(failure) if failure.is_final(attempt) => return Err(failure),
                 Err(_) => self.pause(attempt).await,
             }
             attempt += 1;
@@ -494,15 +504,7 @@ impl Gateway {
             let mut own = self.own.lock();
             own.confirmed = own.confirmed.max(view.high());
         }
-        let now = self.time.monotonic();
-        let mut leases = self.leases.lock();
-        for peer in &view.peers {
-            let lease = leases.entry(peer.incarnation).or_insert((0, now));
-            if peer.state.counter > lease.0 {
-                *lease = (peer.state.counter, now);
-            }
-        }
-        drop(leases);
+        self.note_leases(view);
         if let Some(me) = view.peer(self.incarnation) {
             match me.retired {
                 Retired::No => {
@@ -510,6 +512,21 @@ impl Gateway {
                 }
                 _ if self.closed.load(Ordering::SeqCst) => {}
                 _ => self.fenced.store(true, Ordering::SeqCst),
+            }
+        }
+    }
+
+    /// Notes when each counter was first seen as it is. Only time in which this gateway itself saw
+    /// the rows counts: after the cluster was out of reach for all, everybody has a whole lease.
+    fn note_leases(&self, view: &View) {
+        let now = self.time.monotonic();
+        let mut leases = self.leases.lock();
+        let blind = now.saturating_sub(leases.seen) > self.options.lease / 2;
+        leases.seen = now;
+        for peer in &view.peers {
+            let lease = leases.counters.entry(peer.incarnation).or_insert((0, now));
+            if peer.state.counter > lease.0 || blind {
+                *lease = (peer.state.counter, now);
             }
         }
     }
@@ -525,7 +542,7 @@ impl Gateway {
     /// Whether a gateway's counter has stood still for too long, as far as this one saw.
     pub fn is_expired(&self, peer: &Peer) -> bool {
         let leases = self.leases.lock();
-        let Some((counter, since)) = leases.get(&peer.incarnation) else { return false };
+        let Some((counter, since)) = leases.counters.get(&peer.incarnation) else { return false };
         let still = self.time.monotonic().saturating_sub(*since);
         *counter == peer.state.counter && still > self.options.lease
     }

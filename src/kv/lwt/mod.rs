@@ -50,8 +50,8 @@ use crate::error::{Error, Result, SqlState};
 
 /// Rows read at once where all of a range is wanted.
 const PAGE_ROWS: usize = 512;
-/// Heads read one by one for an estimate, before the cluster's own numbers are taken.
-const ESTIMATE_ROWS_MAX: usize = 256;
+/// Pages read for an estimate, before the cluster's own numbers are taken.
+const ESTIMATE_PAGES_MAX: usize = 5;
 
 /// The store, as one gateway has it.
 pub struct LwtStore {
@@ -306,24 +306,27 @@ impl Store for LwtStore {
 
     async fn drop_space(&self, space: SpaceId) -> Result<()> {
         let view = self.gateway.view().await?;
-        self.gateway.partitions.truncate(Table::Space(space)).await?;
+        self.gateway.partitions.remove(Table::Space(space)).await?;
         self.gateway.drop_log(space, &view).await
     }
 
     async fn estimate(&self, range: &KeyRange) -> Result<Estimate> {
-        if within_partition(range).is_some() {
-            let at = self.gateway.snapshot().await?;
-            self.gateway.remember(&Arc::new(at));
-            let limit = PageLimit { rows_max: ESTIMATE_ROWS_MAX, bytes_max: usize::MAX };
-            let page = self.scan(range, Timestamp::MAX, false, limit, None).await?;
-            if page.next.is_none() {
-                let size = |e: &Entry| (e.key.bytes().len() + e.value.len()) as u64;
-                let rows = page.entries.len() as u64;
-                return Ok(Estimate { rows, bytes: page.entries.iter().map(size).sum() });
+        let size = |e: &Entry| (e.key.bytes().len() + e.value.len()) as u64;
+        let snapshot = self.gateway.snapshot().await?;
+        self.gateway.remember(&Arc::new(snapshot));
+        let limit = PageLimit { rows_max: PAGE_ROWS, bytes_max: usize::MAX };
+        let (mut found, mut from) = (Estimate::default(), None);
+        for _ in 0..ESTIMATE_PAGES_MAX {
+            let page = self.scan(range, Timestamp::MAX, false, limit, from).await?;
+            found.rows += page.entries.len() as u64;
+            found.bytes += page.entries.iter().map(size).sum::<u64>();
+            from = page.next;
+            if from.is_none() {
+                return Ok(found);
             }
         }
         let (rows, bytes) = self.gateway.partitions.size(Table::Space(range.space)).await?;
-        Ok(Estimate { rows, bytes })
+        Ok(Estimate { rows: rows.max(found.rows), bytes: bytes.max(found.bytes) })
     }
 
     async fn close(&self) -> Result<()> {

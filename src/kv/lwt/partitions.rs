@@ -23,6 +23,9 @@ use bytes::Bytes;
 use crate::error::{Error, SqlState};
 use crate::types::descriptor::SpaceId;
 
+/// Tries of a repeatable request before its failure is told.
+pub const TRIES_MAX: u32 = 12;
+
 /// A CQL table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
@@ -155,15 +158,18 @@ impl Row {
     }
 }
 
-/// Which rows of a partition a read is for. The static columns always come too.
+/// Which rows of a partition a read is for.
 #[derive(Clone, Debug)]
 pub enum Select {
     /// `… AND (kind, ck) IN ((head, ?), …)`
+    Rows(Vec<Bytes>),
+    /// The same, and the static columns.
     Heads(Vec<Bytes>),
-    /// `… AND (kind, ck) IN ((head, ?), (history, ?))`: one key's head and all its history,
-    /// in one request, so that both come from the same replicas.
+    /// `… AND (kind, ck) IN ((head, ?), (history, ?))`: one key's head and all its history, with
+    /// the static columns, in one request, so that all come from the same replicas.
     Versions(Bytes),
-    /// `… AND kind = head AND ck >= ? AND ck < ? [ORDER BY … DESC] LIMIT ?`
+    /// `… AND kind = head AND ck >= ? AND ck < ? [ORDER BY … DESC] LIMIT ?`; of a log also its
+    /// static column.
     Range {
         /// Lower bound on `ck`.
         start: Bound<Bytes>,
@@ -269,11 +275,47 @@ pub enum Failure {
     Uncertain,
     /// It did not happen and will not.
     Unavailable,
+    /// It did not happen, and trying again does not help.
+    Refused(Refusal),
+}
+
+impl Failure {
+    /// Whether a repeatable request is given up after this failure of its `attempt`-th try.
+    pub fn is_final(self, attempt: u32) -> bool {
+        attempt >= TRIES_MAX || matches!(self, Failure::Refused(_))
+    }
+}
+
+/// Why a cluster refuses a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// More bytes than it takes at once.
+    TooLarge,
+    /// The gateway's user may not.
+    Unauthorized,
+    /// It does not understand, or is not understood; the log says more.
+    Defect,
 }
 
 impl From<Failure> for Error {
-    fn from(_: Failure) -> Error {
-        Error::new(SqlState::CONNECTION_FAILURE, "no quorum of the store's replicas answers")
+    fn from(failure: Failure) -> Error {
+        match failure {
+            Failure::Uncertain | Failure::Unavailable => {
+                let message = "no quorum of the store's replicas answers";
+                Error::new(SqlState::CONNECTION_FAILURE, message)
+            }
+            Failure::Refused(Refusal::TooLarge) => {
+                let message = "a row or a transaction's writes in one partition are too large";
+                Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message)
+            }
+            Failure::Refused(Refusal::Unauthorized) => {
+                let message = "the cluster does not let this gateway's user do that";
+                Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message)
+            }
+            Failure::Refused(Refusal::Defect) => {
+                Error::internal("the cluster refused a request; the log says why")
+            }
+        }
     }
 }
 
@@ -327,9 +369,9 @@ pub trait Partitions: Send + Sync + 'static {
     /// A conditional batch: one lightweight transaction.
     async fn cas(&self, batch: Batch) -> Result<Applied, Failure>;
 
-    /// `TRUNCATE table`.
-    async fn truncate(&self, table: Table) -> Result<(), Failure>;
+    /// `DROP TABLE`: nothing of it is needed any more. What still asks finds it empty.
+    async fn remove(&self, table: Table) -> Result<(), Failure>;
 
-    /// The nodes' own statistics (`system.size_estimates`): heads, and their bytes.
+    /// The nodes' own statistics (`system.size_estimates`): partitions, and their bytes.
     async fn size(&self, table: Table) -> Result<(u64, u64), Failure>;
 }

@@ -74,7 +74,7 @@ impl Gateway {
         reader: Reader,
     ) -> Result<Result<Vec<Option<Version>>, Yield>> {
         self.await_open(snapshot, |p| p == partition).await?;
-        let rows = self.read(partition, Select::Heads(keys.to_vec()), Consistency::Quorum).await?;
+        let rows = self.read(partition, Select::Rows(keys.to_vec()), Consistency::Quorum).await?;
         let mut versions = Vec::with_capacity(keys.len());
         for key in keys {
             let row = rows.iter().find(|r| r.key.kind == Kind::Head && r.key.key == *key);
@@ -228,7 +228,7 @@ impl Gateway {
         let page = loop {
             match self.partitions.ring(table, after.clone(), limit).await {
                 Ok(page) => break page,
-                Err(failure) if attempt == super::gateway::TRIES_MAX => return Err(failure.into()),
+                Err(failure) if failure.is_final(attempt) => return Err(failure.into()),
                 Err(_) => self.pause(attempt).await,
             }
             attempt += 1;

@@ -75,7 +75,8 @@ impl Gateway {
                 Err(failure @ Failure::Unavailable) if !uncertain && attempt >= 3 => {
                     return Err(failure.into());
                 }
-                Err(Failure::Unavailable) => {}
+                Err(failure @ Failure::Refused(_)) if !uncertain => return Err(failure.into()),
+                Err(Failure::Unavailable | Failure::Refused(_)) => {}
             }
             self.pause(attempt).await;
             attempt += 1;
@@ -130,7 +131,8 @@ impl Gateway {
                 Err(Failure::Unavailable) if !sent && attempt >= 3 => {
                     return Err(Failure::Unavailable.into());
                 }
-                Err(Failure::Unavailable) => {}
+                Err(failure @ Failure::Refused(_)) if !sent => return Err(failure.into()),
+                Err(Failure::Unavailable | Failure::Refused(_)) => {}
                 Err(Failure::Uncertain) => sent = true,
             }
             self.pause(attempt).await;

@@ -233,7 +233,7 @@ impl Gateway {
         let _latch = self.latch(partition).await;
         let mut attempt = 0;
         loop {
-            let select = Select::Heads(keys.to_vec());
+            let select = Select::Rows(keys.to_vec());
             let rows = self.read(partition, select, Consistency::Quorum).await?;
             let mut batch = Batch::new(partition);
             for ck in keys {

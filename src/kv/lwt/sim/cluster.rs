@@ -425,7 +425,7 @@ impl Partitions for Connection {
         self.ask(async move { cluster.cas(batch).await }).await
     }
 
-    async fn truncate(&self, table: Table) -> Result<(), Failure> {
+    async fn remove(&self, table: Table) -> Result<(), Failure> {
         let ballot = self.cluster.ballot(0);
         for n in 0..REPLICAS {
             self.cluster.replicas[n].lock().truncate(table, ballot);

@@ -186,9 +186,13 @@ impl Replica {
                 found.insert(key, row.clone());
             }
         };
-        take(RowKey::STATIC);
+        if !matches!(select, Select::Rows(_)) {
+            take(RowKey::STATIC);
+        }
         match select {
-            Select::Heads(keys) => keys.iter().for_each(|key| take(RowKey::head(key))),
+            Select::Rows(keys) | Select::Heads(keys) => {
+                keys.iter().for_each(|key| take(RowKey::head(key)))
+            }
             Select::Versions(key) => {
                 take(RowKey::head(key));
                 let from = RowKey::history(key, u64::MAX);

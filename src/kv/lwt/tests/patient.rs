@@ -99,8 +99,8 @@ impl Partitions for Hurt {
         self.ask(self.below.cas(batch)).await
     }
 
-    async fn truncate(&self, table: Table) -> Result<(), Failure> {
-        self.ask(self.below.truncate(table)).await
+    async fn remove(&self, table: Table) -> Result<(), Failure> {
+        self.ask(self.below.remove(table)).await
     }
 
     async fn size(&self, table: Table) -> Result<(u64, u64), Failure> {

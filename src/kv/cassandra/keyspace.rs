@@ -1,0 +1,235 @@
+//! The keyspace, and what was decided once for it: format, protocol, serial domain.
+//!
+//! A row of the table `settings`, written by one lightweight transaction by whichever gateway
+//! comes first, says so; every gateway must agree with it.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use scylla::client::session::Session;
+use scylla::statement::unprepared::Statement;
+use scylla::statement::{Consistency, SerialConsistency};
+use scylla::value::CqlValue;
+
+use super::CassandraOptions;
+use super::connect::{About, change_schema, texts};
+use super::cql::Names;
+use super::failure::{Trouble, trouble};
+use crate::clock::Clock;
+use crate::error::{Error, Result, SqlState};
+
+/// The format of all tables (`schemas/lwt.md`).
+const FORMAT: i32 = 1;
+/// How commits are made, and the domain of their serial consistency.
+const COMMIT: &str = "lwt";
+const SERIAL: &str = "SERIAL";
+/// Replicas that a new keyspace has where there are so many nodes.
+const REPLICAS: usize = 3;
+/// Cassandra's own limit.
+const NAME_LEN_MAX: usize = 48;
+/// Times a request at start is tried.
+const TRIES_MAX: usize = 5;
+
+/// Makes the keyspace if it is missing, and checks that it is one for this gateway.
+pub(super) async fn open(
+    session: &Session,
+    options: &CassandraOptions,
+    about: &mut About,
+    random: &dyn Clock,
+) -> Result<Names> {
+    let name = &options.keyspace;
+    check_name(name)?;
+    let found =
+        format!("SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = '{name}'");
+    if texts::<1>(session, &found).await?.is_empty() {
+        let replication = replication(options, about)?;
+        let text = format!(
+            "CREATE KEYSPACE IF NOT EXISTS {name} WITH replication = {replication} \
+             AND durable_writes = true"
+        );
+        change_schema(session, text).await.map_err(|t| t.into_error("make the keyspace"))?;
+    }
+    change_schema(
+        session,
+        format!(
+            "CREATE TABLE IF NOT EXISTS {name}.settings (name text PRIMARY KEY, format int, \
+             commit text, serial text, identity blob) WITH read_repair = 'BLOCKING'"
+        ),
+    )
+    .await
+    .map_err(|t| t.into_error("make the keyspace"))?;
+    session.refresh_metadata().await.map_err(|e| {
+        Error::new(SqlState::CONNECTION_FAILURE, "could not read the cluster's own tables")
+            .with_detail(e.to_string())
+    })?;
+    about.replication = replicas(session, name).await?;
+    check_tables(session, name).await?;
+    let identity = settle(session, name, random).await?;
+    Ok(Names { keyspace: name.clone(), identity })
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let mut chars = name.chars();
+    let first = chars.next().is_some_and(|c| c.is_ascii_lowercase());
+    let rest = chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let system = name.starts_with("system");
+    if first && rest && name.len() <= NAME_LEN_MAX && !system {
+        return Ok(());
+    }
+    let message = format!("\"{name}\" is not a usable keyspace name");
+    Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).with_hint(format!(
+        "Give --keyspace lower-case letters, digits and _, {NAME_LEN_MAX} at most, a letter first."
+    )))
+}
+
+/// The replication of a new keyspace, in CQL.
+fn replication(options: &CassandraOptions, about: &About) -> Result<String> {
+    let wrong = |text: &str| {
+        let message = format!("--replication {text} cannot be read");
+        Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+            .with_hint("Give a number of replicas, or a list dc1:3,dc2:3.")
+    };
+    let mut each: Vec<(String, usize)> = Vec::new();
+    match options.replication.as_deref() {
+        None => {
+            let default = |(name, nodes): &(String, usize)| (name.clone(), REPLICAS.min(*nodes));
+            each.extend(about.datacenters.iter().map(default));
+        }
+        Some(text) => match text.parse::<usize>() {
+            Ok(count) => {
+                each.extend(about.datacenters.iter().map(|(name, _)| (name.clone(), count)));
+            }
+            Err(_) => {
+                for part in text.split(',') {
+                    let (name, count) = part.split_once(':').ok_or_else(|| wrong(text))?;
+                    let count = count.trim().parse().map_err(|_| wrong(text))?;
+                    each.push((name.trim().to_owned(), count));
+                }
+            }
+        },
+    }
+    let mut replication = "{'class': 'NetworkTopologyStrategy'".to_owned();
+    for (name, count) in &each {
+        let Some((_, nodes)) = about.datacenters.iter().find(|(known, _)| known == name) else {
+            let message = format!("the cluster has no data centre \"{name}\"");
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        };
+        if *count == 0 || count > nodes {
+            let message = format!("--replication asks for {count} replicas of {nodes} nodes");
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        }
+        let _ = write!(replication, ", '{}': {count}", name.replace('\'', "''"));
+    }
+    Ok(replication + "}")
+}
+
+/// The keyspace's replication, as it is told; strategies without quorums are refused.
+async fn replicas(session: &Session, name: &str) -> Result<String> {
+    use scylla::cluster::metadata::Strategy;
+
+    let state = session.get_cluster_state();
+    let keyspace = state.get_keyspace(name).ok_or_else(|| {
+        Error::new(SqlState::CONNECTION_FAILURE, format!("keyspace {name} is not there yet"))
+            .with_hint("Start again; the nodes do not agree on it so far.")
+    })?;
+    Ok(match &keyspace.strategy {
+        Strategy::SimpleStrategy { replication_factor } => replication_factor.to_string(),
+        Strategy::NetworkTopologyStrategy { datacenter_repfactors } => {
+            let mut each: Vec<_> = datacenter_repfactors.iter().collect();
+            each.sort();
+            let each: Vec<String> = each.iter().map(|(dc, n)| format!("{dc}:{n}")).collect();
+            each.join(",")
+        }
+        other => {
+            let message = format!("the replication of keyspace {name} cannot be used");
+            return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+                .with_detail(format!("{other:?}"))
+                .with_hint("Use NetworkTopologyStrategy."));
+        }
+    })
+}
+
+/// Without blocking read repair, two reads could see a row go back.
+async fn check_tables(session: &Session, keyspace: &str) -> Result<()> {
+    let text = format!(
+        "SELECT table_name, read_repair FROM system_schema.tables WHERE keyspace_name = '{keyspace}'"
+    );
+    for [table, repair] in texts::<2>(session, &text).await? {
+        let (Some(table), Some(repair)) = (table, repair) else { continue };
+        if !repair.eq_ignore_ascii_case("BLOCKING") {
+            let message = format!("table {keyspace}.{table} has read_repair = '{repair}'");
+            return Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message).with_hint(
+                format!("ALTER TABLE {keyspace}.{table} WITH read_repair = 'BLOCKING';"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Writes the settings of a new keyspace, or reads those it has; its identity.
+async fn settle(session: &Session, keyspace: &str, random: &dyn Clock) -> Result<Bytes> {
+    let mut identity = [0; 16];
+    random.random(&mut identity);
+    let mut insert = Statement::new(format!(
+        "INSERT INTO {keyspace}.settings (name, format, commit, serial, identity) \
+         VALUES ('keyspace', {FORMAT}, '{COMMIT}', '{SERIAL}', ?) IF NOT EXISTS"
+    ));
+    insert.set_consistency(Consistency::Quorum);
+    insert.set_serial_consistency(Some(SerialConsistency::Serial));
+    let mut read = Statement::new(format!(
+        "SELECT format, commit, serial, identity FROM {keyspace}.settings WHERE name = 'keyspace'"
+    ));
+    read.set_consistency(Consistency::Serial);
+    let mut last = Trouble::NoTable;
+    for _ in 0..TRIES_MAX {
+        // Whatever became of it, by this gateway or another: what is there then counts.
+        let inserted = session.query_unpaged(insert.clone(), (&identity[..],)).await;
+        if let Err(error) = inserted {
+            last = trouble(&error);
+        }
+        let answer = match session.query_unpaged(read.clone(), ()).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                last = trouble(&error);
+                continue;
+            }
+        };
+        let rows = answer.into_rows_result().ok();
+        let row = rows.and_then(|rows| rows.maybe_first_row::<scylla::value::Row>().ok().flatten());
+        if let Some(row) = row {
+            return agree(keyspace, row.columns);
+        }
+    }
+    Err(last.into_error("write the keyspace's settings"))
+}
+
+fn agree(keyspace: &str, mut columns: Vec<Option<CqlValue>>) -> Result<Bytes> {
+    let differs = |message: String| Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message);
+    let identity = columns.pop().flatten();
+    let text = |at: usize| columns.get(at)?.as_ref()?.as_text().cloned();
+    let format = columns.first().and_then(|c| c.as_ref()?.as_int()).unwrap_or_default();
+    if format > FORMAT {
+        let message = format!(
+            "keyspace {keyspace} has format {format}, which is newer than format {FORMAT} of this \
+             version"
+        );
+        return Err(differs(message).with_hint("Start a newer version of sluice on it."));
+    }
+    if format < FORMAT {
+        return Err(differs(format!("keyspace {keyspace} has an unknown format {format}")));
+    }
+    for (at, what, ours) in [(1, "commit protocol", COMMIT), (2, "serial domain", SERIAL)] {
+        let theirs = text(at).unwrap_or_default();
+        if theirs != ours {
+            let message =
+                format!("keyspace {keyspace} has {what} {theirs}, and this gateway {ours}");
+            return Err(differs(message).with_hint(
+                "Both are decided when a keyspace is new; all its gateways keep to them.",
+            ));
+        }
+    }
+    match identity {
+        Some(CqlValue::Blob(bytes)) => Ok(bytes.into()),
+        _ => Err(differs(format!("the settings of keyspace {keyspace} have no identity"))),
+    }
+}

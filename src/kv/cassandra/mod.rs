@@ -1,0 +1,402 @@
+//! A Cassandra cluster as [`crate::kv::lwt`] asks for it: CQL through the scylla driver.
+//!
+//! - `connect`: addresses, credentials, TLS, policies; what cluster is refused;
+//! - `keyspace`: the keyspace and what was decided once for it;
+//! - `cql`: statement texts and table definitions; `prepared`: their cache;
+//! - `rows`: values bound and rows read; `failure`: what errors mean to the protocol.
+//!
+//! The driver never tries again by itself: a conditional batch without an answer is settled by the
+//! protocol, and plain requests are repeated by it too. Reads and plain writes carry everything
+//! that makes them repeatable, so those may be sent to a second node when the first is slow.
+//!
+//! Tables of spaces are made when first used, whatever uses them: a node that does not know a
+//! table yet may be one that has not heard of it, so nothing is answered before the table is there.
+
+mod connect;
+mod cql;
+mod failure;
+mod keyspace;
+mod prepared;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Bound;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::future::{BoxFuture, join3};
+use parking_lot::Mutex;
+use scylla::client::session::Session;
+use scylla::statement::batch::{Batch as CqlBatch, BatchType};
+use scylla::statement::{Consistency as CqlConsistency, SerialConsistency};
+use tokio::sync::Semaphore;
+
+use self::connect::change_schema;
+use self::cql::Names;
+use self::failure::{Trouble, trouble};
+use self::prepared::{Prepared, Use};
+use self::rows::{Value, applied, decode, decode_ring};
+use crate::error::Result;
+use crate::kv::lwt::partitions::*;
+
+pub use self::connect::About;
+
+/// Requests of this gateway under way at once; more wait.
+const REQUESTS_MAX: usize = 2048;
+/// Times that a request makes its table and tries again.
+const TABLE_TRIES_MAX: u32 = 5;
+
+/// Where the cluster is and how it is used.
+#[derive(Clone, Debug, Default)]
+pub struct CassandraOptions {
+    /// `host:port` of some nodes.
+    pub contact_points: Vec<String>,
+    /// The keyspace; made if missing.
+    pub keyspace: String,
+    /// The data centre whose nodes are asked; none: that of the first node to answer.
+    pub local_dc: Option<String>,
+    /// Replicas of a new keyspace: a number for each data centre, or `dc:number,…`; none: three,
+    /// or as many as there are nodes.
+    pub replication: Option<String>,
+    /// User and password.
+    pub credentials: Option<(String, String)>,
+    /// Certificates (PEM) that nodes' certificates must lead to; none: no TLS.
+    pub authority: Option<PathBuf>,
+}
+
+/// Requests sent so far, by kind.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// QUORUM reads.
+    pub reads: AtomicU64,
+    /// SERIAL reads.
+    pub serial_reads: AtomicU64,
+    /// Plain writes.
+    pub writes: AtomicU64,
+    /// Conditional batches.
+    pub batches: AtomicU64,
+}
+
+/// A keyspace of a cluster.
+pub struct Cassandra {
+    session: Session,
+    names: Names,
+    prepared: Prepared,
+    about: About,
+    requests: Semaphore,
+    /// One change of the schema at a time.
+    schema: tokio::sync::Mutex<()>,
+    counters: Counters,
+    warned: Mutex<std::collections::HashSet<&'static str>>,
+}
+
+impl Cassandra {
+    /// Connects, checks the cluster, makes the keyspace if it is missing.
+    ///
+    /// # Errors
+    /// 08006 where no node answers, 0A000 for clusters it cannot be correct on, 55000 for a
+    /// keyspace that was made for something else.
+    pub async fn connect(
+        options: &CassandraOptions,
+        random: &dyn crate::clock::Clock,
+    ) -> Result<Arc<Cassandra>> {
+        let (session, mut about) = connect::connect(options).await?;
+        let names = keyspace::open(&session, options, &mut about, random).await?;
+        let cassandra = Arc::new(Cassandra {
+            session,
+            names,
+            prepared: Prepared::default(),
+            about,
+            requests: Semaphore::new(REQUESTS_MAX),
+            schema: tokio::sync::Mutex::new(()),
+            counters: Counters::default(),
+            warned: Mutex::default(),
+        });
+        for table in [Table::Gateways, Table::Transactions, Table::Log] {
+            cassandra.make(table).await.map_err(|t| t.into_error("make its tables"))?;
+        }
+        Ok(cassandra)
+    }
+
+    /// What cluster this is.
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// Requests sent so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Makes a table, if it is missing, and waits until all nodes know it.
+    async fn make(&self, table: Table) -> Result<(), Trouble> {
+        let _one = self.schema.lock().await;
+        change_schema(&self.session, self.names.create(table)).await
+    }
+
+    /// Runs a request; makes its table first if that is missing.
+    async fn with_table<'a, T>(
+        &'a self,
+        table: Table,
+        counter: &AtomicU64,
+        request: impl Fn() -> BoxFuture<'a, Result<T, Trouble>> + Send + Sync,
+    ) -> Result<T, Failure> {
+        let Ok(_permit) = self.requests.acquire().await else {
+            return Err(Failure::Unavailable);
+        };
+        for _ in 0..TABLE_TRIES_MAX {
+            counter.fetch_add(1, Ordering::Relaxed);
+            match request().await {
+                Ok(answer) => return Ok(answer),
+                Err(Trouble::NoTable) => {
+                    self.prepared.forget(self.names.prefix(table).as_str());
+                    if let Err(trouble) = self.make(table).await {
+                        self.note(&trouble);
+                        // Nothing of the request itself was sent.
+                        return Err(match trouble.failure() {
+                            Failure::Uncertain => Failure::Unavailable,
+                            failure => failure,
+                        });
+                    }
+                }
+                Err(trouble) => {
+                    self.note(&trouble);
+                    return Err(trouble.failure());
+                }
+            }
+        }
+        Err(Failure::Unavailable)
+    }
+
+    /// Logs a kind of trouble: at length the first time.
+    fn note(&self, trouble: &Trouble) {
+        let (name, text) = trouble.describe();
+        if self.warned.lock().insert(name) {
+            tracing::warn!(kind = name, cause = text, "the cluster does not do as asked");
+        } else {
+            tracing::debug!(kind = name, cause = text, "the cluster does not do as asked");
+        }
+    }
+
+    async fn select(
+        &self,
+        text: String,
+        values: &[Value],
+        consistency: CqlConsistency,
+    ) -> Result<scylla::response::query_result::QueryRowsResult, Trouble> {
+        let usage = match consistency {
+            CqlConsistency::Serial => Use::SerialRead,
+            _ => Use::Read,
+        };
+        let statement = self.prepared.get(&self.session, text, usage).await?;
+        let answer = self.session.execute_unpaged(&statement, values).await;
+        let answer = answer.map_err(|e| trouble(&e))?;
+        answer.into_rows_result().map_err(|e| Trouble::Defect(e.to_string()))
+    }
+
+    async fn read_partition(
+        &self,
+        partition: &Partition,
+        select: &Select,
+        consistency: CqlConsistency,
+    ) -> Result<Vec<Row>, Trouble> {
+        let (text, values) = self.names.select(partition, select);
+        let rows = self.select(text, &values, consistency).await?;
+        let mut rows = decode(partition.table, &rows)?;
+        if let (Table::Log, Select::Range { .. }) = (partition.table, select) {
+            // After the rows: what removes rows writes how far before it does.
+            let (text, values) = self.names.log_static(partition);
+            let answer = self.select(text, &values, consistency).await?;
+            rows.extend(rows::decode_log_static(&answer)?);
+        }
+        Ok(rows)
+    }
+
+    /// The rest of a partition, other partitions of its token, and those of higher tokens.
+    async fn ring_page(
+        &self,
+        table: Table,
+        after: Option<&RingPosition>,
+        limit: usize,
+    ) -> Result<RingPage, Trouble> {
+        let quorum = CqlConsistency::Quorum;
+        let Some(after) = after else {
+            let (text, values) = self.names.ring(table, None, limit);
+            let answer = self.select(text, &values, quorum).await?;
+            return Ok(page_of(decode_ring(&answer)?, limit));
+        };
+        let mut rows = Vec::new();
+        let partition = Partition { table, key: after.partition.clone() };
+        let rest = Select::Range {
+            start: Bound::Excluded(after.key.clone()),
+            end: Bound::Unbounded,
+            reverse: false,
+            limit,
+        };
+        let (beside, beside_values) = self.names.same_token(table, &after.partition);
+        let (beyond, beyond_values) = self.names.ring(table, Some(&after.partition), limit);
+        let (rest, beside, beyond) = join3(
+            self.read_partition(&partition, &rest, quorum),
+            self.select(beside, &beside_values, quorum),
+            self.select(beyond, &beyond_values, quorum),
+        )
+        .await;
+        rows.extend(rest?.into_iter().map(|row| (after.partition.clone(), row)));
+        let mut others = rows::decode_keys(&beside?)?;
+        others.retain(|key| *key > after.partition);
+        others.sort_unstable();
+        for key in others {
+            if rows.len() >= limit {
+                return Ok(page_of(rows, limit));
+            }
+            let partition = Partition { table, key: key.clone() };
+            let all = Select::Range {
+                start: Bound::Unbounded,
+                end: Bound::Unbounded,
+                reverse: false,
+                limit,
+            };
+            let found = self.read_partition(&partition, &all, quorum).await?;
+            rows.extend(found.into_iter().map(|row| (key.clone(), row)));
+        }
+        rows.extend(decode_ring(&beyond?)?);
+        Ok(page_of(rows, limit))
+    }
+
+    async fn send_batch(&self, batch: &Batch) -> Result<Applied, Trouble> {
+        let mut cql = CqlBatch::new(BatchType::Unlogged);
+        cql.set_consistency(CqlConsistency::Quorum);
+        cql.set_serial_consistency(Some(SerialConsistency::Serial));
+        cql.set_is_idempotent(false);
+        let mut values = Vec::new();
+        for (text, bound) in self.names.conditional(batch) {
+            let statement = self.prepared.get(&self.session, text, Use::Conditional).await?;
+            cql.append_statement(statement);
+            values.push(bound);
+        }
+        cql.set_execution_profile_handle(Some(self.about.conditional.clone()));
+        let answer = self.session.batch(&cql, values).await.map_err(|e| trouble(&e))?;
+        let answer = answer.into_rows_result().map_err(|e| Trouble::Defect(e.to_string()))?;
+        applied(&answer)
+    }
+
+    async fn send_writes(
+        &self,
+        partition: &Partition,
+        writes: &[CellWrite],
+        timestamp: u64,
+    ) -> Result<(), Trouble> {
+        let mut statements = self.names.plain(partition, writes, timestamp);
+        if statements.len() == 1 {
+            let Some((text, values)) = statements.pop() else { return Ok(()) };
+            let statement = self.prepared.get(&self.session, text, Use::Write).await?;
+            let done = self.session.execute_unpaged(&statement, &values).await;
+            return done.map(drop).map_err(|e| trouble(&e));
+        }
+        let mut cql = CqlBatch::new(BatchType::Unlogged);
+        cql.set_consistency(CqlConsistency::Quorum);
+        cql.set_is_idempotent(true);
+        let mut values = Vec::with_capacity(statements.len());
+        for (text, bound) in statements {
+            cql.append_statement(self.prepared.get(&self.session, text, Use::Write).await?);
+            values.push(bound);
+        }
+        self.session.batch(&cql, values).await.map(drop).map_err(|e| trouble(&e))
+    }
+}
+
+fn page_of(mut rows: Vec<(Bytes, Row)>, limit: usize) -> RingPage {
+    let more = rows.len() >= limit;
+    rows.truncate(limit);
+    let last = rows.last().filter(|_| more);
+    let next = last.map(|(partition, row)| RingPosition {
+        partition: partition.clone(),
+        key: row.key.key.clone(),
+    });
+    RingPage { rows, next }
+}
+
+#[async_trait]
+impl Partitions for Cassandra {
+    async fn read(
+        &self,
+        partition: &Partition,
+        select: Select,
+        consistency: Consistency,
+    ) -> Result<Vec<Row>, Failure> {
+        let (consistency, counter) = match consistency {
+            Consistency::Quorum => (CqlConsistency::Quorum, &self.counters.reads),
+            Consistency::Serial => (CqlConsistency::Serial, &self.counters.serial_reads),
+        };
+        let request = Arc::new((partition.clone(), select));
+        self.with_table(partition.table, counter, || {
+            let request = request.clone();
+            Box::pin(async move { self.read_partition(&request.0, &request.1, consistency).await })
+        })
+        .await
+    }
+
+    async fn ring(
+        &self,
+        table: Table,
+        after: Option<RingPosition>,
+        limit: usize,
+    ) -> Result<RingPage, Failure> {
+        self.with_table(table, &self.counters.reads, || {
+            let after = after.clone();
+            Box::pin(async move { self.ring_page(table, after.as_ref(), limit).await })
+        })
+        .await
+    }
+
+    async fn write(
+        &self,
+        partition: &Partition,
+        writes: Vec<CellWrite>,
+        timestamp: u64,
+    ) -> Result<(), Failure> {
+        let request = Arc::new((partition.clone(), writes));
+        self.with_table(partition.table, &self.counters.writes, || {
+            let request = request.clone();
+            Box::pin(async move { self.send_writes(&request.0, &request.1, timestamp).await })
+        })
+        .await
+    }
+
+    async fn cas(&self, batch: Batch) -> Result<Applied, Failure> {
+        let batch = Arc::new(batch);
+        self.with_table(batch.partition.table, &self.counters.batches, || {
+            let batch = batch.clone();
+            Box::pin(async move { self.send_batch(&batch).await })
+        })
+        .await
+    }
+
+    async fn remove(&self, table: Table) -> Result<(), Failure> {
+        let _one = self.schema.lock().await;
+        self.prepared.forget(self.names.prefix(table).as_str());
+        let dropped = change_schema(&self.session, self.names.drop(table)).await;
+        dropped.map_err(|trouble| {
+            self.note(&trouble);
+            trouble.failure()
+        })
+    }
+
+    async fn size(&self, table: Table) -> Result<(u64, u64), Failure> {
+        self.with_table(table, &self.counters.reads, || {
+            Box::pin(async move {
+                let (text, values) = self.names.size(table);
+                let answer = self.select(text, &values, CqlConsistency::One).await?;
+                let (rows, bytes) = rows::decode_sizes(&answer)?;
+                // One node tells of the ranges that are its own.
+                let nodes = self.about.nodes as u64;
+                Ok((rows * nodes, bytes * nodes))
+            })
+        })
+        .await
+    }
+}

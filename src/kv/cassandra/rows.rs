@@ -1,0 +1,201 @@
+//! Values as they are bound, rows as they are read.
+
+use bytes::Bytes;
+use scylla::cluster::metadata::ColumnType;
+use scylla::deserialize::row::ColumnIterator;
+use scylla::response::query_result::QueryRowsResult;
+use scylla::serialize::SerializationError;
+use scylla::serialize::value::SerializeValue;
+use scylla::serialize::writers::{CellWriter, WrittenCellProof};
+
+use super::cql::{columns, row_tuple};
+use super::failure::Trouble;
+use crate::kv::lwt::partitions::*;
+
+/// A bound value.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Blob(Option<Bytes>),
+    Tiny(i8),
+    Int(i32),
+    Big(i64),
+    Text(String),
+    Blobs(Vec<Bytes>),
+    /// Clustering keys of a space's rows.
+    Rows(Vec<(i8, Bytes, i64)>),
+}
+
+impl Value {
+    /// Bytes.
+    pub fn blob(bytes: &Bytes) -> Value {
+        Value::Blob(Some(bytes.clone()))
+    }
+
+    /// Clustering keys.
+    pub fn rows(rows: impl Iterator<Item = RowKey>) -> Value {
+        Value::Rows(rows.map(|row| row_tuple(&row)).collect())
+    }
+
+    /// `LIMIT ?`
+    pub fn limit(limit: usize) -> Value {
+        Value::Int(i32::try_from(limit).unwrap_or(i32::MAX))
+    }
+}
+
+impl SerializeValue for Value {
+    fn serialize<'b>(
+        &self,
+        typ: &ColumnType<'_>,
+        writer: CellWriter<'b>,
+    ) -> Result<WrittenCellProof<'b>, SerializationError> {
+        match self {
+            Value::Blob(value) => value.serialize(typ, writer),
+            Value::Tiny(value) => value.serialize(typ, writer),
+            Value::Int(value) => value.serialize(typ, writer),
+            Value::Big(value) => value.serialize(typ, writer),
+            Value::Text(value) => value.serialize(typ, writer),
+            Value::Blobs(value) => value.serialize(typ, writer),
+            Value::Rows(value) => value.serialize(typ, writer),
+        }
+    }
+}
+
+/// Takes a row's cells one after the other.
+struct Cells<'a>(ColumnIterator<'a, 'a>);
+
+impl Cells<'_> {
+    fn next(&mut self) -> Result<Option<Bytes>, Trouble> {
+        let column = self.0.next().ok_or_else(|| short("a row"))?;
+        let column = column.map_err(|e| Trouble::Defect(e.to_string()))?;
+        Ok(column.slice.map(|slice| slice.to_bytes()))
+    }
+
+    fn bytes(&mut self) -> Result<Bytes, Trouble> {
+        Ok(self.next()?.unwrap_or_default())
+    }
+
+    fn number(&mut self) -> Result<i64, Trouble> {
+        let bytes = self.bytes()?;
+        match bytes.len() {
+            1 => Ok(i64::from(bytes[0] as i8)),
+            8 => {
+                let mut number = [0; 8];
+                number.copy_from_slice(&bytes);
+                Ok(i64::from_be_bytes(number))
+            }
+            _ => Err(short("a number")),
+        }
+    }
+}
+
+fn short(what: &str) -> Trouble {
+    Trouble::Defect(format!("{what} in the cluster's answer is not as it was asked for"))
+}
+
+fn each(
+    answer: &QueryRowsResult,
+    mut take: impl FnMut(&mut Cells<'_>) -> Result<(), Trouble>,
+) -> Result<(), Trouble> {
+    let rows = answer.rows::<ColumnIterator<'_, '_>>();
+    for row in rows.map_err(|e| Trouble::Defect(e.to_string()))? {
+        take(&mut Cells(row.map_err(|e| Trouble::Defect(e.to_string()))?))?;
+    }
+    Ok(())
+}
+
+fn row(table: Table, cells: &mut Cells<'_>) -> Result<Option<Row>, Trouble> {
+    let key = match table {
+        Table::Space(_) => {
+            let kind = match cells.number()? {
+                0 => Kind::Static,
+                1 => Kind::Head,
+                2 => Kind::History,
+                _ => return Err(short("a row's kind")),
+            };
+            RowKey { kind, key: cells.bytes()?, version: cells.number()? as u64 }
+        }
+        Table::Gateways | Table::Log => RowKey::head(&cells.bytes()?),
+        Table::Transactions => {
+            cells.bytes()?;
+            RowKey::head(&Bytes::new())
+        }
+    };
+    let mut found = Vec::new();
+    for column in columns(table) {
+        if let Some(value) = cells.next()? {
+            found.push((*column, value));
+        }
+    }
+    Ok((!found.is_empty()).then_some(Row { key, cells: found }))
+}
+
+/// The rows of a read of one partition.
+pub(super) fn decode(table: Table, answer: &QueryRowsResult) -> Result<Vec<Row>, Trouble> {
+    let mut rows = Vec::with_capacity(answer.rows_num());
+    each(answer, |cells| {
+        rows.extend(row(table, cells)?);
+        Ok(())
+    })?;
+    Ok(rows)
+}
+
+/// The rows of a page of the ring, all of them: how many there are says whether it goes on.
+pub(super) fn decode_ring(answer: &QueryRowsResult) -> Result<Vec<(Bytes, Row)>, Trouble> {
+    let mut rows = Vec::with_capacity(answer.rows_num());
+    each(answer, |cells| {
+        let key = cells.bytes()?;
+        let table = Table::Space(crate::types::descriptor::SpaceId(0));
+        rows.extend(row(table, cells)?.map(|row| (key, row)));
+        Ok(())
+    })?;
+    Ok(rows)
+}
+
+/// Partition keys.
+pub(super) fn decode_keys(answer: &QueryRowsResult) -> Result<Vec<Bytes>, Trouble> {
+    let mut keys = Vec::with_capacity(answer.rows_num());
+    each(answer, |cells| {
+        keys.push(cells.bytes()?);
+        Ok(())
+    })?;
+    Ok(keys)
+}
+
+/// The static row of a log.
+pub(super) fn decode_log_static(answer: &QueryRowsResult) -> Result<Option<Row>, Trouble> {
+    let mut found = None;
+    each(answer, |cells| {
+        cells.next()?;
+        let cell = cells.next()?;
+        found = cell.map(|cell| Row { key: RowKey::STATIC, cells: vec![(Column::Tr, cell)] });
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Partitions and bytes of `system.size_estimates`.
+pub(super) fn decode_sizes(answer: &QueryRowsResult) -> Result<(u64, u64), Trouble> {
+    let (mut rows, mut bytes) = (0, 0);
+    each(answer, |cells| {
+        let (count, mean) = (cells.number()?.max(0) as u64, cells.number()?.max(0) as u64);
+        rows += count;
+        bytes += count * mean;
+        Ok(())
+    })?;
+    Ok((rows, bytes))
+}
+
+/// `[applied]`
+pub(super) fn applied(answer: &QueryRowsResult) -> Result<Applied, Trouble> {
+    let mut applied = None;
+    each(answer, |cells| {
+        let cell = cells.bytes()?;
+        applied.get_or_insert(cell.as_ref() == [1]);
+        Ok(())
+    })?;
+    match applied {
+        Some(true) => Ok(Applied::Yes),
+        Some(false) => Ok(Applied::No),
+        None => Err(short("the outcome of a conditional batch")),
+    }
+}

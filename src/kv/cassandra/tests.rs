@@ -1,0 +1,62 @@
+//! On a real cluster, where `SLUICE_TEST_CASSANDRA` names one (`host:port`): `tests/cluster` does.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::kv::SharedStore;
+use crate::kv::lwt::env::{Environment, Tokio};
+use crate::kv::lwt::{LwtOptions, LwtStore};
+
+/// Where the cluster is; none: these tests do nothing.
+fn contact_point() -> Option<String> {
+    std::env::var("SLUICE_TEST_CASSANDRA").ok()
+}
+
+/// A keyspace that is not there yet.
+fn fresh_keyspace() -> String {
+    let mut bytes = [0; 6];
+    crate::clock::Clock::random(&SystemClock::new(), &mut bytes);
+    bytes.iter().fold("t".to_owned(), |name, b| format!("{name}{b:02x}"))
+}
+
+async fn connect(keyspace: &str, point: &str) -> Arc<Cassandra> {
+    let options = CassandraOptions {
+        contact_points: vec![point.to_owned()],
+        keyspace: keyspace.to_owned(),
+        ..CassandraOptions::default()
+    };
+    Cassandra::connect(&options, &SystemClock::new()).await.unwrap()
+}
+
+/// A gateway on a keyspace.
+async fn join(cassandra: &Arc<Cassandra>) -> SharedStore {
+    let env: Arc<dyn Environment> = Arc::new(Tokio(Arc::new(SystemClock::new())));
+    let deadlock_timeout = std::time::Duration::from_millis(100);
+    let options = LwtOptions { deadlock_timeout, ..LwtOptions::default() };
+    LwtStore::open(cassandra.clone(), env, options).await.unwrap()
+}
+
+mod on_one_partition {
+    use super::*;
+
+    async fn make() -> Option<(SharedStore, ())> {
+        let point = contact_point()?;
+        Some((join(&connect(&fresh_keyspace(), &point).await).await, ()))
+    }
+
+    crate::kv::conformance::suite!(make);
+}
+
+/// The same, where no two rows share a partition.
+mod over_many_partitions {
+    use super::*;
+    use crate::kv::conformance::spread::Spread;
+
+    async fn make() -> Option<(SharedStore, ())> {
+        let point = contact_point()?;
+        Some((Spread::over(join(&connect(&fresh_keyspace(), &point).await).await), ()))
+    }
+
+    crate::kv::conformance::suite!(make);
+}

@@ -1,0 +1,181 @@
+"""Starts Cassandra nodes on loopback from the jars in $SLUICE_CACHE, and stops them again."""
+
+import contextlib
+import os
+import pathlib
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+START_TIMEOUT_S = 150
+STOP_TIMEOUT_S = 15
+RING = 1 << 64
+
+EXPORTS = """java.base/jdk.internal.misc java.base/jdk.internal.ref java.base/java.lang.ref
+java.base/sun.nio.ch java.management.rmi/com.sun.jmx.remote.internal.rmi
+java.rmi/sun.rmi.registry java.rmi/sun.rmi.server java.rmi/sun.rmi.transport.tcp
+jdk.unsupported/sun.misc java.sql/java.sql jdk.attach/sun.tools.attach
+jdk.compiler/com.sun.tools.javac.file""".split()
+OPENS = """java.base/java.lang.module java.base/jdk.internal.loader java.base/jdk.internal.ref
+java.base/jdk.internal.reflect java.base/jdk.internal.math java.base/jdk.internal.module
+java.base/jdk.internal.util.jar java.base/sun.nio.ch java.base/java.io java.base/java.nio
+java.base/java.util.concurrent java.base/java.util java.base/java.util.concurrent.atomic
+java.base/java.lang java.base/java.net java.base/java.lang.reflect java.base/jdk.internal.vm
+java.base/sun.nio.fs java.rmi/sun.rmi.transport.tcp
+jdk.management/com.sun.management.internal""".split()
+
+CONFIG = """cluster_name: sluice
+num_tokens: 1
+initial_token: {token}
+partitioner: org.apache.cassandra.dht.Murmur3Partitioner
+data_file_directories: ['{folder}/data']
+commitlog_directory: '{folder}/commitlog'
+saved_caches_directory: '{folder}/caches'
+hints_directory: '{folder}/hints'
+cdc_raw_directory: '{folder}/cdc'
+listen_address: {host}
+rpc_address: {host}
+storage_port: {storage_port}
+native_transport_port: {port}
+commitlog_sync: periodic
+commitlog_sync_period: 10000ms
+endpoint_snitch: SimpleSnitch
+seed_provider:
+  - class_name: org.apache.cassandra.locator.SimpleSeedProvider
+    parameters: [{{seeds: '{seed}:{storage_port}'}}]
+auto_snapshot: false
+memtable_heap_space: 128MiB
+memtable_offheap_space: 64MiB
+file_cache_size: 32MiB
+key_cache_size: 16MiB
+batch_size_warn_threshold: 8MiB
+batch_size_fail_threshold: 16MiB
+concurrent_reads: 16
+concurrent_writes: 16
+paxos_variant: {paxos}
+{more}
+"""
+
+LOGBACK = """<configuration><appender name="F" class="ch.qos.logback.core.FileAppender">
+<file>{folder}/system.log</file><encoder><pattern>%-5level %date{{HH:mm:ss.SSS}} %msg%n</pattern>
+</encoder></appender><root level="WARN"><appender-ref ref="F"/></root></configuration>
+"""
+
+
+def free_port(host="127.0.0.1"):
+    with socket.socket() as s:
+        s.bind((host, 0))
+        return s.getsockname()[1]
+
+
+def jars():
+    """The class path; tests/setup.sh fetches it."""
+    folder = os.environ.get("CASSANDRA_LIB")
+    folder = pathlib.Path(folder or pathlib.Path(os.environ["SLUICE_CACHE"]) / "cassandra" / "lib")
+    if not any(folder.glob("cassandra-all-*.jar")):
+        raise SystemExit(f"no Cassandra in {folder}; run tests/setup.sh's setup_cassandra")
+    return folder
+
+
+class Node:
+    """One node: a process, its address, its log."""
+
+    def __init__(self, cluster, number, host, token):
+        self.cluster, self.host, self.token = cluster, host, token
+        self.folder = pathlib.Path(cluster.folder) / f"node{number}"
+        self.process = None
+
+    def start(self):
+        folder, cluster = self.folder, self.cluster
+        (folder / "conf").mkdir(parents=True, exist_ok=True)
+        (folder / "conf" / "cassandra.yaml").write_text(CONFIG.format(
+            folder=folder, host=self.host, token=self.token, port=cluster.port,
+            storage_port=cluster.storage_port, seed=cluster.nodes[0].host, paxos=cluster.paxos,
+            more=cluster.more,
+        ))
+        (folder / "conf" / "logback.xml").write_text(LOGBACK.format(folder=folder))
+        flags = [f"--add-exports={e}=ALL-UNNAMED" for e in EXPORTS]
+        flags += [f"--add-opens={o}=ALL-UNNAMED" for o in OPENS]
+        properties = {
+            "cassandra.config": f"file://{folder}/conf/cassandra.yaml",
+            "logback.configurationFile": f"{folder}/conf/logback.xml",
+            "cassandra.storagedir": folder,
+            "cassandra-foreground": "yes",
+            "cassandra.jmx.local.port": free_port(),
+            "cassandra.ring_delay_ms": 2000,
+            "cassandra.skip_wait_for_gossip_to_settle": 0,
+            "jdk.attach.allowAttachSelf": "true",
+            "java.io.tmpdir": folder,
+        }
+        flags += [f"-D{name}={value}" for name, value in properties.items()]
+        with open(folder / "out", "a") as out:
+            self.process = subprocess.Popen(
+                ["java", f"-Xms{cluster.heap}", f"-Xmx{cluster.heap}", "-XX:+UseSerialGC",
+                 "-Xss512k", "-XX:TieredStopAtLevel=4", *flags, "-cp",
+                 f"{folder}/conf:{jars()}/*", "org.apache.cassandra.service.CassandraDaemon"],
+                stdout=out, stderr=out, cwd=folder, start_new_session=True,
+            )
+
+    def wait_ready(self):
+        """Until the CQL port answers."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                break
+            with contextlib.suppress(OSError):
+                socket.create_connection((self.host, self.cluster.port), 1).close()
+                return
+            time.sleep(0.2)
+        raise RuntimeError(f"node {self.host} did not answer:\n{self.said()}")
+
+    def said(self):
+        parts = [self.folder / "out", self.folder / "system.log"]
+        return "\n".join(p.read_text(errors="replace")[-3000:] for p in parts if p.exists())
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def kill(self):
+        if self.process is not None and self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+            self.process.wait(STOP_TIMEOUT_S)
+
+
+class Cluster:
+    """Nodes that are each other's peers."""
+
+    def __init__(self, folder, count, heap, paxos, more):
+        self.folder, self.heap, self.paxos, self.more = folder, heap, paxos, more
+        # A loopback network of its own: several runs on one machine do not meet.
+        net = f"127.{random.randrange(1, 250)}.{random.randrange(1, 250)}"
+        hosts = [f"{net}.{n + 1}" for n in range(count)]
+        self.port, self.storage_port = free_port(hosts[0]), free_port(hosts[0])
+        tokens = [n * RING // count - RING // 2 for n in range(count)]
+        self.nodes = [Node(self, n, h, t) for n, (h, t) in enumerate(zip(hosts, tokens))]
+
+    def contact_points(self):
+        return ",".join(f"{node.host}:{self.port}" for node in self.nodes)
+
+
+@contextlib.contextmanager
+def cassandra(count=1, heap="1g", paxos="v2", more="", folder=None):
+    """A cluster, in a temporary folder. Its processes are gone afterwards, whatever happens."""
+    own = folder is None
+    folder = folder or tempfile.mkdtemp(prefix="sluice-cassandra-")
+    cluster = Cluster(folder, count, heap, paxos, more)
+    try:
+        for node in cluster.nodes:
+            node.start()
+            node.wait_ready()
+        yield cluster
+    finally:
+        for node in cluster.nodes:
+            node.kill()
+        if own:
+            shutil.rmtree(folder, ignore_errors=True)
