@@ -26,6 +26,7 @@ pub mod system;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -69,6 +70,10 @@ pub struct Catalog {
     current: RwLock<Arc<CatalogSnapshot>>,
     /// When each object changed by this process was last changed.
     changed: Mutex<HashMap<ObjectId, Timestamp>>,
+    /// The snapshot that the catalog was last read at.
+    loaded_at: AtomicU64,
+    /// It is read by one at a time.
+    loading: tokio::sync::Mutex<()>,
     /// Commits of DDL that are not yet published.
     pending: watch::Sender<usize>,
 }
@@ -104,6 +109,11 @@ impl Catalog {
         Catalog::load(store, clock).await
     }
 
+    /// Whether a store has no catalog yet.
+    pub async fn is_missing(store: &SharedStore) -> Result<bool> {
+        Ok(read_header(store).await?.is_none())
+    }
+
     /// Loads the catalog of an initialized store.
     pub async fn load(store: SharedStore, clock: Arc<dyn Clock>) -> Result<Arc<Catalog>> {
         match read_header(&store).await? {
@@ -126,7 +136,7 @@ impl Catalog {
             }
             Some(_) => {}
         }
-        let snapshot = read_objects(&store).await?;
+        let (snapshot, loaded_at) = read_objects(&store).await?;
         let sequences = Sequences::new(store.clone(), clock.clone());
         let snapshot = Arc::new(snapshot.with_sequences(Arc::new(sequences)));
         let counter = |name, first| Counter::new(name, first, store.clone(), clock.clone());
@@ -135,6 +145,8 @@ impl Catalog {
             spaces: counter("space", FIRST_USER_SPACE),
             current: RwLock::new(snapshot),
             changed: Mutex::default(),
+            loaded_at: AtomicU64::new(loaded_at.0),
+            loading: tokio::sync::Mutex::new(()),
             pending: watch::Sender::new(0),
             store,
             clock,
@@ -184,21 +196,61 @@ impl Catalog {
     /// The schema once no commit of DDL is on its way to publication. A statement that holds its
     /// tables' locks compares their versions in it with those it was bound against: DDL gives its
     /// locks up at its commit, a moment before it is published.
-    pub async fn settled(&self) -> Arc<CatalogSnapshot> {
+    ///
+    /// Where other gateways change the schema too, their changes are in it that the last snapshot
+    /// or table lock of this one covers.
+    pub async fn settled(&self) -> Result<Arc<CatalogSnapshot>> {
         if *self.pending.borrow() > 0 {
             let mut pending = self.pending.subscribe();
             // The sender lives as long as the catalog.
             let _ = pending.wait_for(|pending| *pending == 0).await;
         }
-        self.snapshot()
+        while self.is_behind() {
+            let _one = self.loading.lock().await;
+            if self.is_behind() {
+                self.load_again().await?;
+            }
+        }
+        Ok(self.snapshot())
+    }
+
+    /// Whether another gateway changed the schema since it was read.
+    fn is_behind(&self) -> bool {
+        self.store.schema().0 > self.loaded_at.load(Ordering::SeqCst)
+    }
+
+    /// Takes in what other gateways have changed up to now. Whether there was something.
+    pub async fn refresh(&self) -> Result<bool> {
+        if self.store.schema() == Timestamp::ZERO {
+            return Ok(false);
+        }
+        self.store.snapshot().await?;
+        let behind = self.is_behind();
+        self.settled().await?;
+        Ok(behind)
     }
 
     /// Reads the whole catalog again: after a commit whose outcome is not known.
     pub async fn reload(&self) -> Result<()> {
-        let loaded = read_objects(&self.store).await?;
-        let mut current = self.current.write();
-        *current = Arc::new(loaded.succeeding(&current));
-        Ok(())
+        let _one = self.loading.lock().await;
+        self.load_again().await
+    }
+
+    async fn load_again(&self) -> Result<()> {
+        loop {
+            let (loaded, at) = read_objects(&self.store).await?;
+            let changed = self.changed.lock();
+            // What was published meanwhile may be newer than what was read.
+            if changed.values().any(|ts| *ts > at) {
+                continue;
+            }
+            let mut current = self.current.write();
+            let mut next = loaded.succeeding(&current);
+            next.note_indexes_since(&current, at);
+            *current = Arc::new(next);
+            self.loaded_at.store(at.0, Ordering::SeqCst);
+            return Ok(());
+        }
     }
 
     /// Makes a committed transaction's changes everybody's. `ts` is its commit timestamp: of two
@@ -208,6 +260,9 @@ impl Catalog {
             return;
         }
         let mut changed = self.changed.lock();
+        if ts.0 <= self.loaded_at.load(Ordering::SeqCst) {
+            return;
+        }
         let mut current = self.current.write();
         let mut next = CatalogSnapshot::clone(&current);
         for change in overlay.changes() {
@@ -238,8 +293,9 @@ impl Catalog {
         let mut left = 0;
         for space in self.snapshot().garbage().collect::<Vec<_>>() {
             let id = ObjectId::Plain(Kind::Garbage, space.0);
-            // What died before this process began has no readers.
-            let died = self.changed.lock().get(&id).copied().unwrap_or(Timestamp::ZERO);
+            // What others dropped was dead when the catalog was read.
+            let loaded_at = Timestamp(self.loaded_at.load(Ordering::SeqCst));
+            let died = self.changed.lock().get(&id).copied().unwrap_or(loaded_at);
             if self.store.oldest() < died {
                 left += 1;
                 continue;
@@ -349,7 +405,7 @@ async fn initialize(store: &SharedStore, clock: &dyn Clock, initial: &Initial) -
     store.commit(commit).await.map(|_| ())
 }
 
-async fn read_objects(store: &SharedStore) -> Result<CatalogSnapshot> {
+async fn read_objects(store: &SharedStore) -> Result<(CatalogSnapshot, Timestamp)> {
     let mut snapshot = CatalogSnapshot::empty("", "");
     let hold = store.snapshot().await?;
     let range = KeyRange::all(OBJECT_SPACE);
@@ -362,7 +418,7 @@ async fn read_objects(store: &SharedStore) -> Result<CatalogSnapshot> {
         }
         from = page.next;
         if from.is_none() {
-            return Ok(snapshot.owned_by_bootstrap());
+            return Ok((snapshot.owned_by_bootstrap(), hold.at));
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::kv::{Key, SpaceId};
 use crate::types::descriptor::TableDescriptor;
 
 /// Where objects lie.
-pub const OBJECT_SPACE: SpaceId = SpaceId(1);
+pub const OBJECT_SPACE: SpaceId = crate::kv::SCHEMA_SPACE;
 /// Where names lie.
 pub const NAME_SPACE: SpaceId = SpaceId(2);
 /// Where counters lie.

@@ -405,6 +405,22 @@ impl CatalogSnapshot {
         self.published()
     }
 
+    /// Notes since when, at the latest, the indexes exist that another schema has not.
+    pub(super) fn note_indexes_since(&mut self, before: &CatalogSnapshot, at: Timestamp) {
+        let mut new = Vec::new();
+        for table in self.tables() {
+            let Some(old) = before.tables.get(&table.id.0) else { continue };
+            let known = |oid| old.indexes.iter().any(|index| index.oid == oid);
+            new.extend(table.indexes.iter().map(|i| i.oid).filter(|oid| !known(*oid)));
+        }
+        self.born = Arc::clone(&before.born);
+        if !new.is_empty() {
+            let born = Arc::make_mut(&mut self.born);
+            born.retain(|_, since| since.millis() + BORN_KEPT_MS > at.millis());
+            born.extend(new.into_iter().map(|oid| (oid, at)));
+        }
+    }
+
     /// Notes since when the indexes exist that a committed change brings.
     pub(super) fn note_new_indexes(&mut self, change: &Change, ts: Timestamp) {
         let Some(Object::Table(table)) = &change.object else { return };

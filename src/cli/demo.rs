@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::serve::{Served, announce, serve};
-use super::{Auth, DemoArgs, StartArgs};
+use super::{Auth, ClusterArgs, DemoArgs, StartArgs, StoreKind};
 use crate::error::{Error, Result};
 use crate::session::{
     Client, CopyInput, Database, Field, Mark, Notice, NoticeSeverity, ResultFormats, Session,
@@ -26,7 +26,9 @@ const ORDERS_STEP: u32 = 10_000;
 pub(super) fn run(args: DemoArgs) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("sluice-demo-").tempdir()?;
     let start = StartArgs {
-        data: folder.path().to_path_buf(),
+        store: StoreKind::Embedded,
+        data: Some(folder.path().to_path_buf()),
+        cluster: ClusterArgs::default(),
         auth: Auth::Trust,
         user: USER.to_owned(),
         password: None,

@@ -3,6 +3,7 @@
 //! Every flag has an environment variable; a flag wins over it. What goes wrong before the server
 //! is ready is an error with a hint, and a non-zero exit.
 
+mod cluster;
 mod demo;
 mod serve;
 
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::cluster::{ClusterArgs, CommitKind, StoreKind};
 use crate::error::Result;
 use crate::session::{POSTGRES_VERSION, VERSION};
 
@@ -26,8 +28,8 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve a database in a folder.
-    Start(StartArgs),
+    /// Serve a database in a folder or on a cluster.
+    Start(Box<StartArgs>),
     /// Serve a sample database that is thrown away at the end.
     Demo(DemoArgs),
     /// Print the version.
@@ -81,9 +83,15 @@ pub struct ServerArgs {
 /// `sluice start`
 #[derive(Clone, Debug, Args)]
 pub struct StartArgs {
-    /// Folder of the data; made if missing.
-    #[arg(long, env = "SLUICE_DATA")]
-    pub data: PathBuf,
+    /// Where the rows are.
+    #[arg(long, env = "SLUICE_STORE", value_enum, default_value = "embedded")]
+    pub store: StoreKind,
+    /// Folder of the embedded store; made if missing.
+    #[arg(long, env = "SLUICE_DATA", required_if_eq("store", "embedded"))]
+    pub data: Option<PathBuf>,
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
     /// How clients prove who they are.
     #[arg(long, env = "SLUICE_AUTH", value_enum, default_value = "scram")]
     pub auth: Auth,
@@ -118,7 +126,7 @@ pub struct DemoArgs {
 /// Whatever keeps the server from starting, with a hint.
 pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
-        Command::Start(args) => serve::start(args),
+        Command::Start(args) => serve::start(*args),
         Command::Demo(args) => demo::run(args),
         Command::Version { json } => {
             print_version(json);

@@ -2,14 +2,14 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::{Auth, StartArgs};
+use super::{Auth, StartArgs, StoreKind, cluster};
 use crate::catalog::{Catalog, Initial};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Result, SqlState};
@@ -27,13 +27,14 @@ const WORKER_STACK_BYTES: usize = 128 << 20;
 pub(super) struct Served {
     pub database: Arc<Database>,
     pub address: SocketAddr,
+    /// Where its rows are.
+    pub place: String,
 }
 
 /// `sluice start`
 pub(super) fn start(args: StartArgs) -> Result<()> {
-    let data = args.data.clone();
     serve(args, move |served: Served| async move {
-        announce(&format!("sluice is ready on {} (data in {})", served.address, data.display()));
+        announce(&format!("sluice is ready on {} ({})", served.address, served.place));
         Ok(())
     })
 }
@@ -75,10 +76,10 @@ where
         drain_timeout: Duration::from_secs(args.server.drain_timeout),
     };
     let server = Server::bind(options)?;
-    let (store, database) = open(&args, &clock).await?;
+    let (store, database, place) = open(&args, &clock).await?;
     let gate = Arc::new(gate(database.clone(), &args, clock.as_ref()));
     database.collect_garbage();
-    let served = Served { database, address: server.local_addr()? };
+    let served = Served { database, address: server.local_addr()?, place };
     tokio::spawn(async move {
         if let Err(error) = ready(served).await {
             tracing::error!(?error, "could not prepare the database");
@@ -89,38 +90,56 @@ where
     outcome
 }
 
-async fn open(args: &StartArgs, clock: &Arc<dyn Clock>) -> Result<(SharedStore, Arc<Database>)> {
-    let store = open_store(&args.data, clock)?;
+async fn open(
+    args: &StartArgs,
+    clock: &Arc<dyn Clock>,
+) -> Result<(SharedStore, Arc<Database>, String)> {
+    let (store, place) = match args.store {
+        StoreKind::Embedded => open_folder(&folder(args)?, clock)?,
+        StoreKind::Cassandra => cluster::open(&args.cluster, clock).await?,
+    };
+    if args.store == StoreKind::Cassandra && Catalog::is_missing(&store).await? {
+        check_password(args)?;
+    }
     let initial = Initial {
         database: args.database.clone(),
         role: args.user.clone(),
         password: args.password.as_deref().map(|p| verifier(p, clock.as_ref())),
     };
     let catalog = Catalog::open(store.clone(), clock.clone(), &initial).await?;
-    let settings = [("data_directory", args.data.display().to_string())];
-    let connections_max = args.server.max_connections;
-    let columns = ColumnPath::start(
-        store.clone(),
-        clock.clone(),
-        ColumnOptions {
-            dir: args.data.join("columnar"),
+    let (mut settings, mut columns) = (Vec::new(), ColumnPath::none());
+    if args.store == StoreKind::Embedded {
+        let data = folder(args)?;
+        settings.push(("data_directory", data.display().to_string()));
+        let options = ColumnOptions {
+            dir: data.join("columnar"),
             memory_bytes: args.server.analytics_memory << 20,
             cache_bytes: args.server.analytics_cache << 20,
-        },
-    )?;
+        };
+        columns = ColumnPath::start(store.clone(), clock.clone(), options)?;
+    }
+    let connections_max = args.server.max_connections;
     let (store_of, clock_of) = (store.clone(), clock.clone());
     let database =
         Database::new(store_of, catalog, clock_of, connections_max, &settings, verifier, columns)?;
-    Ok((store, database))
+    Ok((store, database, place))
 }
 
-fn open_store(data: &Path, clock: &Arc<dyn Clock>) -> Result<SharedStore> {
+fn folder(args: &StartArgs) -> Result<PathBuf> {
+    args.data.clone().ok_or_else(|| {
+        Error::new(SqlState::INVALID_PARAMETER_VALUE, "the embedded store needs a folder")
+            .with_hint("Give --data a folder; it is made if it is missing.")
+    })
+}
+
+fn open_folder(data: &PathBuf, clock: &Arc<dyn Clock>) -> Result<(SharedStore, String)> {
     std::fs::create_dir_all(data).map_err(|e| {
         let message = format!("could not use the data folder {}: {e}", data.display());
         Error::new(SqlState::IO_ERROR, message)
             .with_hint("Give --data a folder that this user may write to.")
     })?;
-    EmbeddedStore::open(EmbeddedOptions::new(data), clock.clone())
+    let store = EmbeddedStore::open(EmbeddedOptions::new(data), clock.clone())?;
+    Ok((store, format!("data in {}", data.display())))
 }
 
 fn gate(database: Arc<Database>, args: &StartArgs, clock: &dyn Clock) -> Gate {
@@ -138,21 +157,27 @@ fn gate(database: Arc<Database>, args: &StartArgs, clock: &dyn Clock) -> Gate {
 }
 
 fn check_auth(args: &StartArgs) -> Result<()> {
-    let wrong = |message: &str, hint: &str| {
-        Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).with_hint(hint))
-    };
     if args.auth == Auth::Trust && !args.server.listen.ip().is_loopback() {
-        return wrong(
+        return Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
             "--auth trust lets in everybody who can connect, and the address is not loopback",
-            "Listen on 127.0.0.1, or use --auth scram with a password.",
-        );
+        )
+        .with_hint("Listen on 127.0.0.1, or use --auth scram with a password."));
     }
-    let fresh = !args.data.join("engine").exists();
-    if args.auth == Auth::Scram && fresh && args.password.is_none() {
-        return wrong(
+    match args.store {
+        StoreKind::Embedded if !folder(args)?.join("engine").exists() => check_password(args),
+        _ => Ok(()),
+    }
+}
+
+/// What a new database needs.
+fn check_password(args: &StartArgs) -> Result<()> {
+    if args.auth == Auth::Scram && args.password.is_none() {
+        return Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
             "a new database with --auth scram needs a password for its superuser",
-            "Set SLUICE_PASSWORD, or try it without passwords on loopback: --auth trust.",
-        );
+        )
+        .with_hint("Set SLUICE_PASSWORD, or try it without passwords on loopback: --auth trust."));
     }
     Ok(())
 }

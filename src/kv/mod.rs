@@ -36,6 +36,9 @@ pub use crate::clock::Timestamp;
 use crate::error::Result;
 pub use crate::types::descriptor::SpaceId;
 
+/// The space of the catalog's descriptors: a commit there changes the schema.
+pub const SCHEMA_SPACE: SpaceId = SpaceId(1);
+
 /// A whole key: 4 bytes of space (big endian), the partition part, the clustering part.
 ///
 /// Its bytes are its identity and its order; where the partition part ends is a note beside them.
@@ -569,6 +572,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Live keys of a space, estimated cheaply, and their bytes.
     async fn estimate(&self, range: &KeyRange) -> Result<Estimate>;
+
+    /// Where other processes write to the store too: a timestamp at or above every commit in
+    /// [`SCHEMA_SPACE`] that the last snapshot or table lock taken here covers. Zero where this
+    /// process is the only one.
+    fn schema(&self) -> Timestamp {
+        Timestamp::ZERO
+    }
 
     /// Flushes, stops background work; the store answers nothing more.
     async fn close(&self) -> Result<()>;

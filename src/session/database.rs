@@ -12,7 +12,7 @@ use super::registry::Registry;
 use super::settings::Settings;
 use super::system;
 use crate::catalog::{Catalog, CatalogSnapshot};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result, SqlState};
 use crate::exec::StoreStatistics;
 use crate::kv::SharedStore;
@@ -26,6 +26,9 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// How often data is looked at that DDL left behind and somebody still reads.
 const COLLECT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often changes of the schema by other gateways are taken in when nobody asks.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A database being served.
 pub struct Database {
@@ -88,6 +91,7 @@ impl Database {
         });
         system::provide(&database);
         database.follow_schema();
+        database.follow_others();
         Ok(database)
     }
 
@@ -98,6 +102,24 @@ impl Database {
         }
         let (columns, catalog) = (self.columns.clone(), self.catalog.clone());
         tokio::task::spawn_blocking(move || columns.follow(&catalog));
+    }
+
+    /// Takes in what other gateways change of the schema, where there are others, before somebody
+    /// logs in or asks for a name.
+    fn follow_others(self: &Arc<Database>) {
+        if self.transactions.store().schema() == Timestamp::ZERO {
+            return;
+        }
+        let database = Arc::downgrade(self);
+        self.background.spawn(async move {
+            loop {
+                tokio::time::sleep(FOLLOW_INTERVAL).await;
+                let Some(database) = database.upgrade() else { return };
+                if let Err(error) = database.catalog.settled().await {
+                    tracing::warn!(?error, "could not read the catalog again");
+                }
+            }
+        });
     }
 
     /// The SCRAM verifier of a role that may log in.

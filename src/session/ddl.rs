@@ -22,9 +22,10 @@ impl Session {
     /// Runs a DDL statement in the open transaction.
     pub(super) async fn run_ddl(&mut self, ddl: &Ddl, text: Arc<str>) -> Result<Outcome> {
         self.check_read_write(ddl.command())?;
+        self.ensure_txn()?.begin_statement().await?;
+        self.database.catalog.refresh().await?;
         let schema = self.schema();
         let eval = self.eval_context(&schema);
-        self.ensure_txn()?.begin_statement().await?;
         let token = self.backend.token();
         let database = self.database.clone();
         let plan = PlanSettings {
@@ -157,7 +158,7 @@ impl Session {
                 let wait = if *no_wait { LockWait::NoWait } else { txn.block() };
                 txn.lock_newest(&[table_lock(table)], *mode, wait).await?;
             }
-            database.catalog.settled().await;
+            database.catalog.settled().await?;
             Ok(())
         };
         self.backend.interruptible(work).await

@@ -81,7 +81,7 @@ pub struct StatementDescription<'a> {
 
 impl Session {
     /// Parse.
-    pub fn parse(&mut self, name: &str, query: &str, types: &[u32]) -> Result<()> {
+    pub async fn parse(&mut self, name: &str, query: &str, types: &[u32]) -> Result<()> {
         self.begin_statement(&Arc::from(query));
         if name.is_empty() {
             self.statements.remove("");
@@ -92,7 +92,11 @@ impl Session {
             ));
         }
         self.transaction()?;
-        let prepared = self.prepare_text(query, types)?;
+        let prepared = match self.prepare_text(query, types) {
+            // Another gateway may have changed the schema.
+            Err(_) if self.database.catalog.refresh().await? => self.prepare_text(query, types)?,
+            prepared => prepared?,
+        };
         self.keep_statement(name, prepared, false)
     }
 

@@ -337,7 +337,7 @@ impl Session {
             if begins {
                 execution.lock_tables(&mut context).await?;
                 // DDL that was committed before the snapshot or the locks has been published now.
-                let published = catalog.settled().await;
+                let published = catalog.settled().await?;
                 let seen = adapted.adapt(catalog, published, own.as_ref(), context.txn);
                 *stale = !*pinned && !Arc::ptr_eq(&seen, schema);
                 if *stale {

@@ -38,7 +38,7 @@ impl Session {
             self.backend.stop_clock();
             self.start_clock();
             self.transaction()?;
-            let prepared = Arc::new(self.prepare(Arc::new(parsed), Vec::new())?);
+            let prepared = Arc::new(self.prepare_newest(Arc::new(parsed)).await?);
             if alone {
                 self.offer_plan(key.clone(), &prepared);
             }

@@ -150,6 +150,18 @@ impl Session {
         }
     }
 
+    /// Binds and plans a statement. What is wrong with it may be right by now: another gateway may
+    /// have changed the schema.
+    pub(super) async fn prepare_newest(
+        &mut self,
+        parsed: Arc<ParsedStatement>,
+    ) -> Result<Prepared> {
+        match self.prepare(parsed.clone(), Vec::new()) {
+            Err(_) if self.database.catalog.refresh().await? => self.prepare(parsed, Vec::new()),
+            prepared => prepared,
+        }
+    }
+
     /// Binds and plans a statement. Parameters without a type get theirs from where they stand.
     pub(super) fn prepare(
         &mut self,

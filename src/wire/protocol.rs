@@ -223,7 +223,7 @@ impl<S: Stream> Worker<S> {
             }
             Ok(Message::Bind(message)) => bind(session, &message).map(|()| output.bare(b'2')),
             Ok(Message::Parse { name, query, types }) => {
-                session.parse(name, query, &types).map(|()| output.bare(b'1'))
+                session.parse(name, query, &types).await.map(|()| output.bare(b'1'))
             }
             Ok(Message::Describe(Target::Statement(name))) => {
                 session.describe_statement(name).map(|described| {

@@ -69,10 +69,11 @@ impl<'a> SchemaChange<'a> {
     }
 
     /// Takes in what others have published meanwhile: after waiting for a lock.
-    pub async fn refresh(&mut self) {
-        self.catalog.settled().await;
+    pub async fn refresh(&mut self) -> Result<()> {
+        self.catalog.settled().await?;
         let own = Arc::new(self.snapshot.clone());
         self.snapshot = CatalogSnapshot::clone(&self.catalog.rebase(&own, None));
+        Ok(())
     }
 
     /// The overlay that the transaction goes on with.

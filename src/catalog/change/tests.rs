@@ -153,7 +153,7 @@ async fn concurrent_changes_of_different_tables_both_stay() {
     assert!(second.table(None, "one", &path()).is_some());
     assert!(second.table(None, "two", &path()).is_some());
     f.commit(two, &second).await;
-    let snapshot = f.catalog.settled().await;
+    let snapshot = f.catalog.settled().await.unwrap();
     assert_eq!(snapshot.tables().count(), 2);
 }
 

@@ -309,7 +309,7 @@ impl Runner<'_> {
         if (&locked.schema, &locked.name) == (&table.schema, &table.name) {
             return Ok(Some(locked));
         }
-        self.change.refresh().await;
+        self.change.refresh().await?;
         Ok(None)
     }
 

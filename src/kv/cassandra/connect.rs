@@ -31,8 +31,8 @@ const SCHEMA_TIMEOUT: Duration = Duration::from_secs(20);
 const SCHEMA_TRIES_MAX: usize = 4;
 const SCHEMA_PAUSE: Duration = Duration::from_millis(200);
 /// A connection that says nothing is asked this often, and given up after that long.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(2);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_millis(1500);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_millis(1500);
 /// A repeatable request is sent to another node too when it has no answer after this.
 const SPECULATIVE_AFTER: Duration = Duration::from_millis(100);
 const SPECULATIVE_MAX: usize = 2;

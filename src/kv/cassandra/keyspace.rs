@@ -152,7 +152,8 @@ async fn replicas(session: &Session, name: &str) -> Result<String> {
 /// Without blocking read repair, two reads could see a row go back.
 async fn check_tables(session: &Session, keyspace: &str) -> Result<()> {
     let text = format!(
-        "SELECT table_name, read_repair FROM system_schema.tables WHERE keyspace_name = '{keyspace}'"
+        "SELECT table_name, read_repair FROM system_schema.tables \
+         WHERE keyspace_name = '{keyspace}'"
     );
     for [table, repair] in texts::<2>(session, &text).await? {
         let (Some(table), Some(repair)) = (table, repair) else { continue };

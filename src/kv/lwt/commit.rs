@@ -19,7 +19,7 @@ use super::rows::*;
 use super::settle::{Sequence, static_number};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, SqlState};
-use crate::kv::{Commit, CommitOutcome, Expect, LockMode, SpaceId, Write};
+use crate::kv::{Commit, CommitOutcome, Expect, LockMode, SCHEMA_SPACE, SpaceId, Write};
 
 /// How a try to commit ended.
 pub enum Step {
@@ -56,6 +56,11 @@ pub fn tracked_spaces(commit: &Commit) -> Vec<SpaceId> {
     spaces.sort_unstable();
     spaces.dedup();
     spaces
+}
+
+/// Whether a commit changes the schema.
+pub fn changes_schema(commit: &Commit) -> bool {
+    commit.writes.iter().any(|w| w.key.space() == SCHEMA_SPACE)
 }
 
 /// A commit's writes by partition, each cut to batches of a bounded size.
@@ -115,6 +120,8 @@ impl Gateway {
         }
         let parts = parts(self, commit)?;
         let single = match &parts[..] {
+            // A change of the schema leaves a verdict, by which whoever settles it knows its time.
+            _ if changes_schema(commit) => None,
             [cut] if cut.len() == 1 && reads_lie_in(commit, &cut[0].partition) => Some(&cut[0]),
             _ => None,
         };

@@ -36,6 +36,28 @@ impl Environment for Tokio {
     }
 }
 
+/// A runtime of the process: tasks run there, whichever thread starts them, beside the driver's.
+pub struct OnRuntime {
+    /// The process's clock.
+    pub clock: Arc<dyn Clock>,
+    /// Where tasks run.
+    pub runtime: tokio::runtime::Handle,
+}
+
+impl Environment for OnRuntime {
+    fn clock(&self) -> Arc<dyn Clock> {
+        self.clock.clone()
+    }
+
+    fn sleep(&self, time: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(time))
+    }
+
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.runtime.spawn(task);
+    }
+}
+
 /// Random numbers between 0 and `below`, from the clock's source.
 pub fn random_below(clock: &dyn Clock, below: u64) -> u64 {
     let mut bytes = [0; 8];

@@ -120,6 +120,11 @@ impl View {
         active.map(|p| p.state.low).min().unwrap_or_default()
     }
 
+    /// At or above every change of the schema at or below [`View::high`].
+    pub fn schema(&self) -> Timestamp {
+        self.peers.iter().map(|p| p.state.schema).max().unwrap_or_default()
+    }
+
     /// What is announced and not settled.
     pub fn open(&self) -> impl Iterator<Item = &Open> {
         let active = self.peers.iter().filter(|p| p.retired < Retired::Settled);
@@ -164,6 +169,7 @@ struct Own {
     counter: u64,
     high: Timestamp,
     low: Timestamp,
+    schema: Timestamp,
     log_next: u64,
     /// By floor.
     open: BTreeMap<Timestamp, Open>,
@@ -194,6 +200,7 @@ impl Own {
             counter: self.counter,
             high: self.high,
             low: self.low,
+            schema: self.schema,
             log_next: self.log_next,
             open: self.open.values().cloned().collect(),
         }
@@ -232,6 +239,8 @@ pub struct Gateway {
     /// Snapshots that are held, and the last few others.
     snapshots: Mutex<BTreeMap<Timestamp, (Weak<Snapshot>, Option<Arc<Snapshot>>)>>,
     horizon: AtomicU64,
+    /// The newest change of the schema that any view showed.
+    schema: AtomicU64,
     publish: Arc<Coalescer<Result<(), Failure>>>,
     view: Arc<Coalescer<Result<Arc<View>, Failure>>>,
     leases: Mutex<Leases>,
@@ -299,6 +308,7 @@ impl Gateway {
                 own: Mutex::new(Own { log_next: 1, ..Own::default() }),
                 snapshots: Mutex::default(),
                 horizon: AtomicU64::new(0),
+                schema: AtomicU64::new(0),
                 publish: Arc::new(publish),
                 view: Arc::new(view),
                 leases: Mutex::default(),
@@ -500,6 +510,7 @@ impl Gateway {
     fn viewed(&self, view: &View, started: Duration) {
         self.clock.observe(view.high());
         self.horizon.fetch_max(view.horizon().0, Ordering::SeqCst);
+        self.schema.fetch_max(view.schema().0, Ordering::SeqCst);
         {
             let mut own = self.own.lock();
             own.confirmed = own.confirmed.max(view.high());
@@ -521,7 +532,7 @@ impl Gateway {
     fn note_leases(&self, view: &View) {
         let now = self.time.monotonic();
         let mut leases = self.leases.lock();
-        let blind = now.saturating_sub(leases.seen) > self.options.lease / 2;
+        let blind = now.saturating_sub(leases.seen) > self.options.lease;
         leases.seen = now;
         for peer in &view.peers {
             let lease = leases.counters.entry(peer.incarnation).or_insert((0, now));
@@ -615,6 +626,17 @@ impl Gateway {
         }
         snapshots.insert(at, (Arc::downgrade(&snapshot), Some(snapshot.clone())));
         Ok(snapshot)
+    }
+
+    /// The newest change of the schema that this gateway knows of.
+    pub fn known_schema(&self) -> Timestamp {
+        Timestamp(self.schema.load(Ordering::SeqCst))
+    }
+
+    /// Notes a change of the schema, before it is acknowledged: the next publication tells of it.
+    pub fn schema_changed(&self, ts: Timestamp) {
+        let mut own = self.own.lock();
+        own.schema = own.schema.max(ts);
     }
 
     /// Versions superseded at or below this are read by nobody.

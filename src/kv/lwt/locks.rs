@@ -149,6 +149,11 @@ impl Gateway {
         for (partition, group) in by_partition(request.keys.iter()) {
             self.take_group(request, &partition, group, &mut taking, &mut locked).await?;
         }
+        // DDL that held a table's lock before this is one that the schema is compared with.
+        if request.keys.iter().any(|key| key.tail().is_empty()) {
+            self.view().await?;
+            self.check()?;
+        }
         taking.taken.clear();
         Ok(locked)
     }

@@ -310,6 +310,10 @@ impl Store for LwtStore {
         self.gateway.drop_log(space, &view).await
     }
 
+    fn schema(&self) -> Timestamp {
+        self.gateway.known_schema()
+    }
+
     async fn estimate(&self, range: &KeyRange) -> Result<Estimate> {
         let size = |e: &Entry| (e.key.bytes().len() + e.value.len()) as u64;
         let snapshot = self.gateway.snapshot().await?;

@@ -296,6 +296,8 @@ pub struct GatewayState {
     pub high: Timestamp,
     /// No read of this gateway is or will be below this.
     pub low: Timestamp,
+    /// The newest change of the schema that this gateway committed, or settled for another.
+    pub schema: Timestamp,
     /// Number of the next change log row.
     pub log_next: u64,
     /// Announced commits.
@@ -305,10 +307,11 @@ pub struct GatewayState {
 impl GatewayState {
     /// `st`
     pub fn encode(&self) -> Bytes {
-        let mut out = BytesMut::with_capacity(36 + 64 * self.open.len());
+        let mut out = BytesMut::with_capacity(44 + 64 * self.open.len());
         out.put_u64(self.counter);
         out.put_u64(self.high.0);
         out.put_u64(self.low.0);
+        out.put_u64(self.schema.0);
         out.put_u64(self.log_next);
         out.put_u32(self.open.len() as u32);
         for open in &self.open {
@@ -339,6 +342,7 @@ impl GatewayState {
             counter: reader.u64()?,
             high: Timestamp(reader.u64()?),
             low: Timestamp(reader.u64()?),
+            schema: Timestamp(reader.u64()?),
             log_next: reader.u64()?,
             open: Vec::new(),
         };

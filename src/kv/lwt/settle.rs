@@ -220,6 +220,7 @@ impl Gateway {
         let view = self.view().await?;
         if let Some(peer) = view.peer(incarnation) {
             self.settle_all_of(peer).await?;
+            self.publish().await?;
         }
         self.set_retired(incarnation, Retired::Settled).await
     }
@@ -232,7 +233,11 @@ impl Gateway {
                     self.find_single(open, partition).await?
                 }
                 OpenKind::Several => match self.decide(open.attempt, Verdict::Aborted).await? {
-                    Verdict::Committed(ts) => Some(ts),
+                    Verdict::Committed(ts) => {
+                        // It may have changed the schema; who looks again loses little.
+                        self.schema_changed(ts);
+                        Some(ts)
+                    }
                     Verdict::Aborted => None,
                 },
             };

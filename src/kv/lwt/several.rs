@@ -19,7 +19,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::{BoxFuture, join3};
 
-use super::commit::{Check, Part, Step, supersede, tracked_spaces, write_head};
+use super::commit::{Check, Part, Step, changes_schema, supersede, tracked_spaces, write_head};
 use super::deadlock::Waiting;
 use super::gateway::Gateway;
 use super::locks::{Blocked, head_of, ts_cell};
@@ -58,6 +58,9 @@ impl Gateway {
             while self.write_outcome(&open, Some(ts)).await.is_err() {
                 self.pause(attempt).await;
                 attempt += 1;
+            }
+            if changes_schema(commit) {
+                self.schema_changed(ts);
             }
             self.decided(open.attempt.floor, Some(ts));
             self.publish_surely().await?;

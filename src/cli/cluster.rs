@@ -1,0 +1,108 @@
+//! The flags of a cluster, and opening the store on it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+
+use crate::clock::Clock;
+use crate::error::{Error, Result, SqlState};
+use crate::kv::SharedStore;
+use crate::kv::cassandra::{Cassandra, CassandraOptions};
+use crate::kv::lwt::env::OnRuntime;
+use crate::kv::lwt::{LwtOptions, LwtStore};
+
+/// Where the rows are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum StoreKind {
+    /// In a folder, of this process alone.
+    #[default]
+    Embedded,
+    /// In a Cassandra cluster, shared by any number of gateways.
+    Cassandra,
+}
+
+/// How transactions commit on a cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum CommitKind {
+    /// As the keyspace was made; a new one: by lightweight transactions.
+    #[default]
+    Auto,
+    /// By lightweight transactions.
+    Lwt,
+    /// By Accord.
+    Accord,
+}
+
+/// What `--store cassandra` takes.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ClusterArgs {
+    /// Some nodes of the cluster: host:port,…
+    #[arg(long, env = "SLUICE_CONTACT_POINTS", value_delimiter = ',', value_name = "HOST:PORT")]
+    pub contact_points: Vec<String>,
+    /// Keyspace of the database; made if missing.
+    #[arg(long, env = "SLUICE_KEYSPACE")]
+    pub keyspace: Option<String>,
+    /// Data centre whose nodes are asked; by default that of the first node that answers.
+    #[arg(long, env = "SLUICE_LOCAL_DC", value_name = "NAME")]
+    pub local_dc: Option<String>,
+    /// Replicas of a new keyspace: a number for each data centre, or dc:number,…; by default
+    /// three, or as many as there are nodes.
+    #[arg(long, env = "SLUICE_REPLICATION")]
+    pub replication: Option<String>,
+    /// How transactions commit; decided when the keyspace is new.
+    #[arg(long, env = "SLUICE_COMMIT", value_enum, default_value = "auto")]
+    pub commit: CommitKind,
+    /// User at the cluster.
+    #[arg(long, env = "SLUICE_CLUSTER_USER")]
+    pub cluster_user: Option<String>,
+    /// Its password; best given by the variable.
+    #[arg(long, env = "SLUICE_CLUSTER_PASSWORD", hide_env_values = true)]
+    pub cluster_password: Option<String>,
+    /// Certificate authority (PEM) of the cluster; turns TLS on.
+    #[arg(long, env = "SLUICE_CLUSTER_CA", value_name = "FILE")]
+    pub cluster_ca: Option<PathBuf>,
+}
+
+fn missing(flag: &str, hint: &str) -> Error {
+    let message = format!("--store cassandra needs {flag}");
+    Error::new(SqlState::INVALID_PARAMETER_VALUE, message).with_hint(hint)
+}
+
+/// Joins a cluster's gateways; with it, what the cluster is, for the person who started this.
+pub(super) async fn open(
+    args: &ClusterArgs,
+    clock: &Arc<dyn Clock>,
+) -> Result<(SharedStore, String)> {
+    if args.commit == CommitKind::Accord {
+        return Err(Error::unsupported("--commit accord"));
+    }
+    if args.contact_points.is_empty() {
+        return Err(missing("--contact-points", "Give some nodes: --contact-points 10.0.0.1:9042"));
+    }
+    let Some(keyspace) = args.keyspace.clone() else {
+        return Err(missing("--keyspace", "Give one; it is made if it is missing: --keyspace app"));
+    };
+    let credentials = match (&args.cluster_user, &args.cluster_password) {
+        (Some(user), Some(password)) => Some((user.clone(), password.clone())),
+        (None, None) => None,
+        _ => {
+            let message = "--cluster-user and --cluster-password belong together";
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        }
+    };
+    let options = CassandraOptions {
+        contact_points: args.contact_points.clone(),
+        keyspace: keyspace.clone(),
+        local_dc: args.local_dc.clone(),
+        replication: args.replication.clone(),
+        credentials,
+        authority: args.cluster_ca.clone(),
+    };
+    let cluster = Cassandra::connect(&options, clock.as_ref()).await?;
+    let about = format!("keyspace {keyspace}, commit lwt; {}", cluster.about());
+    let env =
+        Arc::new(OnRuntime { clock: clock.clone(), runtime: tokio::runtime::Handle::current() });
+    let store = LwtStore::open(cluster, env, LwtOptions::default()).await?;
+    Ok((store, about))
+}
