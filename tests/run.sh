@@ -23,6 +23,7 @@ part() {
 setup() {
     setup_postgres
     setup_python tests
+    setup_cassandra
 }
 
 lint() {
@@ -48,10 +49,13 @@ part "lint" lint
 part "documentation" documentation
 part "fast tests" cargo test --quiet
 part "beside PostgreSQL" "$PYTHON" tests/pg/compare.py
+part "one Cassandra node" "$PYTHON" tests/cluster/run.py
 if [ -n "$long" ]; then
     part "killed at random instants" env SLUICE_TEST_CRASH_ROUNDS=40 cargo test --quiet --test it crash
     part "cluster store, many seeds" \
         env SLUICE_SIM_SEEDS=500 cargo test --quiet --lib kv::lwt::tests
+    part "one Cassandra node, all scripts" "$PYTHON" tests/cluster/run.py --long scripts bank
+    part "three Cassandra nodes" "$PYTHON" tests/cluster/run.py --nodes 3 --long bank
     part "still different from PostgreSQL" "$PYTHON" tests/pg/compare.py --open
     part "rows and columns, random questions" "$PYTHON" tests/pg/paths.py
     part "rows and columns beside writers" "$PYTHON" tests/pg/busy.py

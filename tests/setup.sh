@@ -51,3 +51,30 @@ setup_python() {
     PYTHON="$venv/bin/python"
     export PYTHON
 }
+
+# Cassandra's jars, and a Java to run them with. Sets CASSANDRA_LIB.
+setup_cassandra() {
+    local version=5.0.6 folder="$SLUICE_CACHE/cassandra"
+    if ! java -version >/dev/null 2>&1 || ! mvn -version >/dev/null 2>&1; then
+        apt_install openjdk-17-jdk-headless maven
+    fi
+    CASSANDRA_LIB="$folder/$version"
+    export CASSANDRA_LIB
+    if [ ! -e "$CASSANDRA_LIB/cassandra-all-$version.jar" ]; then
+        rm -rf "$CASSANDRA_LIB"
+        mkdir -p "$folder"
+        cat >"$folder/pom.xml" <<POM
+<project>
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>sluice</groupId><artifactId>cassandra</artifactId><version>1</version>
+  <dependencies><dependency>
+    <groupId>org.apache.cassandra</groupId><artifactId>cassandra-all</artifactId>
+    <version>$version</version>
+  </dependency></dependencies>
+</project>
+POM
+        (cd "$folder" &&
+            mvn --quiet --batch-mode dependency:copy-dependencies -DoutputDirectory="$version.part")
+        mv "$folder/$version.part" "$CASSANDRA_LIB"
+    fi
+}

@@ -1,0 +1,72 @@
+"""Starts gateways on a Cassandra cluster, as servers that psql and drivers find."""
+
+import contextlib
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "pg"))
+
+from servers import Server, free_port, sluice_binary, stop, wait_ready  # noqa: E402
+
+
+def launch(cluster, keyspace, folder, port=None, release=False, flags=()):
+    """A gateway's process, as soon as it answers."""
+    port = port or free_port()
+    log = f"{folder}/gateway-{port}.log"
+    with open(log, "a") as out:
+        process = subprocess.Popen(
+            [str(sluice_binary(release)), "start", "--store", "cassandra",
+             "--contact-points", cluster.contact_points(), "--keyspace", keyspace,
+             "--listen", f"127.0.0.1:{port}", "--auth", "trust", "--user", "sluice", *flags],
+            stdout=out, stderr=out, cwd=folder,
+        )
+    server = Server("Sluice", port, "sluice", "postgres", process)
+    server.log = log
+    try:
+        wait_ready(server, log)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    return server
+
+
+@contextlib.contextmanager
+def gateways(cluster, count=1, keyspace="app", release=False):
+    """Gateways on one keyspace. `servers[n]` may be replaced by a new one meanwhile."""
+    with tempfile.TemporaryDirectory(prefix="sluice-gateways-") as folder:
+        servers = []
+        try:
+            for _ in range(count):
+                servers.append(launch(cluster, keyspace, folder, release=release))
+            yield Gateways(cluster, keyspace, folder, servers, release)
+        finally:
+            for server in servers:
+                if server.process.poll() is None:
+                    stop(server.process)
+
+
+class Gateways:
+    """The gateways of one keyspace."""
+
+    def __init__(self, cluster, keyspace, folder, servers, release):
+        self.cluster, self.keyspace, self.folder = cluster, keyspace, folder
+        self.servers, self.release = servers, release
+
+    def __getitem__(self, at):
+        return self.servers[at]
+
+    def kill(self, at):
+        """kill -9"""
+        self.servers[at].process.kill()
+        self.servers[at].process.wait()
+
+    def restart(self, at):
+        """A new process on the port of one that is gone."""
+        port = self.servers[at].port
+        self.servers[at] = launch(
+            self.cluster, self.keyspace, self.folder, port=port, release=self.release,
+        )

@@ -1,0 +1,218 @@
+"""Gateways on a real Cassandra from its jars: what works on the embedded store works there too.
+
+    run.py [--nodes N] [--long] [PART…]
+
+Parts: conformance (the store seam's suite), scripts (tests/sql beside PostgreSQL), schema (DDL on
+two gateways), bank (money, with gateways killed), measures (requests and latencies). With three
+nodes the bank's faults are nodes killed and stopped too.
+"""
+
+import argparse
+import difflib
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import psycopg
+
+import bank
+from gateways import ROOT, gateways
+from nodes import cassandra
+
+sys.path.insert(0, str(ROOT / "tests" / "pg"))
+
+from compare import PREPARE, fresh_schema  # noqa: E402
+from servers import postgres  # noqa: E402
+
+SCRIPTS = ROOT / "tests" / "sql"
+# Each table is a table of Cassandra and takes a second to make and drop: the fast run takes those
+# scripts that say most about the store.
+FAST = ["transactions", "keys", "constraints", "sequences"]
+# What differs, and why.
+DIFFERENT = {
+    "limits": "sizes of rows and transactions are the cluster's",
+}
+
+
+def conformance(cluster, _):
+    """The Rust suite on the cluster."""
+    point = cluster.contact_points().split(",")[0]
+    done = subprocess.run(
+        ["cargo", "test", "--quiet", *FEATURES, "--lib", "kv::cassandra", "--", "--test-threads=2"],
+        cwd=ROOT, env=dict(os.environ, SLUICE_TEST_CASSANDRA=point), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=1200,
+    )
+    print("   " + "\n   ".join(line for line in done.stdout.splitlines() if "test result" in line))
+    return [] if done.returncode == 0 else [done.stdout[-4000:]]
+
+
+def scripts(cluster, options):
+    """Golden scripts."""
+    names = sorted(p.stem for p in SCRIPTS.glob("*.sql")) if options.long else FAST
+    wrong = []
+    with postgres() as pg, gateways(cluster, keyspace="scripts") as ours:
+        for name in names:
+            if name in DIFFERENT:
+                print(f"   left out {name}: {DIFFERENT[name]}")
+                continue
+            text = PREPARE + (SCRIPTS / f"{name}.sql").read_text()
+            expected = pg.psql(text, "-e", check=False)
+            began = time.monotonic()
+            got = ours[0].psql(text, "-e", check=False)
+            took = time.monotonic() - began
+            if got == expected:
+                print(f"   ok      {name} ({took:.0f} s)")
+            else:
+                print(f"   differs {name} ({took:.0f} s)")
+                diff = difflib.unified_diff(
+                    expected.splitlines(), got.splitlines(), "PostgreSQL", "Sluice", lineterm="",
+                )
+                wrong.append("\n".join(list(diff)[:60]))
+            fresh_schema(pg)
+            fresh_schema(ours[0])
+    return wrong
+
+
+def schema(cluster, _):
+    """Two gateways see each other's DDL at once, also when both change the same things."""
+    wrong = []
+
+    def expect(what, got, wanted):
+        if got != wanted:
+            wrong.append(f"{what}: {got!r}, not {wanted!r}")
+
+    with gateways(cluster, 2, keyspace="ddl") as pair:
+        a = psycopg.connect(pair[0].dsn(), autocommit=True)
+        b = psycopg.connect(pair[1].dsn(), autocommit=True)
+        a.execute("create table x (id int primary key, v int)")
+        b.execute("insert into x values (1, 1)")
+        a.execute("alter table x add column w int default 7")
+        expect("a new column", b.execute("select * from x").fetchall(), [(1, 1, 7)])
+        b.execute("create index x_v on x (v)")
+        a.execute("insert into x values (2, 5, 8)")
+        expect("a new index", b.execute("select id from x where v = 5").fetchall(), [(2,)])
+        a.execute("truncate x")
+        expect("truncate", b.execute("select count(*) from x").fetchall(), [(0,)])
+        a.execute("drop table x")
+        try:
+            b.execute("select * from x")
+            wrong.append("a dropped table answers")
+        except psycopg.errors.UndefinedTable:
+            pass
+        b.execute("create table x (t text)")
+        a.execute("insert into x values ('here')")
+        expect("made again", b.execute("select * from x").fetchall(), [("here",)])
+        rows_through_the_driver(cluster, wrong)
+        churn(pair, wrong)
+        tables = [sorted(r[0] for r in c.execute("select relname from pg_class where relkind in "
+                  "('r', 'i') and relname like 'c%'").fetchall()) for c in (a, b)]
+        expect("one schema after the churn", tables[0], tables[1])
+        a.close()
+        b.close()
+    return wrong
+
+
+def rows_through_the_driver(cluster, wrong):
+    """The rows are in Cassandra's own tables: a head for each."""
+    from cassandra.cluster import Cluster
+
+    host, port = cluster.contact_points().split(",")[0].split(":")
+    driver = Cluster([host], port=int(port))
+    try:
+        session = driver.connect("ddl")
+        spaces = [r.table_name for r in session.execute(
+            "select table_name from system_schema.tables where keyspace_name = 'ddl'")]
+        heads = [row for space in spaces if space.startswith("s") and space[1:].isdigit()
+                 for row in session.execute(
+                     f"select va, dl from {space} where kind = 1 allow filtering")]
+        if not any(row.dl is None and row.va is not None and b"here" in row.va for row in heads):
+            wrong.append("the row is not in any table of the keyspace")
+    finally:
+        driver.shutdown()
+
+
+def churn(pair, wrong):
+    """CREATE, ALTER, INSERT, DROP of the same names by both gateways at once."""
+    fine = {"42P01", "42P07", "40001", "40P01", "42701", "42703", "55P03", "42704"}
+
+    def work(server, seed):
+        with psycopg.connect(server.dsn(), autocommit=True) as c:
+            for n in range(6):
+                for sql in (f"create table c{n % 2} (id int primary key, v int)",
+                            f"alter table c{n % 2} add column w{seed} int",
+                            f"insert into c{n % 2} (id, v) values ({n}, {seed})",
+                            f"create index on c{n % 2} (v)",
+                            f"drop table c{n % 2}" if n % 3 == seed else "select 1"):
+                    try:
+                        c.execute(sql)
+                    except psycopg.Error as error:
+                        if error.sqlstate not in fine and error.sqlstate != "23505":
+                            wrong.append(f"{sql}: {error.sqlstate} {error}")
+
+    threads = [threading.Thread(target=work, args=(pair[n], n)) for n in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+
+
+def money(cluster, options):
+    """The bank, with faults."""
+    seconds = 60 if options.long else 24
+    with gateways(cluster, 2, keyspace="bank") as pair:
+        def kill_gateway():
+            pair.kill(1)
+
+        def restart_gateway():
+            pair.restart(1)
+
+        faults = [
+            ("kill -9 of a gateway, the other one", kill_gateway, lambda n: n % 2 == 0),
+            ("its restart", restart_gateway, lambda n: True),
+        ]
+        if len(cluster.nodes) > 2:
+            last = cluster.nodes[-1]
+
+            def start_node():
+                last.start()
+                last.wait_ready()
+                time.sleep(10)
+
+            faults += [
+                ("kill -9 of a node", lambda: last.signal(signal.SIGKILL), lambda n: True),
+                ("its restart", start_node, lambda n: True),
+                ("SIGSTOP of a node", lambda: last.signal(signal.SIGSTOP), lambda n: True),
+                ("SIGCONT", lambda: last.signal(signal.SIGCONT), lambda n: True),
+            ]
+        return bank.run(pair, seconds, faults=faults)
+
+
+PARTS = {"conformance": conformance, "scripts": scripts, "schema": schema, "bank": money}
+FEATURES = os.environ.get("SLUICE_TEST_FEATURES", "").split()
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--nodes", type=int, default=1)
+    arguments.add_argument("--long", action="store_true")
+    arguments.add_argument("parts", nargs="*", choices=[*PARTS, []])
+    options = arguments.parse_args()
+    failed = False
+    with cassandra(options.nodes) as cluster:
+        print(f"{options.nodes} node(s) at {cluster.contact_points()}")
+        for name in options.parts or PARTS:
+            began = time.monotonic()
+            wrong = PARTS[name](cluster, options)
+            print(f"{'FAILED' if wrong else 'ok    '} {name} ({time.monotonic() - began:.0f} s)")
+            for text in wrong[:20]:
+                print("   " + text.replace("\n", "\n   "))
+            failed |= bool(wrong)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
