@@ -29,11 +29,9 @@ from compare import PREPARE, fresh_schema  # noqa: E402
 from servers import postgres  # noqa: E402
 
 SCRIPTS = ROOT / "tests" / "sql"
-# Each table is a table of Cassandra and takes a second to make and drop: the fast run takes those
-# scripts that say most about the store.
-FAST = ["transactions", "keys", "constraints", "sequences"]
 # What differs, and why.
 DIFFERENT = {
+    "cursors": "reads a table without ORDER BY, and a cluster's rows come in the order of tokens",
     "limits": "sizes of rows and transactions are the cluster's",
 }
 
@@ -50,9 +48,9 @@ def conformance(cluster, _):
     return [] if done.returncode == 0 else [done.stdout[-4000:]]
 
 
-def scripts(cluster, options):
-    """Golden scripts."""
-    names = sorted(p.stem for p in SCRIPTS.glob("*.sql")) if options.long else FAST
+def scripts(cluster, _):
+    """Golden scripts; rows that no ORDER BY puts in order may come in another."""
+    names = sorted(p.stem for p in SCRIPTS.glob("*.sql"))
     wrong = []
     with postgres() as pg, gateways(cluster, keyspace="scripts") as ours:
         for name in names:
@@ -66,6 +64,8 @@ def scripts(cluster, options):
             took = time.monotonic() - began
             if got == expected:
                 print(f"   ok      {name} ({took:.0f} s)")
+            elif sorted(got.splitlines()) == sorted(expected.splitlines()):
+                print(f"   ok      {name} ({took:.0f} s), rows in another order")
             else:
                 print(f"   differs {name} ({took:.0f} s)")
                 diff = difflib.unified_diff(

@@ -1,5 +1,7 @@
 //! On a real cluster, where `SLUICE_TEST_CASSANDRA` names one (`host:port`): `tests/cluster` does.
 
+mod measures;
+
 use std::sync::Arc;
 
 use super::*;

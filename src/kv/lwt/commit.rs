@@ -105,7 +105,7 @@ impl Gateway {
     /// Commits, to the end. Gives up the transaction's locks.
     pub async fn run_commit(self: &Arc<Self>, commit: &Commit) -> Result<CommitOutcome> {
         let result = self.try_commit(commit).await;
-        let keys = self.held.end(commit.txn);
+        let keys = self.end_locks(commit.txn);
         let written = |key: &crate::kv::Key| commit.writes.iter().any(|w| w.key == *key);
         let committed = matches!(result, Ok(CommitOutcome::Committed(_)));
         let left = keys.into_iter().filter(|key| !committed || !written(key)).collect();
@@ -300,6 +300,9 @@ impl Gateway {
         }
         let view = self.view().await?;
         self.check()?;
+        if let Some(blocked) = self.check_tables(commit.txn, &view)? {
+            return Ok(Step::Blocked(blocked));
+        }
         above = records.iter().map(|r| r.ts).fold(above.max(view.high()), Timestamp::max);
         let ts = self.tick_above(above);
         let sequence = Sequence { column: Column::Gd, seen: gd, next: ts.0 };

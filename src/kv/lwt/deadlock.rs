@@ -17,9 +17,10 @@ use super::gateway::Gateway;
 use super::locks::{Blocked, head_of, not_available};
 use super::partitions::*;
 use super::rows::*;
+use super::tables::is_table;
 use crate::error::Result;
-use crate::kv::TxnId;
 use crate::kv::locks::deadlock::{self, Edge};
+use crate::kv::{LockRequest, LockWait, TxnId};
 
 /// Transactions looked at in one search.
 const SEARCH_MAX: usize = 1000;
@@ -64,6 +65,17 @@ impl Waiting {
             published: None,
             steps: 0,
         }
+    }
+
+    /// As a request for locks says.
+    pub fn of(gateway: &Arc<Gateway>, request: &LockRequest) -> Waiting {
+        let (timeout, deadlock) = match request.wait {
+            LockWait::Block { lock_timeout_ms, deadlock_timeout_ms } => {
+                (lock_timeout_ms, deadlock_timeout_ms)
+            }
+            _ => (0, 0),
+        };
+        Waiting::new(gateway, request.txn, timeout, deadlock)
     }
 
     /// Waits a little. 55P03 when that was too long, 40P01 in a deadlock.
@@ -180,8 +192,15 @@ impl Gateway {
             if wait.is_none_or(|w| w.number != *number) {
                 return Ok(false);
             }
+            if is_table(&edge.key) {
+                // A sharer of a table is known to its own gateway only.
+                let (space, waiter) = (edge.key.space(), edge.waiter);
+                if self.tables.sharers(space, waiter, edge.mode).contains(&edge.blocker) {
+                    continue;
+                }
+            }
             let (partition, clustering) = place(&edge.key);
-            let select = Select::Heads(vec![clustering.clone()]);
+            let select = Select::Rows(vec![clustering.clone()]);
             let rows = self.read(&partition, select, Consistency::Quorum).await?;
             let record = head_of(&rows, &clustering)?;
             let blocked = self.blocked(&edge.key, &record, edge.waiter, edge.mode).await?;

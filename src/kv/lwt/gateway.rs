@@ -27,6 +27,7 @@ use super::env::{Environment, random_below};
 use super::locks::Held;
 use super::partitions::*;
 use super::rows::*;
+use super::tables::Tables;
 use crate::clock::{Clock, HybridClock, Timestamp};
 use crate::error::{Error, Result, SqlState};
 use crate::kv::{SpaceId, TxnId};
@@ -203,6 +204,7 @@ impl Own {
             schema: self.schema,
             log_next: self.log_next,
             open: self.open.values().cloned().collect(),
+            ..GatewayState::default()
         }
     }
 }
@@ -234,6 +236,8 @@ pub struct Gateway {
     pub progress: Notify,
     /// Its transactions' locks.
     pub held: Held,
+    /// And those of tables.
+    pub tables: Tables,
     latches: Vec<tokio::sync::Mutex<()>>,
     own: Mutex<Own>,
     /// Snapshots that are held, and the last few others.
@@ -304,6 +308,7 @@ impl Gateway {
                 env,
                 progress: Notify::new(),
                 held: Held::default(),
+                tables: Tables::default(),
                 latches: (0..LATCHES).map(|_| tokio::sync::Mutex::default()).collect(),
                 own: Mutex::new(Own { log_next: 1, ..Own::default() }),
                 snapshots: Mutex::default(),
@@ -448,10 +453,12 @@ impl Gateway {
     async fn publish_once(&self) -> Result<(), Failure> {
         let mut attempt = 0;
         loop {
-            let (state, high) = {
+            let (mut state, high) = {
                 let mut own = self.own.lock();
                 (own.state(), own.high)
             };
+            // After the rest: whoever sees a change's `high` sees which tables it changed.
+            self.tables.fill(&mut state);
             let (row, column) = (Self::row_key(self.incarnation), Column::St);
             let write = CellWrite { row, column, value: Some(state.encode()) };
             match self.partitions.write(&gateways(), vec![write], state.counter).await {
@@ -510,6 +517,7 @@ impl Gateway {
     fn viewed(&self, view: &View, started: Duration) {
         self.clock.observe(view.high());
         self.horizon.fetch_max(view.horizon().0, Ordering::SeqCst);
+        self.tables.seen(view, self.incarnation);
         self.schema.fetch_max(view.schema().0, Ordering::SeqCst);
         {
             let mut own = self.own.lock();

@@ -16,6 +16,7 @@ use super::gateway::{Gateway, Retired};
 use super::partitions::*;
 use super::rows::*;
 use super::settle::{Sequence, static_number};
+use super::tables::{is_local, is_table};
 use crate::error::{Error, Result, SqlState};
 use crate::kv::{Key, LockMode, LockRequest, LockWait, Locked, TxnId};
 
@@ -46,10 +47,11 @@ impl Held {
         }
     }
 
-    /// Ends a transaction; the keys it held.
+    /// Ends a transaction; the keys of which the store has entries.
     pub fn end(&self, txn: TxnId) -> Vec<Key> {
-        let keys = self.0.lock().remove(&txn);
-        keys.map(|keys| keys.into_keys().collect()).unwrap_or_default()
+        let keys = self.0.lock().remove(&txn).unwrap_or_default();
+        let stored = keys.into_iter().filter(|(key, mode)| !is_local(key, *mode));
+        stored.map(|(key, _)| key).collect()
     }
 }
 
@@ -144,21 +146,25 @@ impl Gateway {
         request: &LockRequest,
     ) -> Result<Vec<Option<Locked>>> {
         self.check()?;
-        let mut taking = Taking { gateway: self.clone(), txn: request.txn, taken: Vec::new() };
+        let mut taking = Taking::new(self, request.txn);
         let mut locked: Vec<Option<Locked>> = vec![None; request.keys.len()];
+        if request.keys.iter().any(is_table) {
+            for (key, locked) in request.keys.iter().zip(&mut locked) {
+                if !is_table(key) {
+                    return Err(Error::internal("locks of tables and of rows in one request"));
+                }
+                *locked = self.take_table(request, key).await?;
+            }
+            return Ok(locked);
+        }
         for (partition, group) in by_partition(request.keys.iter()) {
             self.take_group(request, &partition, group, &mut taking, &mut locked).await?;
         }
-        // DDL that held a table's lock before this is one that the schema is compared with.
-        if request.keys.iter().any(|key| key.tail().is_empty()) {
-            self.view().await?;
-            self.check()?;
-        }
-        taking.taken.clear();
+        taking.keep();
         Ok(locked)
     }
 
-    async fn take_group(
+    pub async fn take_group(
         self: &Arc<Self>,
         request: &LockRequest,
         partition: &Partition,
@@ -166,13 +172,7 @@ impl Gateway {
         taking: &mut Taking,
         locked: &mut [Option<Locked>],
     ) -> Result<()> {
-        let (timeout, deadlock) = match request.wait {
-            LockWait::Block { lock_timeout_ms, deadlock_timeout_ms } => {
-                (lock_timeout_ms, deadlock_timeout_ms)
-            }
-            _ => (0, 0),
-        };
-        let mut waiting = Waiting::new(self, request.txn, timeout, deadlock);
+        let mut waiting = Waiting::of(self, request);
         let mut waited = vec![false; request.keys.len()];
         let mut attempt = 0;
         loop {
@@ -345,6 +345,25 @@ impl Gateway {
         Ok(())
     }
 
+    /// Ends a transaction's locks here; the keys of which the store has entries.
+    pub fn end_locks(self: &Arc<Self>, txn: TxnId) -> Vec<Key> {
+        let keys = self.held.end(txn);
+        if self.tables.release(txn, None) {
+            self.publish_soon();
+        }
+        keys
+    }
+
+    /// Gives up one lock; whether the store has an entry of it.
+    pub fn give_up(self: &Arc<Self>, txn: TxnId, key: &Key) -> bool {
+        let mode = self.held.mode(txn, key);
+        self.held.set(txn, key, None);
+        if is_table(key) && self.tables.release(txn, Some(key.space())) {
+            self.publish_soon();
+        }
+        !mode.is_some_and(|mode| is_local(key, mode))
+    }
+
     /// Removes entries in the background.
     pub fn remove_soon(self: &Arc<Self>, txn: TxnId, keys: Vec<Key>) {
         self.progress.notify_waiters();
@@ -367,7 +386,7 @@ pub fn ts_cell(ts: crate::clock::Timestamp) -> Option<Bytes> {
 }
 
 /// Gives back what a request took, unless it is kept.
-struct Taking {
+pub struct Taking {
     gateway: Arc<Gateway>,
     txn: TxnId,
     /// Each key, with the mode held before.
@@ -375,6 +394,16 @@ struct Taking {
 }
 
 impl Taking {
+    /// Nothing taken yet.
+    pub fn new(gateway: &Arc<Gateway>, txn: TxnId) -> Taking {
+        Taking { gateway: gateway.clone(), txn, taken: Vec::new() }
+    }
+
+    /// Keeps what was taken.
+    pub fn keep(mut self) {
+        self.taken.clear();
+    }
+
     /// Notes a key as held, before its batch is sent, so that a release of an earlier lock on it
     /// lets this one be. The mode before this request.
     fn enter(&mut self, key: &Key, mode: LockMode) -> Option<LockMode> {

@@ -6,13 +6,13 @@
 //! - `read`: plain QUORUM reads at a snapshot;
 //! - `commit`, `several`: one batch in one partition, or intents and a verdict;
 //! - `settle`: outcomes of batches and of other gateways' commits;
-//! - `locks`, `deadlock`, `changes`: row locks, cycles of waiters, the change log.
+//! - `locks`, `deadlock`: row locks, cycles of waiters; `tables`: locks of tables; `changes`: the
+//!   change log.
 //!
 //! The protocol and what holds it up: `ARCHITECTURE.md`, *The cluster store*. No state of a gateway
 //! outlives it, and none needs to.
 //!
-//! The driver for a real cluster is not here yet: `sim` (tests only) is the one implementation of
-//! [`Partitions`].
+//! [`Partitions`] is answered by `kv::cassandra`, and by `sim` in tests.
 
 mod changes;
 mod coalesce;
@@ -28,6 +28,7 @@ mod settle;
 mod several;
 #[cfg(test)]
 mod sim;
+mod tables;
 #[cfg(test)]
 mod tests;
 
@@ -263,17 +264,16 @@ impl Store for LwtStore {
     async fn unlock(&self, txn: TxnId, keys: Option<&[Key]>) -> Result<()> {
         let keys = match keys {
             Some(keys) => {
-                keys.iter().for_each(|key| self.gateway.held.set(txn, key, None));
-                keys.to_vec()
+                keys.iter().filter(|key| self.gateway.give_up(txn, key)).cloned().collect()
             }
-            None => self.gateway.held.end(txn),
+            None => self.gateway.end_locks(txn),
         };
         self.gateway.remove_soon(txn, keys);
         Ok(())
     }
 
     fn abandon(&self, txn: TxnId) {
-        let keys = self.gateway.held.end(txn);
+        let keys = self.gateway.end_locks(txn);
         self.gateway.remove_soon(txn, keys);
     }
 

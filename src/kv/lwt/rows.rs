@@ -41,6 +41,11 @@ impl Reader<'_> {
         self.0.try_get_u128().map_err(|_| Self::short())
     }
 
+    fn mode(&mut self) -> Result<LockMode> {
+        let mode = MODES.get(usize::from(self.u8()?)).copied();
+        mode.ok_or_else(|| Error::corrupted("a lock of unknown strength"))
+    }
+
     fn bytes(&mut self) -> Result<Bytes> {
         let len = self.u32()? as usize;
         let (bytes, rest) = self.0.split_at_checked(len).ok_or_else(Self::short)?;
@@ -115,9 +120,7 @@ pub fn decode_locks(cell: Option<&Bytes>) -> Result<Vec<Holder>> {
     let mut holders = Vec::with_capacity(cell.len() / 25);
     while !reader.0.is_empty() {
         let (txn, incarnation) = (TxnId(reader.u128()?), reader.u64()?);
-        let mode = MODES.get(usize::from(reader.u8()?)).copied();
-        let mode = mode.ok_or_else(|| Error::corrupted("a lock of unknown strength"))?;
-        holders.push(Holder { txn, incarnation, mode });
+        holders.push(Holder { txn, incarnation, mode: reader.mode()? });
     }
     Ok(holders)
 }
@@ -302,6 +305,23 @@ pub struct GatewayState {
     pub log_next: u64,
     /// Announced commits.
     pub open: Vec<Open>,
+    /// Tables that its DDL holds.
+    pub closed: Vec<Closed>,
+    /// Tables that its DDL changed last, and when.
+    pub changed: Vec<(SpaceId, Timestamp)>,
+    /// Any table may have changed up to here.
+    pub forgotten: Timestamp,
+}
+
+/// A table that DDL holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// The table's space.
+    pub space: SpaceId,
+    /// Whose DDL.
+    pub txn: TxnId,
+    /// How.
+    pub mode: LockMode,
 }
 
 impl GatewayState {
@@ -332,6 +352,18 @@ impl GatewayState {
                 out.put_u64(*number);
             }
         }
+        out.put_u16(self.closed.len() as u16);
+        for closed in &self.closed {
+            out.put_u32(closed.space.0);
+            out.put_u128(closed.txn.0);
+            out.put_u8(closed.mode as u8);
+        }
+        out.put_u16(self.changed.len() as u16);
+        for (space, ts) in &self.changed {
+            out.put_u32(space.0);
+            out.put_u64(ts.0);
+        }
+        out.put_u64(self.forgotten.0);
         out.freeze()
     }
 
@@ -344,7 +376,7 @@ impl GatewayState {
             low: Timestamp(reader.u64()?),
             schema: Timestamp(reader.u64()?),
             log_next: reader.u64()?,
-            open: Vec::new(),
+            ..GatewayState::default()
         };
         for _ in 0..reader.u32()? {
             let (txn, floor) = (TxnId(reader.u128()?), Timestamp(reader.u64()?));
@@ -363,6 +395,14 @@ impl GatewayState {
             let attempt = Attempt { txn, incarnation, floor };
             state.open.push(Open { attempt, kind, decided, log });
         }
+        for _ in 0..reader.u16()? {
+            let (space, txn) = (SpaceId(reader.u32()?), TxnId(reader.u128()?));
+            state.closed.push(Closed { space, txn, mode: reader.mode()? });
+        }
+        for _ in 0..reader.u16()? {
+            state.changed.push((SpaceId(reader.u32()?), Timestamp(reader.u64()?)));
+        }
+        state.forgotten = Timestamp(reader.u64()?);
         reader.end()?;
         Ok(state)
     }
@@ -425,8 +465,7 @@ impl Wait {
         if reader.0.is_empty() {
             return Ok(Wait { number, on: None });
         }
-        let mode = MODES.get(usize::from(reader.u8()?)).copied();
-        let mode = mode.ok_or_else(|| Error::corrupted("a wait of unknown strength"))?;
+        let mode = reader.mode()?;
         let partition_len = usize::from(reader.u16()?);
         let key = reader.bytes()?;
         if key.len() < Key::SPACE_LEN + partition_len {

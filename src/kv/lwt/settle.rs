@@ -235,6 +235,7 @@ impl Gateway {
                 OpenKind::Several => match self.decide(open.attempt, Verdict::Aborted).await? {
                     Verdict::Committed(ts) => {
                         // It may have changed the schema; who looks again loses little.
+                        self.tables.forget(ts);
                         self.schema_changed(ts);
                         Some(ts)
                     }

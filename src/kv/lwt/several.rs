@@ -60,6 +60,7 @@ impl Gateway {
                 attempt += 1;
             }
             if changes_schema(commit) {
+                self.tables.changed(commit.txn, ts);
                 self.schema_changed(ts);
             }
             self.decided(open.attempt.floor, Some(ts));
@@ -114,6 +115,9 @@ impl Gateway {
         }
         let view = self.view().await?;
         self.check()?;
+        if let Some(blocked) = self.check_tables(commit.txn, &view)? {
+            return Ok(Step::Blocked(blocked));
+        }
         let ts = self.tick_above(above.max(view.high()));
         if !commit.reads.is_empty() || !commit.ranges.is_empty() {
             let snapshot = self.snapshot_at(ts).await?;

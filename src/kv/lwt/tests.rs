@@ -5,6 +5,7 @@ mod history;
 mod model;
 mod patient;
 mod schedules;
+mod tables;
 
 use std::time::Duration;
 
