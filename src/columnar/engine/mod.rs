@@ -2,13 +2,14 @@
 //!
 //! Everything wide runs on the engine's own runtime and in its own memory pool, which spills into
 //! the engine's folder: a query over its memory fails alone with 53200, and point reads, on the
-//! other runtime, do not wait for scans.
+//! other runtime and of a higher priority, do not wait for scans.
 //!
 //! A table's view comes into being in the background ([`Engine::enable`]), is refreshed when enough
 //! changed or some time passed, and is made anew when a file of it turns out damaged. Meanwhile,
 //! and for snapshots older than every generation kept, [`Engine::provider`] says 55000 and the
 //! caller takes the row path.
 
+mod priority;
 mod refresh;
 mod run;
 mod table;
@@ -151,6 +152,7 @@ impl Engine {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(options.threads.max(1))
             .thread_name("analytics")
+            .on_thread_start(priority::lower)
             .enable_all()
             .build()?;
         let engine = Arc::new_cyclic(|this| Engine {
