@@ -144,6 +144,12 @@ impl Execution {
         outcome
     }
 
+    /// Whether it is known already that no batch comes any more. Never of what writes: that ends
+    /// with checks.
+    pub fn is_over(&self) -> bool {
+        !self.plan.writes && self.root.as_ref().is_none_or(|root| root.is_over())
+    }
+
     async fn advance(
         &mut self,
         root: &mut dyn Node,

@@ -32,6 +32,11 @@ pub type RowBatch = Vec<Row>;
 pub trait Node: Send {
     /// The next rows: at least one and about `max`; none at the end.
     async fn next(&mut self, ctx: &mut ExecContext<'_>, max: usize) -> Result<Option<RowBatch>>;
+
+    /// Whether it is known already that nothing more comes, so that asking again is of no use.
+    fn is_over(&self) -> bool {
+        false
+    }
 }
 
 /// The nodes of a plan.
@@ -82,6 +87,11 @@ impl Ready {
     /// Rows to hand on.
     pub fn new(rows: Vec<Row>) -> Ready {
         Ready { rows: rows.into_iter() }
+    }
+
+    /// Whether all were handed on.
+    pub fn is_empty(&self) -> bool {
+        self.rows.as_slice().is_empty()
     }
 
     /// The next rows, at most `max`; none at the end.

@@ -81,6 +81,10 @@ impl Node for FilterNode {
             }
         }
     }
+
+    fn is_over(&self) -> bool {
+        self.input.is_over()
+    }
 }
 
 /// See [`ProjectPlan`].
@@ -113,5 +117,9 @@ impl Node for ProjectNode {
             });
         }
         Ok(Some(out))
+    }
+
+    fn is_over(&self) -> bool {
+        self.input.is_over()
     }
 }

@@ -55,6 +55,11 @@ impl TakenPath {
         execution.next_batch(ctx, max).await
     }
 
+    /// Whether it is the row executor that gives rows.
+    pub fn is_rows(&self) -> bool {
+        !matches!(self, TakenPath::Columns(_))
+    }
+
     /// What EXPLAIN says of the column path: the lines of its plan, or why it is not taken.
     pub fn describe(&self, plan: &Plan, figures: bool) -> Described {
         match (self, &plan.columnar) {

@@ -269,6 +269,9 @@ impl Session {
                 client.suspended();
                 return Ok(());
             }
+            if running.path.is_rows() && running.execution.is_over() {
+                break;
+            }
         }
         let count = if writes { running.execution.affected() } else { sent as u64 };
         let tag = tag(running.plan().kind, count);

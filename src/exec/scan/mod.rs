@@ -91,6 +91,12 @@ impl Node for ScanNode {
             None => Ok(None),
         }
     }
+
+    fn is_over(&self) -> bool {
+        self.reader.as_ref().is_some_and(|reader| {
+            reader.targets.is_empty() && reader.open.is_none() && reader.ready.is_empty()
+        })
+    }
 }
 
 impl ColumnReader {
