@@ -21,7 +21,9 @@ use bytes::Bytes;
 
 use fjall::compaction::Leveled;
 use fjall::config::{BlockSizePolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry};
-use fjall::config::{BloomConstructionPolicy, HashRatioPolicy};
+use fjall::config::{
+    BloomConstructionPolicy, HashRatioPolicy, PinningPolicy, RestartIntervalPolicy,
+};
 use fjall::{AbstractTree, CompressionType, Database, Keyspace, KeyspaceCreateOptions};
 
 use super::EmbeddedOptions;
@@ -42,6 +44,8 @@ const SMALL_MEMTABLE_BYTES: u64 = 4 << 20;
 const SIDE_MEMTABLE_BYTES: u64 = 8 << 20;
 /// Target size of a table file.
 const TABLE_BYTES: u64 = 32 << 20;
+/// Heads in a block that share what their keys begin with. A lookup walks over half of them.
+const HEADS_RESTART_INTERVAL: u8 = 4;
 /// Runs in the first level before they are compacted.
 const L0_RUNS: u8 = 8;
 /// Sealed memtables, and runs in the first level, from which on bulk work waits. fjall itself
@@ -122,6 +126,8 @@ fn heads_options(memtable_bytes: u64) -> KeyspaceCreateOptions {
         .manual_journal_persist(true)
         .data_block_size_policy(BlockSizePolicy::all(4 << 10))
         .data_block_hash_ratio_policy(HashRatioPolicy::all(1.0))
+        .data_block_restart_interval_policy(RestartIntervalPolicy::all(HEADS_RESTART_INTERVAL))
+        .index_block_pinning_policy(PinningPolicy::all(true))
         .data_block_compression_policy(CompressionPolicy::new([
             CompressionType::None,
             CompressionType::None,
