@@ -34,6 +34,7 @@ pub mod registry;
 mod rows;
 mod run;
 pub mod settings;
+mod shapes;
 mod simple;
 mod statement;
 mod system;

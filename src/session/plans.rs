@@ -45,6 +45,8 @@ struct Inner {
     order: VecDeque<PlanKey>,
     /// Hashes of keys seen once, by their remainder.
     seen: Box<[u64]>,
+    /// Likewise those that get no plan.
+    refused: Box<[u64]>,
 }
 
 impl Default for PlanCache {
@@ -54,6 +56,7 @@ impl Default for PlanCache {
                 plans: HashMap::new(),
                 order: VecDeque::new(),
                 seen: vec![0; SEEN_MAX].into(),
+                refused: vec![0; SEEN_MAX].into(),
             }),
             hasher: RandomState::new(),
         }
@@ -68,15 +71,24 @@ impl PlanCache {
 
     /// Offers a plan.
     pub fn offer(&self, key: PlanKey, plan: Arc<Prepared>) {
+        if self.comes_again(&key) {
+            self.keep(key, plan);
+        }
+    }
+
+    /// Whether a key is to have a plan: it was asked for before, and nothing speaks against it.
+    pub fn comes_again(&self, key: &PlanKey) -> bool {
         if key.text.len() > TEXT_BYTES_MAX || names_a_moment(&key.text) {
-            return;
+            return false;
         }
-        let hash = self.hasher.hash_one(&key) | 1;
+        let (hash, slot) = self.slot(key);
         let mut inner = self.inner.lock();
-        let slot = hash as usize % SEEN_MAX;
-        if std::mem::replace(&mut inner.seen[slot], hash) != hash {
-            return;
-        }
+        std::mem::replace(&mut inner.seen[slot], hash) == hash && inner.refused[slot] != hash
+    }
+
+    /// Keeps a plan.
+    pub fn keep(&self, key: PlanKey, plan: Arc<Prepared>) {
+        let mut inner = self.inner.lock();
         if inner.plans.insert(key.clone(), plan).is_none() {
             inner.order.push_back(key);
         }
@@ -85,6 +97,17 @@ impl PlanCache {
         {
             inner.plans.remove(&oldest);
         }
+    }
+
+    /// A key gets no plan.
+    pub fn refuse(&self, key: &PlanKey) {
+        let (hash, slot) = self.slot(key);
+        self.inner.lock().refused[slot] = hash;
+    }
+
+    fn slot(&self, key: &PlanKey) -> (u64, usize) {
+        let hash = self.hasher.hash_one(key) | 1;
+        (hash, hash as usize / 2 % SEEN_MAX)
     }
 }
 

@@ -12,6 +12,7 @@ use super::plans::PlanKey;
 use super::statement::{Prepared, RESULT_CHANGED};
 use crate::error::Result;
 use crate::sql::{self, StatementKind};
+use crate::types::Datum;
 
 impl Session {
     /// Runs a text. On an error the rest of it is skipped; the caller then calls
@@ -21,10 +22,18 @@ impl Session {
         // The unnamed statement and portal do not outlive a simple query.
         self.statements.remove("");
         self.portals.remove("");
+        let none: Arc<[Datum]> = Arc::from(&[][..]);
+        let mut shape = self.shape(&text);
+        if let Some(shape) = &shape
+            && let Some(prepared) = self.find_plan(&shape.key)
+        {
+            self.run_prepared(client, prepared, &shape.values).await?;
+            return self.commit_implicit().await;
+        }
         let environment = self.environment.binding(&self.settings);
         let key = PlanKey { text, types: Box::default(), environment };
         if let Some(prepared) = self.find_plan(&key) {
-            self.run_prepared(client, prepared).await?;
+            self.run_prepared(client, prepared, &none).await?;
             return self.commit_implicit().await;
         }
         let statements = sql::parse(&key.text)?;
@@ -40,9 +49,12 @@ impl Session {
             self.transaction()?;
             let prepared = Arc::new(self.prepare_newest(Arc::new(parsed)).await?);
             if alone {
-                self.offer_plan(key.clone(), &prepared);
+                match shape.take() {
+                    Some(shape) => self.offer_shape(shape, key.clone(), &prepared),
+                    None => self.offer_plan(key.clone(), &prepared),
+                }
             }
-            self.run_prepared(client, prepared).await?;
+            self.run_prepared(client, prepared, &none).await?;
         }
         self.commit_implicit().await
     }
@@ -51,6 +63,7 @@ impl Session {
         &mut self,
         client: &mut impl Client,
         prepared: Arc<Prepared>,
+        parameters: &Arc<[Datum]>,
     ) -> Result<()> {
         let mut prepared = prepared;
         let mark = client.mark();
@@ -63,8 +76,7 @@ impl Session {
                 client.describe(fields, &formats);
             }
             let level = self.transaction()?.level();
-            let parameters = Arc::from(&[][..]);
-            let mut portal = Portal::new(prepared.clone(), parameters, formats, level);
+            let mut portal = Portal::new(prepared.clone(), parameters.clone(), formats, level);
             match (self.run(client, &mut portal, 0).await, &prepared.parsed) {
                 // A table changed between binding and its lock: nobody saw the columns.
                 (Err(error), Some(parsed))
@@ -72,7 +84,8 @@ impl Session {
                         && !matches!(parsed.kind, StatementKind::Execute(..))
                         && client.rewind(mark) =>
                 {
-                    prepared = Arc::new(self.prepare(parsed.clone(), Vec::new())?);
+                    let types = prepared.parameters.iter().map(|ty| Some(*ty)).collect();
+                    prepared = Arc::new(self.prepare(parsed.clone(), types)?);
                 }
                 (result, _) => return result,
             }

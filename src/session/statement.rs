@@ -261,14 +261,14 @@ impl Session {
         Ok((plan, tables, parameters))
     }
 
-    fn binding_context(&mut self, schema: &Arc<CatalogSnapshot>) -> EvalContext {
+    pub(super) fn binding_context(&mut self, schema: &Arc<CatalogSnapshot>) -> EvalContext {
         if self.statement_time == 0 {
             self.statement_time = self.database.clock.wall_micros() - POSTGRES_EPOCH_MICROS;
         }
         self.eval_context(schema)
     }
 
-    fn plan_bound(
+    pub(super) fn plan_bound(
         &mut self,
         bound: Bound,
         eval: &EvalContext,

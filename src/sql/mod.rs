@@ -9,6 +9,7 @@ pub mod bound;
 pub mod ddl;
 pub mod keywords;
 pub mod lexer;
+pub mod lifted;
 pub mod parser;
 pub mod statement;
 pub mod walk;

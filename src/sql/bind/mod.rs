@@ -125,6 +125,8 @@ pub struct Binder<'a> {
     context: &'a EvalContext,
     text: Arc<str>,
     parameters: Vec<Option<SqlType>>,
+    /// Whether parameters stand for literals of type int4.
+    lifted: bool,
     /// What each [`ColId`] is, by its number.
     columns: Vec<ColumnInfo>,
     levels: Vec<Level>,
@@ -151,6 +153,7 @@ impl<'a> Binder<'a> {
             context,
             text,
             parameters,
+            lifted: false,
             columns: Vec::new(),
             levels: Vec::new(),
             next_cte: 0,
@@ -159,6 +162,12 @@ impl<'a> Binder<'a> {
             current_of: None,
             with_writes: Vec::new(),
         }
+    }
+
+    /// A binder for a text whose so many integers were parsed as parameters. Each must be met as
+    /// an expression: else it is 42P18 in the end, since the integer meant something else.
+    pub fn lifting(self, integers: usize) -> Binder<'a> {
+        Binder { parameters: vec![None; integers], lifted: true, ..self }
     }
 
     /// Binds a statement that reads or writes rows.
@@ -259,6 +268,9 @@ impl<'a> Binder<'a> {
         let index = number as usize - 1;
         if index >= self.parameters.len() {
             self.parameters.resize(index + 1, None);
+        }
+        if self.lifted {
+            self.parameters[index] = Some(SqlType::INT4);
         }
         Ok(Expr::Param(index, self.parameters[index].unwrap_or(SqlType::UNKNOWN)))
     }

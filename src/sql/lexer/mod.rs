@@ -76,6 +76,13 @@ pub struct Token {
     pub end: u32,
 }
 
+impl Token {
+    /// Its bytes in the text.
+    pub fn range(&self) -> std::ops::Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
 /// The tokens of a text, [`Kind::Eof`] or [`Kind::Invalid`] last.
 pub struct Tokens {
     /// In order.

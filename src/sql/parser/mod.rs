@@ -59,13 +59,21 @@ pub struct Parser<'a> {
     depth: usize,
     fault: Cell<Option<Error>>,
     hints: &'a [(u32, u32)],
+    /// Where integers stand that are read as parameters.
+    lifted: &'a [u32],
 }
 
 impl<'a> Parser<'a> {
     /// A parser at the start of `scanned`.
     pub fn new(text: &'a str, scanned: &'a mut Tokens) -> Parser<'a> {
         let fault = Cell::new(scanned.fault.take());
-        Parser { text, tokens: &scanned.tokens, next: 0, depth: 0, fault, hints: &scanned.hints }
+        let (tokens, hints) = (&scanned.tokens, &scanned.hints);
+        Parser { text, tokens, next: 0, depth: 0, fault, hints, lifted: &[] }
+    }
+
+    /// Reads the integers at these bytes, in rising order, as parameters `$1`, `$2`, ….
+    pub fn lifting(self, starts: &'a [u32]) -> Parser<'a> {
+        Parser { lifted: starts, ..self }
     }
 
     /// The next token.

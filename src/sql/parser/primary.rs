@@ -81,7 +81,10 @@ impl Parser<'_> {
         match token.kind {
             Kind::Integer | Kind::Decimal => {
                 self.advance();
-                Ok(Expr::new(ExprKind::Number(self.source(token).into()), at))
+                Ok(match self.lifted.binary_search(&at) {
+                    Ok(index) => Expr::new(ExprKind::Param(index as u32 + 1), at),
+                    Err(_) => Expr::new(ExprKind::Number(self.source(token).into()), at),
+                })
             }
             kind if is_string(kind) => Ok(Expr::new(ExprKind::String(self.string()?), at)),
             Kind::BitString => {
