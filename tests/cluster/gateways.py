@@ -43,6 +43,12 @@ def gateways(cluster, count=1, keyspace="app", release=False):
             for _ in range(count):
                 servers.append(launch(cluster, keyspace, folder, release=release))
             yield Gateways(cluster, keyspace, folder, servers, release)
+        except BaseException:
+            for log in sorted(pathlib.Path(folder).glob("gateway-*.log")):
+                lines = log.read_text().splitlines()
+                told = [line for line in lines if "does not do as asked" in line]
+                print("\n".join([f"-- {log.name}", *told[:20], "…", *lines[-5:]]))
+            raise
         finally:
             for server in servers:
                 if server.process.poll() is None:

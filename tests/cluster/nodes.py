@@ -107,8 +107,8 @@ class Node:
             "cassandra.jmx.local.port": free_port(),
             "cassandra.ring_delay_ms": 2000,
             "cassandra.skip_wait_for_gossip_to_settle": 0,
-            # Makes and drops tables in a third of the time; only a crash of the machine needs it.
-            "cassandra.test.flush_local_schema_changes": "false",
+            # Makes and drops tables in a third of the time. A node that is killed needs it.
+            "cassandra.test.flush_local_schema_changes": str(len(cluster.nodes) > 1).lower(),
             "jdk.attach.allowAttachSelf": "true",
             "java.io.tmpdir": folder,
         }

@@ -36,16 +36,27 @@ DIFFERENT = {
 }
 
 
-def conformance(cluster, _):
-    """The Rust suite on the cluster."""
+def rust(cluster, show, *arguments):
+    """Tests of the library that want a cluster; prints the lines that have `show`."""
     point = cluster.contact_points().split(",")[0]
     done = subprocess.run(
-        ["cargo", "test", "--quiet", *FEATURES, "--lib", "kv::cassandra", "--", "--test-threads=2"],
+        ["cargo", "test", "--quiet", *FEATURES, "--lib", *arguments],
         cwd=ROOT, env=dict(os.environ, SLUICE_TEST_CASSANDRA=point), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=1200,
     )
-    print("   " + "\n   ".join(line for line in done.stdout.splitlines() if "test result" in line))
+    print("   " + "\n   ".join(line for line in done.stdout.splitlines() if show in line))
     return [] if done.returncode == 0 else [done.stdout[-4000:]]
+
+
+def conformance(cluster, _):
+    """The store's suite on the cluster."""
+    return rust(cluster, "test result", "kv::cassandra", "--", "--test-threads=2",
+                "--skip", "measures")
+
+
+def measures(cluster, _):
+    """Requests and latencies beside bare CQL."""
+    return rust(cluster, "raw", "kv::cassandra::tests::measures", "--", "--nocapture")
 
 
 def scripts(cluster, _):
@@ -191,7 +202,8 @@ def money(cluster, options):
         return bank.run(pair, seconds, faults=faults)
 
 
-PARTS = {"conformance": conformance, "scripts": scripts, "schema": schema, "bank": money}
+PARTS = {"conformance": conformance, "scripts": scripts, "schema": schema, "bank": money,
+         "measures": measures}
 FEATURES = os.environ.get("SLUICE_TEST_FEATURES", "").split()
 
 

@@ -80,7 +80,9 @@ impl From<PrepareError> for Trouble {
                 Trouble::Uncertain(text) | Trouble::Overloaded(text) => Trouble::Unavailable(text),
                 trouble => trouble,
             },
-            PrepareError::ConnectionPoolError(_) => Trouble::Unavailable(error.to_string()),
+            PrepareError::ConnectionPoolError(_) | PrepareError::PreparedStatementIdsMismatch => {
+                Trouble::Unavailable(error.to_string())
+            }
             _ => Trouble::Defect(error.to_string()),
         }
     }
@@ -103,11 +105,12 @@ fn attempt(error: &RequestAttemptError) -> Trouble {
     let text = error.to_string();
     match error {
         RequestAttemptError::DbError(db, message) => db_error(db, message, text),
-        RequestAttemptError::UnableToAllocStreamId => Trouble::Unavailable(text),
-        RequestAttemptError::SerializationError(_)
-        | RequestAttemptError::CqlRequestSerialization(_)
+        // Not run: the node knew the statement no more, and another schema than before.
+        RequestAttemptError::UnableToAllocStreamId
         | RequestAttemptError::RepreparedIdChanged { .. }
-        | RequestAttemptError::RepreparedIdMissingInBatch => Trouble::Defect(text),
+        | RequestAttemptError::RepreparedIdMissingInBatch => Trouble::Unavailable(text),
+        RequestAttemptError::SerializationError(_)
+        | RequestAttemptError::CqlRequestSerialization(_) => Trouble::Defect(text),
         _ => Trouble::Uncertain(text),
     }
 }
@@ -122,6 +125,10 @@ fn db_error(db: &DbError, message: &str, text: String) -> Trouble {
         DbError::IsBootstrapping => Trouble::Unavailable(text),
         DbError::Unauthorized | DbError::AuthenticationError => Trouble::Unauthorized(text),
         DbError::Invalid if is_missing_table(message) => Trouble::NoTable,
+        // A node that has not heard of the keyspace yet.
+        DbError::Invalid if message.to_lowercase().contains("keyspace") => {
+            Trouble::Unavailable(text)
+        }
         // "Mutation of … is too large", "Batch too large"
         DbError::Invalid if message.contains("too large") => Trouble::TooLarge(text),
         DbError::ServerError if message.contains("too large") => Trouble::TooLarge(text),
@@ -172,6 +179,7 @@ mod tests {
         let large = "Mutation of 33554432 bytes is too large for the maximum size of 16777216";
         assert_eq!(of(DbError::Invalid, large), Failure::Refused(Refusal::TooLarge));
         assert_eq!(of(DbError::SyntaxError, "line 1:0"), Failure::Refused(Refusal::Defect));
+        assert_eq!(of(DbError::Invalid, "Keyspace 'app' does not exist"), Failure::Unavailable);
         assert!(is_missing_table("table s200 does not exist"));
         assert!(is_missing_table("unconfigured table s200"));
     }
