@@ -44,6 +44,9 @@ const SMALL_MEMTABLE_BYTES: u64 = 4 << 20;
 const SIDE_MEMTABLE_BYTES: u64 = 8 << 20;
 /// Target size of a table file.
 const TABLE_BYTES: u64 = 32 << 20;
+/// Heads until a block is full. With the last of them and what it has besides it stays below the
+/// allocator's class of 4 KiB, where the next takes 5.
+const HEADS_BLOCK_BYTES: u32 = 3584;
 /// Heads in a block that share what their keys begin with. A lookup walks over half of them.
 const HEADS_RESTART_INTERVAL: u8 = 4;
 /// Runs in the first level before they are compacted.
@@ -124,7 +127,7 @@ fn heads_options(memtable_bytes: u64) -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default()
         .max_memtable_size(memtable_bytes)
         .manual_journal_persist(true)
-        .data_block_size_policy(BlockSizePolicy::all(4 << 10))
+        .data_block_size_policy(BlockSizePolicy::all(HEADS_BLOCK_BYTES))
         .data_block_hash_ratio_policy(HashRatioPolicy::all(1.0))
         .data_block_restart_interval_policy(RestartIntervalPolicy::all(HEADS_RESTART_INTERVAL))
         .index_block_pinning_policy(PinningPolicy::all(true))
