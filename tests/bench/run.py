@@ -169,7 +169,7 @@ def bench_tpch(data):
             count = f"select count(*) from {table}"
             if views.execute(count).fetchone() != files.execute(count).fetchone():
                 raise RuntimeError(f"the folder of {table}'s view holds more than the view")
-        peers = {"DuckDB's own tables": own, "DuckDB's Parquet": files, "our views' Parquet": views}
+        peers = {"its own tables": own, "its own Parquet": files, "our views' Parquet": views}
         for db in peers.values():
             db.execute("set threads = 2")
         with psycopg.connect(ours.dsn(), autocommit=True) as connection:
@@ -178,7 +178,7 @@ def bench_tpch(data):
             mine, theirs = query_times(connection, peers.values())
             total = sum(mine.values())
             for name, took in zip(peers, theirs):
-                goal = 1.5 if name == "DuckDB's Parquet" else None
+                goal = 1.5 if name == "its own Parquet" else None
                 line(f"TPC-H total, beside DuckDB on {name}", [total], [sum(took.values())],
                      "DuckDB", "s", False, goal=goal)
             tpch_postgres(data, mine)
