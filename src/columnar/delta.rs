@@ -84,6 +84,13 @@ pub struct Overlay {
     pub changed: usize,
 }
 
+impl Overlay {
+    /// A view as it was made.
+    pub fn nothing_since(view: &View) -> Overlay {
+        Overlay { masks: view.masks.clone(), batches: Vec::new(), rows: 0, changed: 0 }
+    }
+}
+
 /// A write of the asking transaction; none deletes.
 pub type OwnWrite = (Key, Option<Bytes>);
 

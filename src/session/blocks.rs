@@ -176,7 +176,7 @@ impl Session {
                     portal.level = portal.level.min(level - 1);
                 }
                 self.cursors_released(level);
-                Ok(())
+                self.show_modes()
             }
             _ => Err(only_in_blocks("RELEASE SAVEPOINT")),
         }
@@ -255,13 +255,17 @@ impl Session {
         }
         let Some(transaction) = self.transaction.take() else { return Ok(()) };
         self.portals.clear();
+        let writes = transaction.txn.as_ref().is_some_and(Txn::has_writes);
         let committed = match (transaction.txn, transaction.schema) {
-            (Some(txn), Some(schema)) => self.database.commit_schema(txn, schema).await,
-            (Some(txn), None) => txn.commit().await.map(|_| ()),
-            (None, _) => Ok(()),
+            (Some(txn), Some(schema)) => self.database.commit_schema(txn, schema).await.map(Some),
+            (Some(txn), None) => txn.commit().await.map(Some),
+            (None, _) => Ok(None),
         };
         match committed {
-            Ok(()) => {
+            Ok(info) => {
+                if let Some(info) = info.filter(|_| writes) {
+                    self.last_commit = info.ts;
+                }
                 self.settings.commit();
                 Ok(())
             }

@@ -16,7 +16,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result, SqlState};
 use crate::exec::StoreStatistics;
 use crate::kv::SharedStore;
-use crate::txn::{Txn, TxnManager};
+use crate::txn::{CommitInfo, Txn, TxnManager};
 
 /// Version of PostgreSQL whose behaviour is given.
 pub const POSTGRES_VERSION: &str = "15.0";
@@ -135,7 +135,7 @@ impl Database {
         self: &Arc<Database>,
         txn: Txn,
         schema: Arc<CatalogSnapshot>,
-    ) -> Result<()> {
+    ) -> Result<CommitInfo> {
         let database = self.clone();
         let publication = self.catalog.publication();
         let work = tokio::spawn(async move {
@@ -144,7 +144,7 @@ impl Database {
                     publication.publish(&schema, info.ts);
                     database.follow_schema();
                     database.collect_garbage();
-                    Ok(())
+                    Ok(info)
                 }
                 Err(error) => {
                     if is_unknown(error.code()) {

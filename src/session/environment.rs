@@ -42,6 +42,8 @@ pub struct Knobs {
     pub lock_timeout_ms: u64,
     /// `deadlock_timeout`
     pub deadlock_timeout_ms: u64,
+    /// `sluice.max_staleness`; none: exact.
+    pub max_staleness: Option<Duration>,
 }
 
 /// The session as functions see it, made anew when a setting has changed.
@@ -142,6 +144,7 @@ fn read_knobs(settings: &Settings) -> Knobs {
         client_check: settings.milliseconds("client_connection_check_interval"),
         lock_timeout_ms: u64::try_from(settings.number("lock_timeout")).unwrap_or(0),
         deadlock_timeout_ms: u64::try_from(settings.number("deadlock_timeout")).unwrap_or(0),
+        max_staleness: settings.milliseconds("sluice.max_staleness"),
     }
 }
 

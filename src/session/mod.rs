@@ -60,6 +60,7 @@ use self::registry::{Backend, State};
 use self::settings::{Settings, Source};
 use self::statement::Named;
 use self::transaction::{Block, Transaction};
+use crate::clock::Timestamp;
 use crate::error::{Error, Result, SqlState};
 
 /// From the Unix epoch to PostgreSQL's, 2000-01-01, in microseconds.
@@ -81,6 +82,8 @@ pub struct Session {
     notices: Vec<Notice>,
     /// When the running statement began: microseconds since 2000-01-01 UTC.
     statement_time: i64,
+    /// Its newest commit.
+    last_commit: Timestamp,
     /// What the client was told last of the parameters it is told of.
     reported: Vec<(&'static str, Arc<str>)>,
     reported_version: u64,
@@ -145,6 +148,7 @@ impl Session {
             cursors: HashMap::new(),
             notices: Vec::new(),
             statement_time: 0,
+            last_commit: Timestamp::ZERO,
             reported,
         })
     }

@@ -1,7 +1,7 @@
 //! Which path a running query takes: the column path where its plan has one that can serve it,
 //! else the row executor.
 
-use super::columns::{Begun, ColumnRun};
+use super::columns::{Begun, ColumnRun, Staleness};
 use super::database::Database;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{ExecContext, Execution, RowBatch};
@@ -13,6 +13,8 @@ pub enum TakenPath {
     Open {
         /// EXPLAIN does.
         watched: bool,
+        /// How old its snapshot may be, if it need not be the newest.
+        within: Option<Staleness>,
     },
     /// Columns.
     Columns(Box<ColumnRun>),
@@ -21,6 +23,18 @@ pub enum TakenPath {
 }
 
 impl TakenPath {
+    /// A path to be chosen.
+    pub fn open(watched: bool) -> TakenPath {
+        TakenPath::Open { watched, within: None }
+    }
+
+    /// Lets the statement read at an older snapshot.
+    pub fn allow(&mut self, staleness: Option<Staleness>) {
+        if let TakenPath::Open { within, .. } = self {
+            *within = staleness;
+        }
+    }
+
     /// Chooses the path, if that has not been done. Nothing runs.
     pub async fn choose(
         &mut self,
@@ -28,8 +42,9 @@ impl TakenPath {
         ctx: &mut ExecContext<'_>,
         database: &Database,
     ) -> Result<()> {
-        if let (TakenPath::Open { watched }, Some(query)) = (&*self, &plan.columnar) {
-            *self = match database.columns.begin(query, ctx, database, *watched).await? {
+        if let (TakenPath::Open { watched, within }, Some(query)) = (&*self, &plan.columnar) {
+            let begun = database.columns.begin(query, ctx, database, *watched, *within).await?;
+            *self = match begun {
                 Begun::Columns(run) => TakenPath::Columns(run),
                 Begun::Rows(why) => give_way(why),
             };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Session;
 use super::client::Client;
+use super::columns::Staleness;
 use super::extended::{Portal, PortalState};
 use super::names::Named;
 use super::path::{Described, TakenPath};
@@ -71,7 +72,7 @@ impl Running {
     fn of(execution: Execution, schema: Arc<CatalogSnapshot>, watched: bool) -> Running {
         Running {
             execution,
-            path: TakenPath::Open { watched },
+            path: TakenPath::open(watched),
             statement: None,
             schema,
             stale: false,
@@ -89,6 +90,11 @@ impl Running {
     ) -> Result<Running> {
         let execution = Execution::copying(plan, rows, store)?;
         Ok(Running::of(execution, schema, false).pinned())
+    }
+
+    /// Rows written so far.
+    pub fn affected(&self) -> u64 {
+        self.execution.affected()
     }
 
     /// Where a batch of COPY FROM failed.
@@ -124,7 +130,7 @@ impl Running {
     /// The same run from its start.
     pub fn again(&mut self) {
         self.execution = Execution::new(self.plan().clone());
-        self.path = TakenPath::Open { watched: false };
+        self.path = TakenPath::open(false);
     }
 
     /// What runs.
@@ -189,6 +195,21 @@ impl Session {
                 && t.schema.is_none()
                 && t.modes.level() == Isolation::ReadCommitted
         })
+    }
+
+    /// How old a statement's snapshot may be: it only reads, is alone in an implicit READ
+    /// COMMITTED transaction, and `sluice.max_staleness` is set. A block's statements agree on
+    /// what they see, so there each is exact.
+    fn staleness(&mut self, plan: &Plan) -> Option<Staleness> {
+        let max = self.environment.knobs(&self.settings).max_staleness?;
+        let reads = plan.kind == StatementKind::Select && !plan.writes;
+        let query = plan.columnar.as_ref().filter(|_| reads && self.may_run_again())?;
+        if query.accesses().any(|(scan, _)| scan.lock.is_some()) {
+            return None;
+        }
+        let now = self.database.clock.wall_micros();
+        let max = i64::try_from(max.as_micros()).unwrap_or(i64::MAX);
+        Some(Staleness { since_micros: now.saturating_sub(max), floor: self.last_commit })
     }
 
     /// 25006 for a write in a READ ONLY transaction.
@@ -298,6 +319,7 @@ impl Session {
         step: Step,
     ) -> Result<Option<RowBatch>> {
         self.ensure_txn()?;
+        let staleness = self.staleness(running.plan());
         let eval = self.eval_context(&running.schema);
         let token = self.backend.token();
         let Some(transaction) = &mut self.transaction else {
@@ -309,6 +331,9 @@ impl Session {
         transaction.queried = true;
         let Running { execution, path, statement, schema, stale, pinned } = running;
         let begins = statement.is_none();
+        if begins {
+            path.allow(staleness);
+        }
         let (own, adapted) = (&transaction.schema, &transaction.adapted);
         let database = self.database.clone();
         let catalog = &database.catalog;

@@ -117,6 +117,8 @@ struct Savepoint {
     id: SavepointId,
     /// The schema as the transaction saw it then.
     schema: Option<Arc<CatalogSnapshot>>,
+    /// Whether the transaction was READ ONLY then.
+    read_only: bool,
 }
 
 /// An open transaction.
@@ -226,14 +228,18 @@ impl Transaction {
         }
         let id = self.txn.get_or_insert_with(begin).savepoint();
         let schema = self.schema.clone();
-        self.savepoints.push(Savepoint { name: name.to_owned(), id, schema });
+        let read_only = self.modes.read_only;
+        self.savepoints.push(Savepoint { name: name.to_owned(), id, schema, read_only });
         Ok(())
     }
 
-    /// RELEASE: the level it stood at.
+    /// RELEASE: the level it stood at. READ ONLY is again what it was there: PostgreSQL takes a
+    /// change of it back, other than those of settings.
     pub fn release(&mut self, name: &str) -> Result<u32> {
         let at = self.find(name)?;
+        self.modes.read_only = self.savepoints[at].read_only;
         if let Some(txn) = &mut self.txn {
+            txn.set_read_only(self.modes.read_only);
             txn.release(self.savepoints[at].id);
         }
         self.savepoints.truncate(at);

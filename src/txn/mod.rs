@@ -268,6 +268,13 @@ impl Txn {
         self.command = statement.command;
     }
 
+    /// Has the running statement of a READ COMMITTED transaction read at another snapshot, which
+    /// is consistent as any is. Nothing has been read yet.
+    pub fn read_at(&mut self, snapshot: Arc<Hold>) {
+        debug_assert_eq!(self.options.isolation, Isolation::ReadCommitted);
+        self.snapshot = Some(snapshot);
+    }
+
     /// Another transaction on the same store, that reads what is committed now.
     pub fn latest(&self) -> Txn {
         self.manager.begin(TxnOptions { read_only: true, ..TxnOptions::default() })

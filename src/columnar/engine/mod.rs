@@ -17,6 +17,7 @@ mod table;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -29,12 +30,12 @@ use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
-use super::delta::OwnWrite;
+use super::delta::{Overlay, OwnWrite};
 use super::export::FileOptions;
 use super::files::{Files, LocalFiles};
 use super::query::cache::ChunkCache;
 use super::query::{ViewSnapshot, ViewTable};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result, SqlState};
 use crate::kv::{Hold, SharedStore};
 use crate::types::descriptor::{ColumnId, TableDescriptor, TableId};
@@ -65,6 +66,8 @@ pub struct EngineOptions {
     pub refresh_percent: u64,
     /// Age at which a view with any change is refreshed.
     pub refresh_age: Duration,
+    /// How long views keep the store's versions at their snapshots after somebody wanted them.
+    pub past_kept: Duration,
     /// How often the background looks.
     pub check_interval: Duration,
     /// Pause after a failed build.
@@ -87,6 +90,7 @@ impl EngineOptions {
             refresh_keys_min: 50_000,
             refresh_percent: 2,
             refresh_age: Duration::from_secs(300),
+            past_kept: Duration::from_secs(900),
             check_interval: Duration::from_secs(1),
             retry_pause: Duration::from_secs(30),
             file: FileOptions::default(),
@@ -104,6 +108,8 @@ pub struct Engine {
     cache: Arc<ChunkCache>,
     admission: Arc<Semaphore>,
     tables: Mutex<HashMap<TableId, Arc<TableEntry>>>,
+    /// When somebody last wanted to read at a view's own snapshot (wall clock).
+    past_wanted: AtomicI64,
     this: Weak<Engine>,
 }
 
@@ -117,7 +123,7 @@ impl std::fmt::Debug for Engine {
 pub struct ScanRequest {
     /// The table, as the transaction sees it.
     pub table: Arc<TableDescriptor>,
-    /// The transaction's snapshot.
+    /// The snapshot. At a view's own, the view alone is read and the store is not asked.
     pub hold: Arc<Hold>,
     /// The transaction's own writes to the table's rows.
     pub own: Vec<OwnWrite>,
@@ -163,6 +169,7 @@ impl Engine {
             options,
             environment: Arc::new(environment),
             tables: Mutex::default(),
+            past_wanted: AtomicI64::new(i64::MIN),
             this: this.clone(),
             runtime: Some(runtime),
         });
@@ -213,6 +220,22 @@ impl Engine {
         tables.iter().map(|(id, entry)| (*id, entry.status())).collect()
     }
 
+    /// The newest snapshot of a table's view, and when it was taken (microseconds since 1970);
+    /// none if it has no view that can be read. For some time from now on, views that are made
+    /// keep the store's versions at their snapshots: a query over several tables reads all of
+    /// them at one.
+    pub fn newest_view(&self, table: &TableDescriptor) -> Option<(Timestamp, i64)> {
+        self.past_wanted.store(self.clock.wall_micros(), Ordering::Relaxed);
+        self.entry(table.id)?.newest_of(table)
+    }
+
+    /// Whether views keep the store's versions at their snapshots.
+    fn keeps_past(&self) -> bool {
+        let since = self.past_wanted.load(Ordering::Relaxed);
+        let age = self.clock.wall_micros().saturating_sub(since);
+        age < self.options.past_kept.as_micros() as i64
+    }
+
     /// Bytes of decoded columns kept.
     pub fn cache_bytes(&self) -> usize {
         self.cache.bytes()
@@ -253,14 +276,15 @@ impl Engine {
             }
         });
         let columns: Vec<usize> = columns.collect::<Result<_>>()?;
-        let overlay = generation.delta.overlay(
-            view,
-            &self.store,
-            request.hold.at,
-            &request.own,
-            self.options.delta_keys_max,
-        );
-        let overlay = match overlay.await {
+        let delta = &generation.delta;
+        let overlay = match request.own.is_empty() && request.hold.at == view.manifest.at {
+            true => Ok(Some(Overlay::nothing_since(view))),
+            false => {
+                let (at, keys_max) = (request.hold.at, self.options.delta_keys_max);
+                delta.overlay(view, &self.store, at, &request.own, keys_max).await
+            }
+        };
+        let overlay = match overlay {
             Ok(Some(overlay)) => overlay,
             Ok(None) => {
                 entry.want_refresh();

@@ -42,6 +42,8 @@ impl Engine {
         let _building = entry.building.lock().await;
         entry.take_wanted();
         let table = entry.descriptor.lock().clone();
+        // Before the snapshot: what is seen there is no older than this.
+        let now_micros = self.clock.wall_micros();
         let hold = self.store.snapshot().await?;
         wait_resolved(&self.store, hold.at).await?;
         let cursor = self.store.cursor_at(table.space(), hold.at).await?;
@@ -56,7 +58,7 @@ impl Engine {
             None => Ok(Default::default()),
         };
         let (store, files) = (self.store.clone(), entry.files.clone());
-        let (options, now_micros) = (self.options.file.clone(), self.clock.wall_micros());
+        let options = self.options.file.clone();
         let runtime = tokio::runtime::Handle::current();
         let at = hold.at;
         let newest = entry.newest();
@@ -83,7 +85,7 @@ impl Engine {
         });
         let built = built.await.map_err(|e| Error::internal(format!("export of a table: {e}")));
         *entry.progress.lock() = None;
-        entry.install(built??);
+        entry.install(built??, self.keeps_past().then_some(hold));
         self.forget(entry).await
     }
 
@@ -133,6 +135,11 @@ pub(super) async fn watch(engine: Weak<Engine>) {
         let entries: Vec<(TableId, Arc<TableEntry>)> =
             engine.tables.lock().iter().map(|(id, entry)| (*id, entry.clone())).collect();
         for (id, entry) in entries {
+            if !engine.keeps_past()
+                && let Some(newest) = entry.newest()
+            {
+                *newest.hold.lock() = None;
+            }
             match engine.is_due(&entry).await {
                 Ok(true) => {
                     // Its failure is kept in the entry, and said there.

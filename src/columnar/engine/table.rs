@@ -13,6 +13,7 @@ use crate::columnar::manifest::{self, ColumnStatistics};
 use crate::columnar::query::prune::GroupBounds;
 use crate::columnar::view::{View, remove_orphans};
 use crate::error::{Error, Result, SqlState};
+use crate::kv::Hold;
 use crate::types::descriptor::{ColumnId, TableDescriptor};
 
 /// Generations kept for transactions whose snapshot is older than the newest.
@@ -21,6 +22,8 @@ pub(super) const GENERATIONS_MAX: usize = 2;
 /// A generation in use.
 pub(super) struct Generation {
     pub(super) view: Arc<View>,
+    /// Keeps the store's versions at the view's snapshot, while somebody reads there.
+    pub(super) hold: Mutex<Option<Hold>>,
     pub(super) delta: Delta,
     pub(super) bounds: Arc<GroupBounds>,
 }
@@ -29,7 +32,7 @@ impl Generation {
     pub(super) fn new(view: View) -> Generation {
         let view = Arc::new(view);
         let bounds = Arc::new(GroupBounds::new(view.clone()));
-        Generation { delta: Delta::new(&view), view, bounds }
+        Generation { delta: Delta::new(&view), hold: Mutex::default(), view, bounds }
     }
 
     /// Whether it is a view of the table's rows, with nothing missed since.
@@ -164,6 +167,12 @@ impl TableEntry {
         self.generations.lock().last().cloned()
     }
 
+    /// The newest generation's snapshot, and when it was taken, if it shows `table`.
+    pub(super) fn newest_of(&self, table: &TableDescriptor) -> Option<(Timestamp, i64)> {
+        let newest = self.newest().filter(|g| !self.is_broken() && g.is_of(table))?;
+        Some((newest.view.manifest.at, newest.view.manifest.made_micros))
+    }
+
     /// Makes the background refresh the view soon.
     pub(super) fn want_refresh(&self) {
         self.wanted.store(true, Ordering::SeqCst);
@@ -194,8 +203,9 @@ impl TableEntry {
         }
     }
 
-    /// Makes `view` the newest generation. Queries over older ones go on.
-    pub(super) fn install(&self, view: View) {
+    /// Makes `view` the newest generation. Queries over older ones go on. `hold` keeps the
+    /// store's versions at its snapshot for readers that are not exact.
+    pub(super) fn install(&self, view: View, hold: Option<Hold>) {
         let mut generations = self.generations.lock();
         if self.broken.swap(false, Ordering::SeqCst) {
             generations.clear();
@@ -205,7 +215,10 @@ impl TableEntry {
             let _ = self.files.remove(manifest::NAME);
             return;
         }
-        generations.push(Arc::new(Generation::new(view)));
+        generations.iter().for_each(|older| *older.hold.lock() = None);
+        let generation = Generation::new(view);
+        *generation.hold.lock() = hold;
+        generations.push(Arc::new(generation));
         while generations.len() > GENERATIONS_MAX {
             generations.remove(0);
         }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::super::database::Database;
+use super::Staleness;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -111,6 +112,7 @@ impl ColumnPath {
         _: &mut ExecContext<'_>,
         _: &Database,
         _: bool,
+        _: Option<Staleness>,
     ) -> Result<Begun> {
         if query.is_forced() { Err(missing()) } else { Ok(Begun::Rows(missing())) }
     }

@@ -1,6 +1,7 @@
 //! One query on the column path, inside its transaction.
 //!
-//! Views are asked for at the transaction's snapshot, with its own writes. Accesses that the row
+//! Views are asked for at the transaction's snapshot, with its own writes; or, where the session
+//! allows an answer of some age, at the newest snapshot that any of them was made at. Accesses that the row
 //! path serves are read through the transaction as the query asks for them: the session drives
 //! both, because only it has the transaction.
 
@@ -12,7 +13,7 @@ use futures::StreamExt;
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::database::Database;
-use super::ColumnPath;
+use super::{ColumnPath, Staleness};
 use crate::columnar::engine::{Engine, ScanRequest};
 use crate::columnar::lower::TOO_WIDE;
 use crate::columnar::lower::run::{QueryRun, Source};
@@ -20,7 +21,7 @@ use crate::columnar::query::{RowSource, ViewFacts, ViewTable};
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{BATCH_ROWS_MAX, ExecContext, Execution, RowBatch, RowStream};
 use crate::functions::EvalContext;
-use crate::kv::KeyRange;
+use crate::kv::{Hold, KeyRange};
 use crate::plan::{self, ColumnarQuery, Path, Plan, PlanSettings, ReadEngines, TableRoute, tree};
 use crate::sql::bound::{ColId, Column, Rel, Scan, Statement};
 use crate::txn::{Isolation, Txn};
@@ -47,8 +48,10 @@ pub struct ColumnRun {
     run: QueryRun,
     /// What each access is made of; none: rows.
     facts: Vec<Option<ViewFacts>>,
-    /// Age of each view, at the start.
+    /// The time at the start, to tell ages.
     now_micros: i64,
+    /// Since when the answer may be out of date; none: it is exact.
+    past_micros: Option<i64>,
     ready: std::vec::IntoIter<Row>,
     given: bool,
     pump: Pump,
@@ -79,11 +82,21 @@ impl ColumnPath {
         ctx: &mut ExecContext<'_>,
         database: &Database,
         watched: bool,
+        within: Option<Staleness>,
     ) -> Result<Begun> {
         let Some(engine) = &self.engine else {
             let none = Error::unsupported("the column path of a server without views");
             return if query.is_forced() { Err(none) } else { Ok(Begun::Rows(none)) };
         };
+        if let Some(past) = within.and_then(|within| past(engine, query, ctx, database, within))
+            && let Some(views) = views_at(engine, query, &past).await
+        {
+            if past.kept {
+                ctx.txn.read_at(past.hold);
+            }
+            let run = start(engine, query, views, ctx, database, watched).await;
+            return begun(run.map(|run| ColumnRun { past_micros: Some(past.since_micros), ..run }));
+        }
         let mut views = Vec::with_capacity(query.routes.len());
         let mut missing = None;
         for (scan, route) in query.accesses() {
@@ -99,12 +112,70 @@ impl ColumnPath {
             let why = missing.unwrap_or_else(|| Error::internal("no access has a view"));
             return Ok(Begun::Rows(why));
         }
-        match start(engine, query, views, ctx, database, watched).await {
-            Ok(run) => Ok(Begun::Columns(Box::new(run))),
-            Err(e) if e.code() == SqlState::FEATURE_NOT_SUPPORTED => Ok(Begun::Rows(e)),
-            Err(e) => Err(e),
-        }
+        begun(start(engine, query, views, ctx, database, watched).await)
     }
+}
+
+fn begun(run: Result<ColumnRun>) -> Result<Begun> {
+    match run {
+        Ok(run) => Ok(Begun::Columns(Box::new(run))),
+        Err(e) if e.code() == SqlState::FEATURE_NOT_SUPPORTED => Ok(Begun::Rows(e)),
+        Err(e) => Err(e),
+    }
+}
+
+/// A snapshot before the transaction's own.
+struct Past {
+    hold: Arc<Hold>,
+    /// Whether the store keeps its versions. Else only views made at it show it.
+    kept: bool,
+    /// When it was taken: microseconds since 1970.
+    since_micros: i64,
+}
+
+/// The newest snapshot that a view of the query was made at, if the session may read there and
+/// every access can: by views made at that very snapshot, or because the store still has it.
+fn past(
+    engine: &Engine,
+    query: &ColumnarQuery,
+    ctx: &ExecContext<'_>,
+    database: &Database,
+    within: Staleness,
+) -> Option<Past> {
+    let columns = query.accesses().filter(|(_, route)| route.path == Path::Column);
+    let views: Option<Vec<_>> = columns.map(|(scan, _)| engine.newest_view(&scan.table)).collect();
+    let views = views?;
+    let (at, since_micros) = views.iter().copied().max()?;
+    let near = since_micros >= within.since_micros && at >= within.floor;
+    if !near || at >= ctx.txn.snapshot() {
+        return None;
+    }
+    if views.len() == query.routes.len() && views.iter().all(|view| view.0 == at) {
+        return Some(Past { hold: Arc::new(Hold::new(at, || {})), kept: false, since_micros });
+    }
+    let hold = database.transactions.store().hold(at).ok()?;
+    Some(Past { hold: Arc::new(hold), kept: true, since_micros })
+}
+
+/// The views of a query's accesses at a snapshot; none if one cannot show it.
+async fn views_at(
+    engine: &Engine,
+    query: &ColumnarQuery,
+    past: &Past,
+) -> Option<Vec<Option<Arc<ViewTable>>>> {
+    let mut views = Vec::with_capacity(query.routes.len());
+    for (scan, route) in query.accesses() {
+        let columns = scan.columns.iter().map(|(id, _)| *id).collect();
+        let (table, hold) = (scan.table.clone(), past.hold.clone());
+        views.push(match route.path {
+            Path::Row => None,
+            Path::Column => {
+                let request = ScanRequest { table, hold, own: Vec::new(), columns };
+                Some(engine.provider(request).await.ok()?)
+            }
+        });
+    }
+    Some(views)
 }
 
 impl ColumnPath {
@@ -221,8 +292,16 @@ async fn start(
         true => QueryRun::prepare(engine, &query.rel, sources, ctx.params, ctx.eval).await?,
     };
     let pump = Pump { pulls, plans: row_plans, running: HashMap::new() };
-    let (ready, now_micros) = (Vec::new().into_iter(), database.clock.wall_micros());
-    Ok(ColumnRun { engine: engine.clone(), run, facts, now_micros, ready, given: false, pump })
+    Ok(ColumnRun {
+        engine: engine.clone(),
+        run,
+        facts,
+        now_micros: database.clock.wall_micros(),
+        past_micros: None,
+        ready: Vec::new().into_iter(),
+        given: false,
+        pump,
+    })
 }
 
 /// The plan that reads one access by the row path: its own conditions make keys where they can.
@@ -293,16 +372,23 @@ impl ColumnRun {
     pub(in crate::session) fn describe(&self, query: &ColumnarQuery, figures: bool) -> Vec<String> {
         let mut lines = vec!["Columnar Query".to_owned()];
         lines.extend(self.run.describe(figures).iter().map(|line| format!("  {line}")));
+        let age = |since: i64| (self.now_micros - since).max(0) as f64 / 1e6;
+        if let Some(since) = self.past_micros {
+            lines.push(format!("Snapshot: {:.1} s old (sluice.max_staleness)", age(since)));
+        }
         for (route, facts) in query.routes.iter().zip(&self.facts) {
             let (alias, reason) = (&route.alias, &route.reason);
             lines.push(match facts {
                 None => format!("Path of {alias}: row ({reason})"),
                 Some(facts) => {
-                    let age = (self.now_micros - facts.made_micros).max(0) as f64 / 1e6;
                     format!(
-                        "Path of {alias}: columnar ({reason}); view {} made {age:.1} s ago, \
+                        "Path of {alias}: columnar ({reason}); view {} made {:.1} s ago, \
                          {} files, {} changed keys, {} rows from the delta",
-                        facts.generation, facts.files, facts.changed_keys, facts.delta_rows
+                        facts.generation,
+                        age(facts.made_micros),
+                        facts.files,
+                        facts.changed_keys,
+                        facts.delta_rows
                     )
                 }
             });
