@@ -49,6 +49,7 @@ part "lint" lint
 part "documentation" documentation
 part "fast tests" cargo test --quiet
 part "beside PostgreSQL" "$PYTHON" tests/pg/compare.py
+part "COPY beside PostgreSQL" "$PYTHON" tests/pg/copy_binary.py
 part "one Cassandra node" "$PYTHON" tests/cluster/run.py
 if [ -n "$long" ]; then
     part "killed at random instants" env SLUICE_TEST_CRASH_ROUNDS=40 cargo test --quiet --test it crash

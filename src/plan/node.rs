@@ -646,6 +646,8 @@ pub struct InsertPlan {
     pub source: PlanNode,
     /// CHECK constraints.
     pub checks: Vec<CheckSpec>,
+    /// WHERE of COPY FROM, over the row: others are left out.
+    pub filter: Option<Scalar>,
     /// ON CONFLICT.
     pub conflict: Option<ConflictSpec>,
     /// RETURNING, over the stored row.

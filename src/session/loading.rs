@@ -20,9 +20,10 @@ use crate::error::{Error, Result, SqlState};
 use crate::exec::CopyPlace;
 use crate::kv::LockMode;
 use crate::plan::Plan;
-use crate::sql::ast::QualifiedName;
+use crate::sql::ast::{self, QualifiedName};
+use crate::sql::bind::Binder;
 use crate::sql::statement::{Copy, CopyTarget};
-use crate::sql::{self, ParsedStatement};
+use crate::sql::{self, ParsedStatement, StatementKind};
 use crate::types::descriptor::TableDescriptor;
 
 /// Rows of a batch, as PostgreSQL's `MAX_BUFFERED_TUPLES`: which error comes first depends on it.
@@ -63,7 +64,7 @@ impl Session {
         let columns = copy_columns(&table, &names);
         let format = self.environment.info(&mut self.settings).format.clone();
         let binary = options.format == CopyFormat::Binary;
-        let plan = self.insert_plan(&table, &names)?;
+        let plan = self.insert_plan(&table, &names, parsed, copy.filter.as_ref())?;
         client.copy_in(binary, columns.len()).await?;
         let reader = Reader::new(options, &*table.name, columns, format, self.statement_time);
         let mut loader = Loader { plan, reader, batch: Vec::new(), bytes: 0, count: 0 };
@@ -122,10 +123,12 @@ impl Session {
             rows.push(values);
             places.push((line, text));
         }
-        loader.count += rows.len() as u64;
         let mut running = Running::copying(loader.plan.clone(), self.schema(), rows, store)?;
         match self.next_batch(&mut running, &[], BATCH_ROWS).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                loader.count += running.affected();
+                Ok(())
+            }
             Err(error) => Err(match running.copy_place() {
                 Some(CopyPlace::Checking(at)) => {
                     let (line, text) = &places[at];
@@ -140,8 +143,15 @@ impl Session {
         }
     }
 
-    /// `INSERT INTO table (columns) VALUES ($1, …)`: what a row's columns go through.
-    fn insert_plan(&mut self, table: &TableDescriptor, names: &[String]) -> Result<Arc<Plan>> {
+    /// `INSERT INTO table (columns) VALUES ($1, …)`: what a row's columns go through. The WHERE
+    /// stands in COPY itself.
+    fn insert_plan(
+        &mut self,
+        table: &TableDescriptor,
+        names: &[String],
+        copy: &ParsedStatement,
+        filter: Option<&ast::Expr>,
+    ) -> Result<Arc<Plan>> {
         let quoted: Vec<_> = names.iter().map(|name| quote_ident(name)).collect();
         let parameters: Vec<String> = (1..=names.len()).map(|at| format!("${at}")).collect();
         let (schema, name) = (quote_ident(&table.schema), quote_ident(&table.name));
@@ -151,11 +161,18 @@ impl Session {
             let (columns, values) = (quoted.join(","), parameters.join(","));
             format!("INSERT INTO {schema}.{name} ({columns}) VALUES ({values})")
         };
-        let declared = names.iter().filter_map(|n| table.column(n)).map(|c| Some(c.ty)).collect();
+        let columns = names.iter().filter_map(|name| table.column(name));
+        let declared = columns.map(|column| Some(column.ty)).collect();
         let statement = sql::parse(&text)?.pop();
-        let statement = statement.ok_or_else(|| Error::internal("an INSERT parsed to nothing"))?;
+        let Some(ParsedStatement { kind: StatementKind::Insert(insert), text, .. }) = statement
+        else {
+            return Err(Error::internal("an INSERT parsed to something else"));
+        };
         let schema = self.schema();
-        let (plan, _) = self.plan(&statement.kind, &statement.text, &schema, declared, false)?;
+        let eval = self.binding_context(&schema);
+        let mut binder = Binder::new(schema.as_ref(), &eval, text, declared);
+        let bound = binder.bind_copy(&insert, filter, copy.text.clone())?;
+        let (plan, _) = self.plan_bound(bound, &eval, false)?;
         Ok(Arc::new(plan))
     }
 

@@ -43,7 +43,7 @@ impl Session {
             text: parsed.text.clone(),
             range: parsed.range.clone(),
         };
-        let prepared = self.prepare(Arc::new(inner), declared)?;
+        let prepared = self.prepare(Arc::new(inner), Some(declared))?;
         self.keep_statement(name, Arc::new(prepared), true)
     }
 
@@ -75,7 +75,7 @@ impl Session {
         }
         let schema = self.schema();
         let query = StatementKind::Query(Box::new(values_query(arguments)));
-        let (plan, _) = self.plan(&query, &parsed.text, &schema, Vec::new(), false)?;
+        let (plan, _) = self.plan(&query, &parsed.text, &schema, None, false)?;
         let found: Vec<SqlType> = plan.columns.iter().map(|column| column.ty).collect();
         // Arguments are no queries.
         let mut running = Running::new(Arc::new(plan), schema.clone()).pinned();

@@ -85,6 +85,7 @@ impl Session {
                         && client.rewind(mark) =>
                 {
                     let types = prepared.parameters.iter().map(|ty| Some(*ty)).collect();
+                    let types = Some(types).filter(|_| !parameters.is_empty());
                     prepared = Arc::new(self.prepare(parsed.clone(), types)?);
                 }
                 (result, _) => return result,

@@ -128,7 +128,7 @@ impl Session {
                 schema: self.schema(),
             }));
         };
-        let prepared = Arc::new(self.prepare(Arc::new(parsed), declared)?);
+        let prepared = Arc::new(self.prepare(Arc::new(parsed), Some(declared))?);
         self.offer_plan(key, &prepared);
         Ok(prepared)
     }
@@ -156,17 +156,18 @@ impl Session {
         &mut self,
         parsed: Arc<ParsedStatement>,
     ) -> Result<Prepared> {
-        match self.prepare(parsed.clone(), Vec::new()) {
-            Err(_) if self.database.catalog.refresh().await? => self.prepare(parsed, Vec::new()),
+        match self.prepare(parsed.clone(), None) {
+            Err(_) if self.database.catalog.refresh().await? => self.prepare(parsed, None),
             prepared => prepared,
         }
     }
 
-    /// Binds and plans a statement. Parameters without a type get theirs from where they stand.
+    /// Binds and plans a statement. Parameters without a type get theirs from where they stand;
+    /// without `declared` there are none.
     pub(super) fn prepare(
         &mut self,
         parsed: Arc<ParsedStatement>,
-        declared: Vec<Option<SqlType>>,
+        declared: Option<Vec<Option<SqlType>>>,
     ) -> Result<Prepared> {
         self.check_not_failed(&parsed.kind)?;
         let schema = self.schema();
@@ -224,7 +225,7 @@ impl Session {
         }
         // What was inferred before stays: the client sends values of these types.
         let types = prepared.parameters.iter().map(|ty| Some(*ty)).collect();
-        let again = self.prepare(parsed.clone(), types)?;
+        let again = self.prepare(parsed.clone(), Some(types))?;
         if again.fields != prepared.fields {
             return Err(Error::unsupported_message(RESULT_CHANGED));
         }
@@ -237,11 +238,11 @@ impl Session {
         kind: &StatementKind,
         text: &Arc<str>,
         schema: &Arc<CatalogSnapshot>,
-        declared: Vec<Option<SqlType>>,
+        declared: Option<Vec<Option<SqlType>>>,
         labels: bool,
     ) -> Result<(Plan, Vec<SqlType>)> {
         let eval = self.binding_context(schema);
-        let mut binder = Binder::new(schema.as_ref(), &eval, text.clone(), declared);
+        let mut binder = binder(schema, &eval, text, declared);
         let bound = binder.bind_statement(kind)?;
         self.plan_bound(bound, &eval, labels)
     }
@@ -252,10 +253,10 @@ impl Session {
         declare: &Declare,
         text: &Arc<str>,
         schema: &Arc<CatalogSnapshot>,
-        declared: Vec<Option<SqlType>>,
+        declared: Option<Vec<Option<SqlType>>>,
     ) -> Result<(Plan, Vec<CursorTable>, Vec<SqlType>)> {
         let eval = self.binding_context(schema);
-        let mut binder = Binder::new(schema.as_ref(), &eval, text.clone(), declared);
+        let mut binder = binder(schema, &eval, text, declared);
         let (bound, tables) = binder.bind_declare(declare)?;
         let (plan, parameters) = self.plan_bound(bound, &eval, false)?;
         Ok((plan, tables, parameters))
@@ -292,6 +293,19 @@ impl Session {
         plan.current_of = bound.current_of;
         Ok((plan, bound.parameters))
     }
+}
+
+/// A binder of a statement's text. Without `declared`, no values come with it.
+fn binder<'a>(
+    schema: &'a Arc<CatalogSnapshot>,
+    eval: &'a EvalContext,
+    text: &Arc<str>,
+    declared: Option<Vec<Option<SqlType>>>,
+) -> Binder<'a> {
+    let none = declared.is_none();
+    let types = declared.unwrap_or_default();
+    let binder = Binder::new(schema.as_ref(), eval, text.clone(), types);
+    if none { binder.without_parameters() } else { binder }
 }
 
 /// The columns that a client is told; none where the statement gives no rows.

@@ -40,9 +40,6 @@ impl Session {
                 "Use STDIN or STDOUT; psql's \\copy reads and writes the client's files.",
             ));
         }
-        if copy.filter.is_some() {
-            return Err(Error::unsupported("COPY FROM … WHERE"));
-        }
         let rows = if copy.from {
             self.copy_from(client, parsed, copy).await?
         } else {
@@ -120,10 +117,7 @@ impl Session {
     ) -> Result<(Running, Option<RowBatch>)> {
         loop {
             let schema = self.schema();
-            let (plan, parameters) = self.plan(kind, text, &schema, Vec::new(), false)?;
-            if !parameters.is_empty() {
-                return Err(Error::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1"));
-            }
+            let (plan, _) = self.plan(kind, text, &schema, None, false)?;
             if plan.columns.is_empty() && !matches!(kind, StatementKind::Query(_)) {
                 return Err(Error::unsupported_message("COPY query must have a RETURNING clause"));
             }

@@ -537,6 +537,8 @@ pub struct Insert {
     pub source: Rel,
     /// CHECK constraints, over the target's ids, by name.
     pub checks: Vec<(String, Expr)>,
+    /// WHERE of COPY FROM, over the same.
+    pub filter: Option<Expr>,
     /// ON CONFLICT.
     pub on_conflict: Option<OnConflict>,
     /// RETURNING.

@@ -82,6 +82,7 @@ impl Runner<'_> {
             target,
             source: Rel::Project { input: Box::new(source), exprs },
             checks: Vec::new(),
+            filter: None,
             on_conflict: None,
             returning: Returning::default(),
         };

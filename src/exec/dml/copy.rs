@@ -49,20 +49,29 @@ impl Node for CopyNode {
         let rows = std::mem::take(&mut self.rows);
         let plan = &self.plan;
         let mut checked = Vec::with_capacity(rows.len());
+        let mut places = Vec::with_capacity(rows.len());
         for (at, row) in rows.into_iter().enumerate() {
             ctx.spend(1).await?;
             ctx.state.copying = Some(CopyPlace::Checking(at));
             let row = if self.whole { row } else { source_row(ctx, &plan.source, &row)? };
+            if let Some(filter) = &plan.filter
+                && !matches!(ctx.value(filter, &row, &[]).await?, Datum::Bool(true))
+            {
+                continue;
+            }
             check_row(ctx, &plan.target, &plan.checks, &row).await?;
             checked.push(row);
+            places.push(at);
         }
-        if self.store {
+        if self.store && !checked.is_empty() {
             let mut state = std::mem::take(&mut ctx.state.writes);
             let before = state.affected;
             let mut out = Vec::new();
             let possible = Conflicts::Possible;
             let done = insert_checked(ctx, plan, checked, possible, &mut state, &mut out).await;
-            ctx.state.copying = Some(CopyPlace::Storing((state.affected - before) as usize));
+            let stored = (state.affected - before) as usize;
+            let at = places.get(stored).or(places.last()).copied().unwrap_or_default();
+            ctx.state.copying = Some(CopyPlace::Storing(at));
             ctx.state.writes = state;
             done?;
         }

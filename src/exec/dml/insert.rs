@@ -246,11 +246,17 @@ async fn resolve(
     {
         return Ok(());
     }
+    let before = ctx.txn.own(&found.key);
     let mut row = existing.clone();
     for (at, scalar) in &update.assignments {
         row[*at] = ctx.value(scalar, &existing, &one.row).await?;
     }
     check_row(ctx, &plan.target, &plan.checks, &row).await?;
+    if ctx.txn.own(&found.key) != before {
+        // A WITH that writes, read by an assignment, has changed the row: as in PostgreSQL, the
+        // statement's first change of a row is the one that counts.
+        return Ok(());
+    }
     let replacement = Replacement { key: &found.key, old: &existing, new: &row };
     replacement.apply(ctx, &plan.target).await?;
     note(ctx, state, &plan.target.table, Some(&existing), Some(&row));

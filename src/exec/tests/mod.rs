@@ -44,6 +44,7 @@ fn insert(table: &Arc<TableDescriptor>, rows: &[[i32; 3]]) -> Statement {
         target: columns(table, 500),
         source: Rel::Values { rows, columns: columns(table, 600) },
         checks: vec![("positive".into(), call(">", col(503), int(0)))],
+        filter: None,
         on_conflict: None,
         returning: Returning::default(),
     }))

@@ -80,7 +80,8 @@ impl Planner<'_> {
             insert.on_conflict.as_ref().map(|c| self.conflict(c, &target, &row)).transpose()?;
         let returning = self.returning(&insert.returning, &row, &[])?;
         let size = (source.rows, source.cost);
-        let plan = InsertPlan { target, source, checks, conflict, returning };
+        let filter = insert.filter.as_ref().map(|e| self.scalar(e, &row, &[])).transpose()?;
+        let plan = InsertPlan { target, source, checks, filter, conflict, returning };
         Ok(self.write_node(Op::Insert(Arc::new(plan)), &insert.returning, size))
     }
 

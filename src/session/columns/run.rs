@@ -1,9 +1,9 @@
 //! One query on the column path, inside its transaction.
 //!
 //! Views are asked for at the transaction's snapshot, with its own writes; or, where the session
-//! allows an answer of some age, at the newest snapshot that any of them was made at. Accesses that the row
-//! path serves are read through the transaction as the query asks for them: the session drives
-//! both, because only it has the transaction.
+//! allows an answer of some age, at the newest snapshot that any of them was made at. Accesses that
+//! the row path serves are read through the transaction as the query asks for them: the session
+//! drives both, because only it has the transaction.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -156,6 +156,12 @@ impl Place<'_> {
         error.with_context(format!("COPY {table}, line {line}, column {column}: {shown}"))
     }
 
+    /// A field of which there is no text to show.
+    fn field(&self, error: Error, column: &str) -> Error {
+        let Place { table, line } = self;
+        error.with_context(format!("COPY {table}, line {line}, column {column}"))
+    }
+
     fn content(&self, error: Error, content: &str) -> Error {
         let Place { table, line } = self;
         error.with_context(format!("COPY {table}, line {line}: \"{}\"", shortened(content)))
@@ -390,10 +396,17 @@ impl Reader {
     fn next_binary(&mut self, last: bool) -> Result<Option<CopyRow>> {
         let place = Place { table: &self.table, line: self.line + 1 };
         let row = self.binary.next(&mut self.pending, &self.types, last);
-        let Some(row) = row.map_err(|e| place.line(e))? else { return Ok(None) };
-        let typed = row.into_iter().zip(&self.types);
-        let values = typed.map(|(datum, ty)| coerce_typmod(datum, *ty, false));
-        let values = values.collect::<Result<_>>().map_err(|e| place.line(e))?;
+        let of_field = |error, at: usize| place.field(error, &self.columns[at].name);
+        let row = row.map_err(|(error, spot)| match spot {
+            binary::Spot::Header => error,
+            binary::Spot::Row => place.line(error),
+            binary::Spot::Field(at) => of_field(error, at),
+        });
+        let Some(row) = row? else { return Ok(None) };
+        let typed = row.into_iter().zip(&self.types).enumerate();
+        let values = typed
+            .map(|(at, (datum, ty))| coerce_typmod(datum, *ty, false).map_err(|e| of_field(e, at)));
+        let values = values.collect::<Result<_>>()?;
         self.line += 1;
         Ok(Some(CopyRow { values, line: self.line, text: Bytes::new() }))
     }

@@ -18,17 +18,43 @@ const CUBE_ELEMENTS_MAX: usize = 12;
 /// GROUP BY bound: expressions and the sets of them.
 #[derive(Default)]
 pub(super) struct Grouping {
-    pub exprs: Vec<Expr>,
-    pub sets: Vec<Vec<usize>>,
+    exprs: Vec<Group>,
+    sets: Vec<Vec<usize>>,
+}
+
+impl Grouping {
+    /// What is grouped by.
+    pub fn expressions(&mut self) -> impl Iterator<Item = &mut Expr> {
+        self.exprs.iter_mut().map(|group| &mut group.expr)
+    }
+}
+
+/// What is grouped by. As in PostgreSQL, two outputs that are named are two groups, even of one
+/// expression: a set may have the one and not the other.
+struct Group {
+    expr: Expr,
+    /// The output that it is.
+    output: Option<usize>,
 }
 
 /// The rewriting of expressions over a query's input into expressions over its groups.
 struct Rewrite {
     groups: Vec<(Expr, Column)>,
+    /// Groups in the order in which they are matched: outputs first, as they stand.
+    order: Vec<usize>,
     /// Places of groups that every set has: what functional dependency may build on.
     common: Vec<usize>,
     added: Vec<usize>,
     passed: Vec<ColId>,
+}
+
+impl Rewrite {
+    /// The group that an expression is.
+    fn find(&self, expr: &Expr) -> Option<usize> {
+        let added = self.order.len()..self.groups.len();
+        let mut all = self.order.iter().copied().chain(added);
+        all.find(|at| same_expr(&self.groups[*at].0, expr))
+    }
 }
 
 impl Binder<'_> {
@@ -76,7 +102,7 @@ impl Binder<'_> {
         &mut self,
         item: &GroupItem,
         outputs: &mut Vec<Output>,
-        exprs: &mut Vec<Expr>,
+        exprs: &mut Vec<Group>,
     ) -> Result<Vec<Vec<usize>>> {
         match item {
             GroupItem::Empty => Ok(vec![Vec::new()]),
@@ -113,7 +139,7 @@ impl Binder<'_> {
         &mut self,
         items: &[Ast],
         outputs: &mut Vec<Output>,
-        exprs: &mut Vec<Expr>,
+        exprs: &mut Vec<Group>,
     ) -> Result<Vec<Vec<usize>>> {
         items.iter().map(|ast| self.group_list(ast, outputs, exprs)).collect()
     }
@@ -123,7 +149,7 @@ impl Binder<'_> {
         &mut self,
         ast: &Ast,
         outputs: &mut Vec<Output>,
-        exprs: &mut Vec<Expr>,
+        exprs: &mut Vec<Group>,
     ) -> Result<Vec<usize>> {
         let mut places = Vec::new();
         match &ast.kind {
@@ -141,7 +167,7 @@ impl Binder<'_> {
         &mut self,
         ast: &Ast,
         outputs: &mut Vec<Output>,
-        exprs: &mut Vec<Expr>,
+        exprs: &mut Vec<Group>,
     ) -> Result<usize> {
         let visible = outputs.len();
         let mark = self.level().uses.len();
@@ -150,12 +176,19 @@ impl Binder<'_> {
         self.settle_output(&mut outputs[output], ast.at)?;
         let expr = outputs[output].expr.clone();
         outputs.truncate(visible);
+        let same = |o: &Output| same_expr(&o.expr, &expr);
+        let output = if output < visible { Some(output) } else { outputs.iter().position(same) };
         self.require_equality(expr.ty(), ast.start())?;
         self.refuse_in_group(expr.clone())?;
-        if let Some(known) = exprs.iter().position(|e| same_expr(e, &expr)) {
+        let known = exprs.iter().position(|group| match (group.output, output) {
+            (Some(a), Some(b)) => a == b,
+            (None, None) => same_expr(&group.expr, &expr),
+            _ => false,
+        });
+        if let Some(known) = known {
             return Ok(known);
         }
-        exprs.push(expr);
+        exprs.push(Group { expr, output });
         Ok(exprs.len() - 1)
     }
 
@@ -211,14 +244,24 @@ impl Binder<'_> {
         }
         let Grouping { exprs, sets } =
             grouping.unwrap_or(Grouping { exprs: Vec::new(), sets: vec![Vec::new()] });
+        let named: Vec<Option<usize>> = exprs.iter().map(|group| group.output).collect();
         let groups: Vec<(Expr, Column)> =
-            exprs.into_iter().map(|expr| self.group_column(expr)).collect();
+            exprs.into_iter().map(|group| self.group_column(group.expr)).collect();
         let common = (0..groups.len()).filter(|i| sets.iter().all(|set| set.contains(i)));
         let common = common.collect();
-        let mut rewrite = Rewrite { groups, common, added: Vec::new(), passed: Vec::new() };
+        let mut order: Vec<usize> = (0..groups.len()).collect();
+        order.sort_by_key(|at| named[*at].unwrap_or(usize::MAX));
+        let (added, passed) = (Vec::new(), Vec::new());
+        let mut rewrite = Rewrite { groups, order, common, added, passed };
 
-        for output in outputs.iter_mut() {
-            self.rewrite_top(&mut output.expr, output.uses, &mut rewrite)?;
+        for (at, output) in outputs.iter_mut().enumerate() {
+            match named.iter().position(|output| *output == Some(at)) {
+                Some(group) => {
+                    let column = &rewrite.groups[group].1;
+                    output.expr = Expr::Column(column.id, column.ty);
+                }
+                None => self.rewrite_top(&mut output.expr, output.uses, &mut rewrite)?,
+            }
         }
         if let Some((expr, uses)) = having {
             self.rewrite_top(expr, *uses, &mut rewrite)?;
@@ -299,8 +342,7 @@ impl Binder<'_> {
         for (args, output) in calls {
             let mut places = Vec::with_capacity(args.len());
             for (arg, at) in args {
-                let found = rewrite.groups.iter().position(|(e, _)| same_expr(e, &arg));
-                places.push(found.ok_or_else(|| {
+                places.push(rewrite.find(&arg).ok_or_else(|| {
                     let message = "arguments to GROUPING must be grouping expressions of the \
                                    associated query level";
                     self.error(SqlState::GROUPING_ERROR, message, at)
@@ -319,8 +361,9 @@ impl Binder<'_> {
     ) -> Result<()> {
         rewrite.passed.clear();
         if matches!(expr, Expr::Literal(..))
-            && let Some((_, column)) = rewrite.groups.iter().find(|(e, _)| same_expr(e, expr))
+            && let Some(at) = rewrite.find(expr)
         {
+            let column = &rewrite.groups[at].1;
             *expr = Expr::Column(column.id, column.ty);
             return Ok(());
         }
@@ -338,7 +381,8 @@ impl Binder<'_> {
         if matches!(expr, Expr::Literal(..) | Expr::Param(..)) {
             return Ok(());
         }
-        if let Some((_, column)) = rewrite.groups.iter().find(|(e, _)| same_expr(e, expr)) {
+        if let Some(at) = rewrite.find(expr) {
+            let column = &rewrite.groups[at].1;
             let column = Expr::Column(column.id, column.ty);
             walk::columns(expr, &mut |id| rewrite.passed.push(id));
             *expr = column;

@@ -10,6 +10,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use super::super::ast::{
     self, Expr as Ast, ExprKind, Ident, Insert as AstInsert, Offset, Query, QueryBody,
 };
@@ -56,11 +58,34 @@ impl Binder<'_> {
                 target: target.columns,
                 source: b.wrap(with, source),
                 checks,
+                filter: None,
                 on_conflict,
                 returning,
             };
             Ok((Statement::Insert(Box::new(bound)), outputs))
         })
+    }
+
+    /// Binds the INSERT of one row that COPY FROM is, and the WHERE that a row has to meet; that
+    /// one stands in `text`.
+    pub fn bind_copy(
+        &mut self,
+        insert: &AstInsert,
+        filter: Option<&ast::Expr>,
+        text: Arc<str>,
+    ) -> Result<super::Bound> {
+        let (mut statement, columns) = self.bind_insert(insert)?;
+        if let (Statement::Insert(insert), Some(filter)) = (&mut statement, filter) {
+            self.text = text;
+            self.without_parameters = true;
+            insert.filter = Some(self.scoped(|b| {
+                b.add_row(&insert.table.name, &insert.target, false);
+                let bound = b.bind_in(filter, Clause::CopyWhere)?;
+                b.condition(bound, "WHERE", filter.start())
+            })?);
+        }
+        let parameters = self.parameter_types()?;
+        Ok(super::Bound { statement, columns, parameters, current_of: None })
     }
 
     /// 42501 for the system's own relations.

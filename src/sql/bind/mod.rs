@@ -138,6 +138,8 @@ pub struct Binder<'a> {
     current_of: Option<CurrentOf>,
     /// The queries of the statement's WITH, if one of them writes.
     with_writes: Vec<(usize, Statement)>,
+    /// Whether no values come with the text.
+    without_parameters: bool,
 }
 
 impl<'a> Binder<'a> {
@@ -161,6 +163,7 @@ impl<'a> Binder<'a> {
             star: 0,
             current_of: None,
             with_writes: Vec::new(),
+            without_parameters: false,
         }
     }
 
@@ -168,6 +171,11 @@ impl<'a> Binder<'a> {
     /// an expression: else it is 42P18 in the end, since the integer meant something else.
     pub fn lifting(self, integers: usize) -> Binder<'a> {
         Binder { parameters: vec![None; integers], lifted: true, ..self }
+    }
+
+    /// A binder of a text that no values come with: a parameter in it is an error.
+    pub fn without_parameters(self) -> Self {
+        Binder { without_parameters: true, ..self }
     }
 
     /// Binds a statement that reads or writes rows.
@@ -261,7 +269,7 @@ impl<'a> Binder<'a> {
 
     /// `$n`
     fn parameter(&mut self, number: u32, at: Offset) -> Result<Expr> {
-        if number == 0 || number > PARAMETERS_MAX {
+        if number == 0 || number > PARAMETERS_MAX || self.without_parameters {
             let message = format!("there is no parameter ${number}");
             return Err(self.error(SqlState::UNDEFINED_PARAMETER, message, at));
         }

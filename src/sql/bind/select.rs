@@ -153,7 +153,7 @@ impl Binder<'_> {
     fn sets_below(&mut self, rel: Rel, grouping: &mut Grouping) -> Rel {
         let depth = self.levels.len() as u32 - 1;
         let mut wanted = Vec::new();
-        for expr in &mut grouping.exprs {
+        for expr in grouping.expressions() {
             walk::columns(expr, &mut |id| {
                 let info = self.column_info(id);
                 if info.producer == Producer::Set && info.level == depth {
