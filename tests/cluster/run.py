@@ -217,6 +217,8 @@ def main():
     arguments.add_argument("--long", action="store_true")
     arguments.add_argument("parts", nargs="*", choices=[*PARTS, []])
     options = arguments.parse_args()
+    # Ends as an error does: with all processes stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     failed = False
     with cassandra(options.nodes) as cluster:
         print(f"{options.nodes} node(s) at {cluster.contact_points()}")
