@@ -49,6 +49,7 @@ part "lint" lint
 part "documentation" documentation
 part "fast tests" cargo test --quiet
 part "beside PostgreSQL" "$PYTHON" tests/pg/compare.py
+part "sessions beside each other" "$PYTHON" tests/pg/isolation.py
 part "COPY beside PostgreSQL" "$PYTHON" tests/pg/copy_binary.py
 part "one Cassandra node" "$PYTHON" tests/cluster/run.py
 if [ -n "$long" ]; then
