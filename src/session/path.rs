@@ -99,7 +99,7 @@ pub enum Described {
 
 /// Leaves a query to the row executor, which reads views itself where it must.
 fn give_way(why: Error) -> TakenPath {
-    if why.code() == SqlState::INTERNAL_ERROR {
+    if matches!(why.code(), SqlState::INTERNAL_ERROR | SqlState::DATA_CORRUPTED) {
         tracing::warn!(error = ?why, "the column path gave a statement up");
     }
     TakenPath::Rows(why)

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::too_many_lines, reason = "a test that panics has failed")]
 
+#[cfg(feature = "columnar")]
+mod columns;
 mod crash;
 mod ddl;
 mod fuzz_wire;

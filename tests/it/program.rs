@@ -37,7 +37,7 @@ pub struct Running {
 }
 
 impl Running {
-    fn start(arguments: &[&str]) -> Running {
+    pub fn start(arguments: &[&str]) -> Running {
         let mut child = sluice(arguments)
             .args(["--listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())

@@ -43,6 +43,9 @@ pub use run::BatchStream;
 use table::{Generation, TableEntry};
 pub use table::{ViewState, ViewStatus};
 
+/// Sorts of one thread that the memory must be enough for, at least to merge what they spilled.
+const SORTS_AT_ONCE: usize = 8;
+
 /// Settings of the engine.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
@@ -323,7 +326,11 @@ impl Engine {
             .with_batch_size(super::query::scan::OUTPUT_ROWS)
             .with_information_schema(false);
         // Statistics of a view come from its manifest; there are no files for DataFusion to list.
-        config.options_mut().execution.collect_statistics = false;
+        let execution = &mut config.options_mut().execution;
+        execution.collect_statistics = false;
+        // Kept for merging by every sort of every thread: of little memory only a little.
+        let share = self.options.memory_bytes / (SORTS_AT_ONCE * self.options.threads.max(1));
+        execution.sort_spill_reservation_bytes = share.min(execution.sort_spill_reservation_bytes);
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(self.environment.clone())

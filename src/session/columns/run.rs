@@ -402,7 +402,10 @@ impl ColumnRun {
         !self.given
             && matches!(
                 error.code(),
-                TOO_WIDE | SqlState::FEATURE_NOT_SUPPORTED | SqlState::INTERNAL_ERROR
+                TOO_WIDE
+                    | SqlState::FEATURE_NOT_SUPPORTED
+                    | SqlState::INTERNAL_ERROR
+                    | SqlState::DATA_CORRUPTED
             )
     }
 }
