@@ -35,7 +35,7 @@ pub use registry::{
     all_casts, all_functions, all_operators, equality, find_cast, function_by_oid, functions_named,
     less_than, operators_named,
 };
-pub use state::{SessionHooks, SessionState};
+pub use state::{AdvisoryKey, AdvisoryRequest, SessionHooks, SessionState};
 pub use strings::{quote_identifier, quote_literal};
 
 use crate::error::Result;
@@ -208,6 +208,9 @@ pub struct Function {
     pub strict: bool,
     /// How the result depends on more than the arguments.
     pub volatility: Volatility,
+    /// Whether it may wait, for a time or for another session: no thread that others need may
+    /// run it.
+    pub waits: bool,
     /// What it is, with its code.
     pub kind: FunctionKind,
 }

@@ -76,6 +76,7 @@ const fn function(
         result,
         strict: true,
         volatility: Volatility::Immutable,
+        waits: false,
         kind,
     }
 }
@@ -100,6 +101,12 @@ impl Function {
     pub(super) const fn volatile(mut self) -> Function {
         self.volatility = Volatility::Volatile;
         self
+    }
+
+    /// Volatile, and may wait.
+    pub(super) const fn waits(mut self) -> Function {
+        self.waits = true;
+        self.volatile()
     }
 
     pub(super) const fn variadic(mut self) -> Function {

@@ -8,6 +8,38 @@ use parking_lot::Mutex;
 use super::EvalContext;
 use crate::error::{Error, Result};
 
+/// The key of an advisory lock; the two forms never meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AdvisoryKey {
+    /// A `bigint`.
+    One(i64),
+    /// Two `integer`s.
+    Two(i32, i32),
+}
+
+impl AdvisoryKey {
+    /// `classid`, `objid` and `objsubid`, as `pg_locks` has them.
+    pub fn parts(self) -> (u32, u32, i16) {
+        match self {
+            AdvisoryKey::One(key) => ((key as u64 >> 32) as u32, key as u32, 1),
+            AdvisoryKey::Two(first, second) => (first as u32, second as u32, 2),
+        }
+    }
+}
+
+/// A request for an advisory lock.
+#[derive(Clone, Copy, Debug)]
+pub struct AdvisoryRequest {
+    /// What is locked.
+    pub key: AdvisoryKey,
+    /// Exclusively, or shared.
+    pub exclusive: bool,
+    /// Until the transaction's end, or the session's.
+    pub transaction: bool,
+    /// Whether it waits while another session has it.
+    pub wait: bool,
+}
+
 /// What a session does for a function that runs in it.
 pub trait SessionHooks: Send + Sync {
     /// Waits, unless the statement is interrupted.
@@ -21,6 +53,21 @@ pub trait SessionHooks: Send + Sync {
     /// # Errors
     /// What SET raises.
     fn set_config(&self, name: &str, value: Option<&str>, local: bool) -> Result<String>;
+    /// Takes an advisory lock; false if another session has it and the request does not wait.
+    ///
+    /// # Errors
+    /// 40P01, 55P03, and those of whoever interrupts.
+    fn lock(&self, request: AdvisoryRequest) -> Result<bool>;
+    /// Gives up an advisory lock of the session; false, and a warning, if it has none such.
+    ///
+    /// # Errors
+    /// What the store raises.
+    fn unlock(&self, key: AdvisoryKey, exclusive: bool) -> Result<bool>;
+    /// Gives up all advisory locks of the session.
+    ///
+    /// # Errors
+    /// What the store raises.
+    fn unlock_all(&self) -> Result<()>;
 }
 
 /// What lives as long as a session and is no setting.

@@ -30,6 +30,8 @@ pub struct Plan {
     pub kind: StatementKind,
     /// Whether it writes, be it only in its WITH.
     pub writes: bool,
+    /// Whether it calls a function that may wait.
+    pub waits: bool,
     /// Subqueries and lateral sides, run with a frame.
     pub subplans: Vec<Arc<Subplan>>,
     /// How each table access was routed; empty where there was nothing to choose.

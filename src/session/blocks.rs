@@ -2,6 +2,7 @@
 //!
 //! Warnings and errors are those of PostgreSQL's xact.c.
 
+use super::advisory::AdvisoryLocks;
 use super::client::Notice;
 use super::settings::Source;
 use super::transaction::{Block, Modes, Transaction, isolation_name};
@@ -161,7 +162,7 @@ impl Session {
         match &mut self.transaction {
             Some(transaction) if transaction.block != Block::Implicit => {
                 let modes = transaction.modes;
-                transaction.savepoint(name, || begin_txn(manager, modes))
+                transaction.savepoint(name, self.advisory.mark(), || begin_txn(manager, modes))
             }
             _ => Err(only_in_blocks("SAVEPOINT")),
         }
@@ -186,6 +187,7 @@ impl Session {
         match &mut self.transaction {
             Some(transaction) if transaction.block != Block::Implicit => {
                 let level = transaction.rollback_to(name).await?;
+                self.advisory.back_to(transaction.advisory_mark()).await?;
                 self.settings.rollback_to(level);
                 self.portals.retain(|_, portal| portal.level < level);
                 self.cursors_failed(level);
@@ -261,6 +263,7 @@ impl Session {
             (Some(txn), None) => txn.commit().await.map(Some),
             (None, _) => Ok(None),
         };
+        end_advisory(&self.advisory).await;
         match committed {
             Ok(info) => {
                 if let Some(info) = info.filter(|_| writes) {
@@ -282,10 +285,12 @@ impl Session {
         self.portals.clear();
         self.cursors_failed(0);
         self.settings.rollback();
-        match transaction.txn {
+        let rolled_back = match transaction.txn {
             Some(txn) => txn.rollback().await,
             None => Ok(()),
-        }
+        };
+        end_advisory(&self.advisory).await;
+        rolled_back
     }
 
     /// Ends the transaction that a statement outside a block began by itself.
@@ -309,6 +314,13 @@ impl Session {
             StatementKind::Commit(_) | StatementKind::Rollback(_) | StatementKind::RollbackTo(_)
         );
         if failed && !ends { Err(in_failed_block()) } else { Ok(()) }
+    }
+}
+
+/// Gives up a transaction's advisory locks. Its outcome stands whether the store answers or not.
+async fn end_advisory(locks: &AdvisoryLocks) {
+    if let Err(error) = locks.back_to(0).await {
+        tracing::warn!(?error, "could not give up a transaction's advisory locks");
     }
 }
 

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::advisory::AdvisoryLocks;
+use super::client::Notice;
 use super::hooks::{Change, Hooks, Shared};
 use super::registry::Backend;
 use super::settings::Settings;
 use super::transaction::{Modes, isolation_named};
 use crate::functions::{SessionInfo, SessionState};
+use crate::kv::LockWait;
 use crate::types::datetime::{DateStyle, TimeZone};
 use crate::types::interval::IntervalStyle;
 use crate::types::io::{ByteaOutput, FormatSettings};
@@ -60,9 +63,15 @@ pub struct Environment {
 
 impl Environment {
     /// The environment of a session.
-    pub fn new(user: &str, database: &str, backend: &Arc<Backend>) -> Environment {
+    pub fn new(
+        user: &str,
+        database: &str,
+        backend: &Arc<Backend>,
+        advisory: &Arc<AdvisoryLocks>,
+    ) -> Environment {
         let shared = Arc::<Mutex<Shared>>::default();
-        let hooks = Hooks { backend: backend.clone(), shared: shared.clone() };
+        let hooks =
+            Hooks { backend: backend.clone(), advisory: advisory.clone(), shared: shared.clone() };
         Environment {
             user: user.to_owned(),
             database: database.to_owned(),
@@ -100,9 +109,10 @@ impl Environment {
         }
     }
 
-    /// What functions have set since this was asked last.
-    pub fn take_changes(&mut self) -> Vec<Change> {
-        std::mem::take(&mut self.shared.lock().changes)
+    /// What functions have set, and what they have to say, since this was asked last.
+    pub fn take_changes(&mut self) -> (Vec<Change>, Vec<Notice>) {
+        let mut shared = self.shared.lock();
+        (std::mem::take(&mut shared.changes), std::mem::take(&mut shared.notices))
     }
 
     /// Everything about the session that binding and planning look at, as one text.
@@ -142,9 +152,25 @@ fn read_knobs(settings: &Settings) -> Knobs {
         shown_modes: modes("transaction"),
         statement_timeout: settings.milliseconds("statement_timeout"),
         client_check: settings.milliseconds("client_connection_check_interval"),
-        lock_timeout_ms: u64::try_from(settings.number("lock_timeout")).unwrap_or(0),
-        deadlock_timeout_ms: u64::try_from(settings.number("deadlock_timeout")).unwrap_or(0),
+        lock_timeout_ms: lock_timeout_ms(settings),
+        deadlock_timeout_ms: deadlock_timeout_ms(settings),
         max_staleness: settings.milliseconds("sluice.max_staleness"),
+    }
+}
+
+fn lock_timeout_ms(settings: &Settings) -> u64 {
+    u64::try_from(settings.number("lock_timeout")).unwrap_or(0)
+}
+
+fn deadlock_timeout_ms(settings: &Settings) -> u64 {
+    u64::try_from(settings.number("deadlock_timeout")).unwrap_or(0)
+}
+
+/// How these settings have a lock waited for.
+pub fn lock_wait(settings: &Settings) -> LockWait {
+    LockWait::Block {
+        lock_timeout_ms: lock_timeout_ms(settings),
+        deadlock_timeout_ms: deadlock_timeout_ms(settings),
     }
 }
 

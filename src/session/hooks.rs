@@ -1,4 +1,4 @@
-//! What functions ask of the session they run in: `pg_sleep`, `set_config`.
+//! What functions ask of the session they run in: `pg_sleep`, `set_config`, advisory locks.
 //!
 //! A function has no hold of the session. What it sets is checked against a copy of the settings
 //! and waits here until the session takes it over, after the batch of rows it ran in.
@@ -9,10 +9,13 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
+use super::advisory::AdvisoryLocks;
+use super::client::Notice;
+use super::environment::lock_wait;
 use super::registry::Backend;
 use super::settings::{Settings, Source};
-use crate::error::{Error, Result};
-use crate::functions::SessionHooks;
+use crate::error::{Error, Result, SqlState};
+use crate::functions::{AdvisoryKey, AdvisoryRequest, SessionHooks};
 
 /// One call of `set_config`.
 pub struct Change {
@@ -33,29 +36,60 @@ pub struct Shared {
     pub superuser: bool,
     /// What functions have set and the session has not yet.
     pub changes: Vec<Change>,
+    /// What functions have to tell the client.
+    pub notices: Vec<Notice>,
 }
 
 /// The session as functions have it.
 pub struct Hooks {
     /// Who interrupts.
     pub backend: Arc<Backend>,
+    /// The session's advisory locks.
+    pub advisory: Arc<AdvisoryLocks>,
     /// What is shared.
     pub shared: Arc<Mutex<Shared>>,
 }
 
-impl SessionHooks for Hooks {
-    fn sleep(&self, duration: Duration) -> Result<()> {
-        let wait = async {
-            tokio::time::sleep(duration).await;
-            Ok(())
-        };
-        let wait = self.backend.interruptible(wait);
+impl Hooks {
+    /// Waits, on this thread, for work that an interrupt ends.
+    fn wait<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let work = self.backend.interruptible(work);
         match Handle::try_current() {
             Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::MultiThread => {
-                tokio::task::block_in_place(|| handle.block_on(wait))
+                tokio::task::block_in_place(|| handle.block_on(work))
             }
             _ => Err(Error::unsupported("waiting on this thread")),
         }
+    }
+}
+
+impl SessionHooks for Hooks {
+    fn sleep(&self, duration: Duration) -> Result<()> {
+        self.wait(async {
+            tokio::time::sleep(duration).await;
+            Ok(())
+        })
+    }
+
+    fn lock(&self, request: AdvisoryRequest) -> Result<bool> {
+        let Some(wait) = self.shared.lock().settings.as_ref().map(lock_wait) else {
+            return Err(Error::internal("a session without settings"));
+        };
+        self.wait(self.advisory.take(request, wait))
+    }
+
+    fn unlock(&self, key: AdvisoryKey, exclusive: bool) -> Result<bool> {
+        let owned = self.wait(self.advisory.give_up(key, exclusive))?;
+        if !owned {
+            let lock = if exclusive { "ExclusiveLock" } else { "ShareLock" };
+            let message = format!("you don't own a lock of type {lock}");
+            self.shared.lock().notices.push(Notice::warning(SqlState::WARNING, message));
+        }
+        Ok(owned)
+    }
+
+    fn unlock_all(&self) -> Result<()> {
+        self.wait(self.advisory.give_up_all())
     }
 
     fn set_config(&self, name: &str, value: Option<&str>, local: bool) -> Result<String> {

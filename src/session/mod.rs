@@ -14,6 +14,7 @@
 //! Invariants: after an error [`Session::fail`] has run before anything else does; a portal never
 //! outlives its transaction; BEGIN, COMMIT and SAVEPOINT do what they say.
 
+mod advisory;
 mod blocks;
 mod client;
 mod columns;
@@ -53,6 +54,7 @@ pub use database::{Database, POSTGRES_VERSION, VERSION};
 pub use extended::{BindRequest, StatementDescription};
 pub use transaction::Status;
 
+use self::advisory::AdvisoryLocks;
 use self::cursor::Cursor;
 use self::environment::Environment;
 use self::extended::Portal;
@@ -72,6 +74,7 @@ pub struct Session {
     backend: Arc<Backend>,
     settings: Settings,
     environment: Environment,
+    advisory: Arc<AdvisoryLocks>,
     user: String,
     superuser: bool,
     transaction: Option<Transaction>,
@@ -132,7 +135,10 @@ impl Session {
             database_name.clone_into(&mut activity.database);
             settings.value("application_name").clone_into(&mut activity.application_name);
         }
-        let environment = Environment::new(user, database_name, &backend);
+        let transactions = &database.transactions;
+        let advisory = AdvisoryLocks::new(transactions.store().clone(), transactions.next_id());
+        let advisory = backend.advisory.get_or_init(|| Arc::new(advisory)).clone();
+        let environment = Environment::new(user, database_name, &backend, &advisory);
         let reported = settings.reported().collect();
         Ok(Session {
             reported_version: settings.version(),
@@ -140,6 +146,7 @@ impl Session {
             backend,
             settings,
             environment,
+            advisory,
             user: user.to_owned(),
             superuser,
             transaction: None,
@@ -255,6 +262,7 @@ impl Session {
         self.backend.stop_clock();
         let Some(transaction) = &mut self.transaction else { return };
         let level = transaction.level();
+        let mark = transaction.advisory_mark();
         match transaction.block {
             Block::Failed => return,
             Block::Implicit => {
@@ -270,11 +278,15 @@ impl Session {
         }
         self.portals.clear();
         self.cursors_failed(level);
+        if let Err(second) = self.advisory.back_to(mark).await {
+            tracing::warn!(?error, ?second, "could not give up advisory locks after an error");
+        }
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
         self.forget_sequences();
+        self.advisory.end();
     }
 }

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::advisory::AdvisoryLocks;
 use crate::clock::Clock;
 use crate::error::{Error, Result, SqlState};
 
@@ -91,6 +92,38 @@ enum Alarm {
     LookAtClient,
 }
 
+/// Where a connection's task runs, as far as its session has a say in it.
+///
+/// A thread of connections must not wait: others' statements run on it. Before a session calls
+/// what may wait it asks to be moved to a thread that may ([`Place::away`]).
+#[derive(Default)]
+pub struct Place(AtomicBool);
+
+impl Place {
+    /// Whether the task is to run where it may wait.
+    pub fn is_away(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Comes back on a thread that may wait, and stays there until the answer is dropped. Who
+    /// moves tasks looks at [`Place::is_away`] after each turn.
+    pub async fn away(self: Arc<Place>) -> Away {
+        self.0.store(true, Ordering::Relaxed);
+        let away = Away(self);
+        tokio::task::yield_now().await;
+        away
+    }
+}
+
+/// While it lives, its session's task runs where it may wait.
+pub struct Away(Arc<Place>);
+
+impl Drop for Away {
+    fn drop(&mut self) {
+        self.0.0.store(false, Ordering::Relaxed);
+    }
+}
+
 /// A session, as others see it.
 pub struct Backend {
     /// Its process number.
@@ -112,8 +145,12 @@ pub struct Backend {
     checked: AtomicU64,
     /// Says whether the client has hung up.
     probe: Mutex<Option<Probe>>,
+    /// Where the session's task runs; none where nobody moves it.
+    pub place: OnceLock<Arc<Place>>,
     /// What it is doing.
     pub activity: Mutex<Activity>,
+    /// The advisory locks of its session, once there is one.
+    pub advisory: OnceLock<Arc<AdvisoryLocks>>,
 }
 
 impl Backend {
@@ -385,6 +422,8 @@ impl Registry {
             checked: AtomicU64::new(0),
             probe: Mutex::new(None),
             activity: Mutex::new(activity),
+            advisory: OnceLock::new(),
+            place: OnceLock::new(),
         });
         backends.insert(pid, backend.clone());
         drop(backends);

@@ -274,10 +274,9 @@ impl Session {
                 0 => BATCH_ROWS,
                 max => (max - sent).min(BATCH_ROWS),
             };
-            let Some(mut batch) = self.next_batch(running, &portal.parameters, wanted).await?
-            else {
-                break;
-            };
+            let batch = self.next_batch(running, &portal.parameters, wanted).await;
+            self.tell(client);
+            let Some(mut batch) = batch? else { break };
             named.write(&mut batch, &self.eval_context(&schema));
             sent += batch.len();
             for row in &batch {
@@ -313,6 +312,26 @@ impl Session {
 
     /// Takes a step of an execution; only [`Step::Rows`] gives any.
     pub(super) async fn advance(
+        &mut self,
+        running: &mut Running,
+        parameters: &[Datum],
+        step: Step,
+    ) -> Result<Option<RowBatch>> {
+        let _away = match self.backend.place.get().cloned() {
+            Some(place) if running.plan().waits => Some(place.away().await),
+            _ => None,
+        };
+        let batch = self.step_of_statement(running, parameters, step).await;
+        // What functions of a failed statement have set is void; what they said is not.
+        let (changes, notices) = self.environment.take_changes();
+        self.notices.extend(notices);
+        let batch = batch?;
+        self.make_changes(changes)?;
+        Ok(batch)
+    }
+
+    /// A step in the execution's statement of the transaction.
+    async fn step_of_statement(
         &mut self,
         running: &mut Running,
         parameters: &[Datum],
@@ -384,9 +403,7 @@ impl Session {
             Ok(batch)
         };
         self.backend.check()?;
-        let batch = self.backend.interruptible(work).await?;
-        self.take_changes()?;
-        Ok(batch)
+        self.backend.interruptible(work).await
     }
 }
 

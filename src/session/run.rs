@@ -92,9 +92,7 @@ impl Session {
             Body::Utility => {
                 let Some(parsed) = &prepared.parsed else { return Ok(()) };
                 let outcome = self.utility(client, parsed).await;
-                for notice in self.notices.drain(..) {
-                    client.notice(&notice);
-                }
+                self.tell(client);
                 let Outcome { tag, rows } = outcome?;
                 match rows {
                     Some(rows) => {
@@ -108,6 +106,13 @@ impl Session {
                     }
                 }
             }
+        }
+    }
+
+    /// Tells the client what the running statement has to say so far.
+    pub(super) fn tell(&mut self, client: &mut impl Client) {
+        for notice in self.notices.drain(..) {
+            client.notice(&notice);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Catalog relations about sessions: `pg_stat_activity` and `pg_settings`.
+//! Catalog relations about sessions: `pg_stat_activity`, `pg_locks` and `pg_settings`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -88,10 +88,24 @@ pub fn provide(database: &Arc<Database>) {
             database.columns.status_rows(&database.catalog, database.clock.wall_micros())
         }),
     );
+    let locks = weak.clone();
+    database.catalog.provide(
+        "pg_locks",
+        Arc::new(move |_| locks.upgrade().map(|d| lock_rows(&d)).unwrap_or_default()),
+    );
     database.catalog.provide(
         "pg_settings",
         Arc::new(move |eval| weak.upgrade().map(|d| setting_rows(&d, eval)).unwrap_or_default()),
     );
+}
+
+/// The advisory locks of this process's sessions; locks of rows have no place in `pg_locks`.
+fn lock_rows(database: &Database) -> Vec<Row> {
+    let oid = database.catalog.snapshot().database().oid;
+    let locks = |backend: &Arc<Backend>| {
+        backend.advisory.get().map(|locks| locks.rows(oid, backend.pid)).unwrap_or_default()
+    };
+    database.registry.all().iter().flat_map(locks).collect()
 }
 
 fn activity_rows(database: &Database) -> Vec<Row> {

@@ -119,6 +119,8 @@ struct Savepoint {
     schema: Option<Arc<CatalogSnapshot>>,
     /// Whether the transaction was READ ONLY then.
     read_only: bool,
+    /// How many advisory locks the transaction had taken.
+    advisory_mark: usize,
 }
 
 /// An open transaction.
@@ -221,7 +223,12 @@ impl Transaction {
 
     /// SAVEPOINT. The store's transaction begins here at the latest, so that its snapshot, once
     /// taken, outlives a rollback to the savepoint.
-    pub fn savepoint(&mut self, name: &str, begin: impl FnOnce() -> Txn) -> Result<()> {
+    pub fn savepoint(
+        &mut self,
+        name: &str,
+        advisory_mark: usize,
+        begin: impl FnOnce() -> Txn,
+    ) -> Result<()> {
         if self.savepoints.len() >= SAVEPOINTS_MAX {
             let message = format!("a transaction may have at most {SAVEPOINTS_MAX} savepoints");
             return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
@@ -229,8 +236,14 @@ impl Transaction {
         let id = self.txn.get_or_insert_with(begin).savepoint();
         let schema = self.schema.clone();
         let read_only = self.modes.read_only;
-        self.savepoints.push(Savepoint { name: name.to_owned(), id, schema, read_only });
+        let name = name.to_owned();
+        self.savepoints.push(Savepoint { name, id, schema, read_only, advisory_mark });
         Ok(())
+    }
+
+    /// How many advisory locks were taken before the last savepoint; without one, none.
+    pub fn advisory_mark(&self) -> usize {
+        self.savepoints.last().map_or(0, |savepoint| savepoint.advisory_mark)
     }
 
     /// RELEASE: the level it stood at. READ ONLY is again what it was there: PostgreSQL takes a

@@ -2,6 +2,7 @@
 
 use super::Session;
 use super::client::{Client, Field, Notice};
+use super::hooks::Change;
 use super::run::Outcome;
 use super::settings::Source;
 use super::settings::table::table;
@@ -151,8 +152,8 @@ impl Session {
     }
 
     /// Sets what functions have asked to be set.
-    pub(super) fn take_changes(&mut self) -> Result<()> {
-        for change in self.environment.take_changes() {
+    pub(super) fn make_changes(&mut self, changes: Vec<Change>) -> Result<()> {
+        for change in changes {
             let (name, value) = (change.name.as_str(), change.value.as_deref());
             match self.named_modes(name, value)? {
                 Some(modes) => self.set_transaction(modes)?,

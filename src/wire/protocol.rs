@@ -17,7 +17,9 @@ use super::frontend::{self, Bind, Formats, Frame, Framed, HEADER_LEN, Message, T
 use super::output::Severity;
 use super::startup::{self, Opening, Startup};
 use crate::error::{Error, Result, SqlState};
-use crate::session::registry::{Probe, Registration, SECRET_LEN, SHORT_SECRET_LEN, terminated};
+use crate::session::registry::{
+    Place, Probe, Registration, SECRET_LEN, SHORT_SECRET_LEN, terminated,
+};
 use crate::session::{BindRequest, Client, Database, ResultFormats, Session};
 
 /// How clients get in.
@@ -32,12 +34,14 @@ pub struct Gate {
     pub pepper: [u8; 32],
 }
 
-/// Serves one client until it leaves or is sent away. `probe` tells whether it has hung up.
+/// Serves one client until it leaves or is sent away. `probe` tells whether it has hung up,
+/// `place` moves its task to where it may wait.
 pub async fn serve<S: Stream>(
     gate: Arc<Gate>,
     stream: S,
     peer: Option<SocketAddr>,
     probe: Option<Probe>,
+    place: Option<Arc<Place>>,
 ) {
     let mut connection = Connection::new(stream);
     let opening = tokio::time::timeout(gate.authentication_timeout, async {
@@ -56,6 +60,10 @@ pub async fn serve<S: Stream>(
     connection.attach(registration.backend.clone());
     if let Some(probe) = probe {
         registration.backend.set_probe(probe);
+    }
+    if let Some(place) = place {
+        // The cell is new: nobody has set it.
+        let _ = registration.backend.place.set(place);
     }
     let mut worker = Worker { connection, session, registration, skipping: false, idle: false };
     if let Err(error) = worker.run().await {

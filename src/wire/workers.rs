@@ -12,7 +12,8 @@
 //! crosses threads: its bytes are read, its statement run and its answer written in one turn,
 //! without a wake-up of anybody. (With one pool for all, waking and stealing took a third of a
 //! key lookup's time.) A statement that computes for long would keep its neighbours waiting, so
-//! its connection moves to the pool while it does, and goes home afterwards.
+//! its connection moves to the pool while it does, and goes home afterwards. A statement that may
+//! wait on its thread (`pg_sleep`) has itself moved before it does.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -27,6 +28,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::error::Result;
+use crate::session::registry::Place;
 
 /// A turn is long from here on.
 const LONG_TURN: Duration = Duration::from_micros(100);
@@ -64,8 +66,8 @@ impl Workers {
     }
 
     /// Runs a connection. `make` is called on its home thread, whose event loop then has what it
-    /// opens.
-    pub fn spawn<F>(&self, make: impl FnOnce() -> Option<F> + Send + 'static)
+    /// opens; by its place the connection asks to be moved.
+    pub fn spawn<F>(&self, make: impl FnOnce(Option<Arc<Place>>) -> Option<F> + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -77,13 +79,15 @@ impl Workers {
         let (pool, clock) = (self.pool.clone(), self.clock.clone());
         let moves = !self.homes.is_empty();
         home.clone().spawn(async move {
-            let Some(work) = make() else { return };
+            let place = Arc::<Place>::default();
+            let Some(work) = make(moves.then(|| place.clone())) else { return };
             if !moves {
                 return work.await;
             }
             let work: Work = Box::pin(work);
+            let work = Some(work);
             let connection =
-                Connection { work: Some(work), home, pool, clock, away: false, elsewhere: 0 };
+                Connection { work, home, pool, clock, place, away: false, elsewhere: 0 };
             connection.await;
         });
     }
@@ -128,6 +132,8 @@ struct Connection {
     home: Handle,
     pool: Handle,
     clock: Arc<dyn Clock>,
+    /// Where it wants to be.
+    place: Arc<Place>,
     /// Whether it is in the pool.
     away: bool,
     /// Turns, one after the other, that say it should be in the other place.
@@ -144,7 +150,12 @@ impl Future for Connection {
             return Poll::Ready(());
         }
         let long = self.clock.monotonic().saturating_sub(before) >= LONG_TURN;
-        let (wanted, enough) = if self.away { (!long, SHORT_TURNS) } else { (long, LONG_TURNS) };
+        let must = self.place.is_away();
+        let (wanted, enough) = match self.away {
+            true => (!long && !must, SHORT_TURNS),
+            false if must => (true, 1),
+            false => (long, LONG_TURNS),
+        };
         self.elsewhere = if wanted { self.elsewhere + 1 } else { 0 };
         if self.elsewhere < enough {
             return Poll::Pending;
@@ -156,6 +167,7 @@ impl Future for Connection {
             home: self.home.clone(),
             pool: self.pool.clone(),
             clock: self.clock.clone(),
+            place: self.place.clone(),
             away,
             elsewhere: 0,
         };
@@ -167,6 +179,8 @@ impl Future for Connection {
 
 #[cfg(test)]
 mod tests {
+    use tokio::runtime::RuntimeFlavor;
+
     use super::*;
     use crate::clock::SystemClock;
     use parking_lot::Mutex;
@@ -178,7 +192,7 @@ mod tests {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (done, ended) = oneshot::channel();
         let places = seen.clone();
-        workers.spawn(move || {
+        workers.spawn(move |_| {
             Some(async move {
                 let place = || std::thread::current().name().unwrap_or_default().to_owned();
                 for turn in 0..20 {
@@ -195,5 +209,33 @@ mod tests {
         let home: Vec<bool> = seen.lock().iter().map(|p| p == "connections-0").collect();
         assert!(home[..=5].iter().all(|home| *home), "{home:?}");
         assert!(!home[6] && home[19], "{home:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_may_wait_does_so_in_the_pool() {
+        let workers = Workers::start(1, Arc::new(SystemClock::new())).unwrap();
+        let (done, ended) = oneshot::channel();
+        workers.spawn(move |place| {
+            let place = place.unwrap();
+            Some(async move {
+                let flavor = || Handle::current().runtime_flavor();
+                let mut flavors = vec![flavor()];
+                let away = place.away().await;
+                for _ in 0..10 {
+                    flavors.push(flavor());
+                    tokio::task::yield_now().await;
+                }
+                drop(away);
+                for _ in 0..=SHORT_TURNS + 10 {
+                    tokio::task::yield_now().await;
+                }
+                flavors.push(flavor());
+                let _ = done.send(flavors);
+            })
+        });
+        let flavors = ended.await.unwrap();
+        let home = |flavor: &RuntimeFlavor| *flavor == RuntimeFlavor::CurrentThread;
+        assert!(home(&flavors[0]), "{flavors:?}");
+        assert!(!flavors[1..11].iter().any(home), "{flavors:?}");
     }
 }

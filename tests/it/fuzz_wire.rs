@@ -132,7 +132,7 @@ async fn broken_streams_break_nothing() {
         }
         let gate = gates[random.below(gates.len())].clone();
         let (ours, theirs) = tokio::io::duplex(1 << 16);
-        let served = tokio::spawn(serve(gate, theirs, None, None));
+        let served = tokio::spawn(serve(gate, theirs, None, None, None));
         let (mut reader, mut writer) = tokio::io::split(ours);
         let talk = async {
             let read = async {

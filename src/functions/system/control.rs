@@ -11,7 +11,7 @@ use crate::types::{Datum, Interval};
 const SLEEP_SECONDS_MAX: f64 = 100.0 * 365.25 * 86_400.0;
 
 /// The value of functions that give none.
-fn void() -> Datum {
+pub(super) fn void() -> Datum {
     Datum::text("")
 }
 

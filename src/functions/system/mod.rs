@@ -1,5 +1,6 @@
 //! Functions about the server, the session and the catalog.
 
+mod advisory;
 mod catalog;
 mod control;
 mod definitions;

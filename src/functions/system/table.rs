@@ -1,6 +1,8 @@
 //! Functions about the server, the session and the catalog.
 
-use super::{catalog, control, definitions, names, privileges, sequences, session, sizes};
+use super::{
+    advisory, catalog, control, definitions, names, privileges, sequences, session, sizes,
+};
 use crate::functions::Function;
 use crate::functions::signature::types::*;
 use crate::functions::signature::{scalar, set, typed};
@@ -19,9 +21,44 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
     scalar(2078, "set_config", &[TEXT, TEXT, BOOL], TEXT, control::set_config)
         .nullable()
         .volatile(),
-    scalar(2626, "pg_sleep", &[FLOAT8], VOID, control::sleep).volatile(),
-    scalar(3935, "pg_sleep_for", &[INTERVAL], VOID, control::sleep_interval).volatile(),
-    scalar(3936, "pg_sleep_until", &[TIMESTAMPTZ], VOID, control::sleep_until).volatile(),
+    scalar(2626, "pg_sleep", &[FLOAT8], VOID, control::sleep).waits(),
+    scalar(3935, "pg_sleep_for", &[INTERVAL], VOID, control::sleep_interval).waits(),
+    scalar(3936, "pg_sleep_until", &[TIMESTAMPTZ], VOID, control::sleep_until).waits(),
+    scalar(2880, "pg_advisory_lock", &[INT8], VOID, advisory::lock).waits(),
+    scalar(2886, "pg_advisory_lock", &[INT4, INT4], VOID, advisory::lock).waits(),
+    scalar(2881, "pg_advisory_lock_shared", &[INT8], VOID, advisory::lock_shared).waits(),
+    scalar(2887, "pg_advisory_lock_shared", &[INT4, INT4], VOID, advisory::lock_shared).waits(),
+    scalar(2882, "pg_try_advisory_lock", &[INT8], BOOL, advisory::try_lock).waits(),
+    scalar(2888, "pg_try_advisory_lock", &[INT4, INT4], BOOL, advisory::try_lock).waits(),
+    scalar(2883, "pg_try_advisory_lock_shared", &[INT8], BOOL, advisory::try_lock_shared)
+        .volatile(),
+    scalar(2889, "pg_try_advisory_lock_shared", &[INT4, INT4], BOOL, advisory::try_lock_shared)
+        .volatile(),
+    scalar(2884, "pg_advisory_unlock", &[INT8], BOOL, advisory::unlock).waits(),
+    scalar(2890, "pg_advisory_unlock", &[INT4, INT4], BOOL, advisory::unlock).waits(),
+    scalar(2885, "pg_advisory_unlock_shared", &[INT8], BOOL, advisory::unlock_shared).waits(),
+    scalar(2891, "pg_advisory_unlock_shared", &[INT4, INT4], BOOL, advisory::unlock_shared)
+        .volatile(),
+    scalar(3089, "pg_advisory_xact_lock", &[INT8], VOID, advisory::xact_lock).waits(),
+    scalar(3093, "pg_advisory_xact_lock", &[INT4, INT4], VOID, advisory::xact_lock).waits(),
+    scalar(3090, "pg_advisory_xact_lock_shared", &[INT8], VOID, advisory::xact_lock_shared)
+        .volatile(),
+    scalar(3094, "pg_advisory_xact_lock_shared", &[INT4, INT4], VOID, advisory::xact_lock_shared)
+        .volatile(),
+    scalar(3091, "pg_try_advisory_xact_lock", &[INT8], BOOL, advisory::try_xact_lock).waits(),
+    scalar(3095, "pg_try_advisory_xact_lock", &[INT4, INT4], BOOL, advisory::try_xact_lock)
+        .volatile(),
+    scalar(3092, "pg_try_advisory_xact_lock_shared", &[INT8], BOOL, advisory::try_xact_lock_shared)
+        .volatile(),
+    scalar(
+        3096,
+        "pg_try_advisory_xact_lock_shared",
+        &[INT4, INT4],
+        BOOL,
+        advisory::try_xact_lock_shared,
+    )
+    .volatile(),
+    scalar(2892, "pg_advisory_unlock_all", &[], VOID, advisory::unlock_all).waits(),
     scalar(2026, "pg_backend_pid", &[], INT4, session::backend_pid).stable(),
     scalar(1574, "nextval", &[REGCLASS], INT8, sequences::next).volatile(),
     scalar(1575, "currval", &[REGCLASS], INT8, sequences::current).volatile(),

@@ -49,6 +49,7 @@ pub struct Planner<'a> {
     subplans: Vec<Arc<Subplan>>,
     tables: Vec<(Arc<TableDescriptor>, LockMode)>,
     nodes: usize,
+    waits: bool,
     /// Estimated rows of the CTEs in scope.
     ctes: HashMap<usize, f64>,
     /// CTEs scanned, of each subplan being planned, innermost last.
@@ -86,6 +87,10 @@ impl Scope for Planner<'_> {
         let ctes = ctes.into_iter().collect();
         self.subplans.push(Arc::new(Subplan { root, frame: frame.clone(), ctes, volatile }));
         Ok((self.subplans.len() - 1, frame))
+    }
+
+    fn waits(&mut self) {
+        self.waits = true;
     }
 }
 
@@ -126,6 +131,7 @@ pub fn plan(
         columns,
         kind,
         writes: !statement.is_query(),
+        waits: planner.waits,
         subplans: planner.subplans,
         routes,
         columnar,
@@ -147,6 +153,7 @@ impl<'a> Planner<'a> {
             subplans: Vec::new(),
             tables: Vec::new(),
             nodes: 0,
+            waits: false,
             ctes: HashMap::new(),
             scanned: vec![HashSet::new()],
             names: explain::Names::default(),

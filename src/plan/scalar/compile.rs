@@ -18,6 +18,8 @@ pub trait Scope {
     fn frame_slot(&mut self, column: ColId) -> Result<usize>;
     /// Plans a subquery. Gives its place among the subplans and the columns of its frame.
     fn subplan(&mut self, rel: &Rel, rows_max: Option<u64>) -> Result<(usize, Vec<ColId>)>;
+    /// Takes note of a call of a function that may wait.
+    fn waits(&mut self) {}
 }
 
 /// Turns bound expressions into [`Scalar`]s over one or two rows of known columns. A column of
@@ -117,6 +119,9 @@ impl Compiler<'_> {
         {
             let sides = (c.order, self.compile(left)?, self.compile(right)?);
             return Ok(Scalar::Compare(Box::new(sides)));
+        }
+        if function.waits {
+            self.scope.waits();
         }
         let args = self.boxed(&call.args)?;
         match function.kind {
