@@ -160,8 +160,7 @@ impl AdvisoryLocks {
     /// Their rows in `pg_locks`.
     pub fn rows(&self, database: u32, pid: i32) -> Vec<Row> {
         let held = self.held.lock();
-        let modes = [(false, "ShareLock"), (true, "ExclusiveLock")];
-        let row = |(key, mode): (&AdvisoryKey, &'static str)| {
+        let row = |(key, exclusive): (&AdvisoryKey, bool)| {
             let (class, object, form) = key.parts();
             let mut row = vec![Datum::Null; 16];
             row[0] = Datum::text("advisory");
@@ -171,14 +170,14 @@ impl AdvisoryLocks {
             row[9] = Datum::Int2(form);
             row[10] = Datum::text(format!("{pid}/0"));
             row[11] = Datum::Int4(pid);
-            row[12] = Datum::text(mode);
+            row[12] = Datum::text(mode_name(exclusive));
             row[13] = Datum::Bool(true);
             row[14] = Datum::Bool(false);
             row
         };
         let held = held.counts.iter().flat_map(|(key, counts)| {
-            let held = modes.into_iter().filter(|(exclusive, _)| counts.holds(*exclusive));
-            held.map(move |(_, mode)| (key, mode))
+            let held = [false, true].into_iter().filter(|exclusive| counts.holds(*exclusive));
+            held.map(move |exclusive| (key, exclusive))
         });
         held.map(row).collect()
     }
@@ -190,6 +189,11 @@ impl Held {
         let freed = self.counts.extract_if(|_, counts| counts.is_free());
         freed.map(|(key, _)| store_key(key)).collect()
     }
+}
+
+/// What PostgreSQL calls a mode.
+pub fn mode_name(exclusive: bool) -> &'static str {
+    if exclusive { "ExclusiveLock" } else { "ShareLock" }
 }
 
 /// The key in the store: all of it is the partition part, so that one lock is one partition's.

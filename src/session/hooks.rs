@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use super::advisory::AdvisoryLocks;
+use super::advisory::{AdvisoryLocks, mode_name};
 use super::client::Notice;
 use super::environment::lock_wait;
 use super::registry::Backend;
@@ -81,8 +81,7 @@ impl SessionHooks for Hooks {
     fn unlock(&self, key: AdvisoryKey, exclusive: bool) -> Result<bool> {
         let owned = self.wait(self.advisory.give_up(key, exclusive))?;
         if !owned {
-            let lock = if exclusive { "ExclusiveLock" } else { "ShareLock" };
-            let message = format!("you don't own a lock of type {lock}");
+            let message = format!("you don't own a lock of type {}", mode_name(exclusive));
             self.shared.lock().notices.push(Notice::warning(SqlState::WARNING, message));
         }
         Ok(owned)
