@@ -40,3 +40,15 @@ with w as (insert into upsert values (2, 5) on conflict (k) do update set v = up
 insert into upsert values (1, 7) on conflict (k) do update set v = (select v from w) + upsert.v returning *;
 select * from upsert order by k;
 drop table two, upsert;
+
+-- Parentheses in FROM: queries, joins, joins that begin with queries.
+SELECT * FROM (((SELECT 1 AS a) x CROSS JOIN (SELECT 2 AS b) y) CROSS JOIN (SELECT 3 AS c) z);
+SELECT * FROM ((((SELECT 1 AS a) x CROSS JOIN (SELECT 2 AS b) y)) CROSS JOIN (SELECT 3 AS c) z) w;
+SELECT * FROM (((SELECT 1 AS a) UNION (SELECT 2)) ORDER BY 1) x;
+SELECT * FROM (((SELECT 1 AS a)) UNION ALL SELECT 2) x;
+SELECT w.a, x.b FROM (((SELECT 1 AS a) v JOIN (SELECT 1 AS b) u ON a = b) w CROSS JOIN (SELECT 2 AS b) x);
+SELECT * FROM ((SELECT 1 AS a) x);
+SELECT * FROM (((SELECT 1 AS a) v CROSS JOIN (SELECT 2 AS b) u) w);
+SELECT * FROM ((SELECT 1 AS a));
+SELECT 7::int8 % -2 AS remainder, 7::int % 4 AS positive;
+SELECT 1::int %type;

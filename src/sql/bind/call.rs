@@ -9,6 +9,9 @@ use crate::error::{Error, Result, SqlState};
 use crate::functions::{CastContext, Function, FunctionKind, functions_named};
 use crate::types::SqlType;
 
+/// Arguments a call may have (PostgreSQL's FUNC_MAX_ARGS).
+const ARGUMENTS_MAX: usize = 100;
+
 /// A function found for a call, and the types of its arguments and result there.
 pub(super) struct Resolved {
     pub function: &'static Function,
@@ -25,6 +28,10 @@ enum Meaning {
 
 impl Binder<'_> {
     pub(super) fn call(&mut self, call: &ast::Call, at: Offset) -> Result<Expr> {
+        if call.args.len() > ARGUMENTS_MAX {
+            let message = format!("cannot pass more than {ARGUMENTS_MAX} arguments to a function");
+            return Err(self.error(SqlState::TOO_MANY_ARGUMENTS, message, at));
+        }
         self.check_schema(call)?;
         let kind = self.kind_of_name(call);
         if !call.within_group.is_empty()

@@ -67,7 +67,7 @@ impl Binder<'_> {
             | ExprKind::Query(_)
             | ExprKind::ArrayQuery(_) => self.subquery(ast),
             ExprKind::Array(items) => self.array(items, at),
-            ExprKind::Row(items) => self.row(items),
+            ExprKind::Row(items) => self.row(items, at),
             ExprKind::Case(case) => self.with_barrier("CASE", |b| b.case(case)),
             ExprKind::Coalesce(args) => self.with_barrier("COALESCE", |b| {
                 let (args, ty) = b.common(args, "COALESCE")?;

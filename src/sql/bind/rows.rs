@@ -10,6 +10,9 @@ use crate::error::{Error, Result, SqlState};
 use crate::functions::{CastContext, Volatility};
 use crate::types::{SqlType, pg_type};
 
+/// Fields a row may have (PostgreSQL's MaxTupleAttributeNumber).
+const ROW_FIELDS_MAX: usize = 1664;
+
 impl Binder<'_> {
     /// `left operator right`, rows included.
     pub(super) fn binary_expr(
@@ -51,8 +54,13 @@ impl Binder<'_> {
     }
 
     /// ROW(…) as a value.
-    pub(super) fn row(&mut self, items: &[Ast]) -> Result<Expr> {
-        let fields = self.row_fields(items)?.into_iter().map(|(field, at)| match field.ty() {
+    pub(super) fn row(&mut self, items: &[Ast], at: Offset) -> Result<Expr> {
+        let fields = self.row_fields(items)?;
+        if fields.len() > ROW_FIELDS_MAX {
+            let message = format!("ROW expressions can have at most {ROW_FIELDS_MAX} entries");
+            return Err(self.error(SqlState::TOO_MANY_COLUMNS, message, at));
+        }
+        let fields = fields.into_iter().map(|(field, at)| match field.ty() {
             SqlType::UNKNOWN => self.coerce(field, SqlType::TEXT, at),
             _ => Ok(field),
         });

@@ -3,9 +3,14 @@
 use super::super::ast::*;
 use super::super::keywords::Keyword as K;
 use super::super::lexer::Kind;
-use super::primary::Parens;
 use super::{COLUMN_NAMES, FUNCTION_NAMES, Parser};
 use crate::error::Result;
+
+/// What parentheses in FROM hold.
+enum Enclosed {
+    Query(Box<Query>),
+    Join(Box<Join>),
+}
 
 impl Parser<'_> {
     /// An item of FROM with its joins (`table_ref`).
@@ -109,46 +114,51 @@ impl Parser<'_> {
     /// A subquery, or a join in parentheses.
     fn from_parens(&mut self, lateral: bool, at: Offset) -> Result<FromItem> {
         self.expect_char(b'(')?;
+        match self.nested(Self::in_parens)? {
+            Enclosed::Query(query) => self.subquery_item(lateral, query, at),
+            Enclosed::Join(_) if lateral => Err(self.unexpected()),
+            Enclosed::Join(mut join) => {
+                join.alias = self.alias()?;
+                Ok(FromItem::Join(join))
+            }
+        }
+    }
+
+    /// What stands between parentheses, and the one that closes them. Whether more of them
+    /// enclose a query or a join that begins with one shows only after the query.
+    fn in_parens(&mut self) -> Result<Enclosed> {
         if self.begins_query(0) {
             let query = self.query()?;
             self.expect_char(b')')?;
-            return self.subquery_item(lateral, Box::new(query), at);
+            return Ok(Enclosed::Query(Box::new(query)));
         }
-        if self.opens_query() {
-            // Parentheses around a query, or a join that begins with a subquery.
-            let inner_at = self.at();
+        let at = self.at();
+        let first = if self.opens_query() {
             self.advance();
-            let Parens::Query(query) = self.nested(Self::parens_content)? else {
-                return Err(self.unexpected());
-            };
-            if self.continues_query() {
-                let query = self.query_after(*query)?;
+            match self.nested(Self::in_parens)? {
+                Enclosed::Query(query) if self.continues_query() => {
+                    let query = self.query_after(*query)?;
+                    self.expect_char(b')')?;
+                    return Ok(Enclosed::Query(Box::new(query)));
+                }
+                Enclosed::Query(query) if self.eat_char(b')') => return Ok(Enclosed::Query(query)),
+                Enclosed::Query(query) => self.subquery_item(false, query, at)?,
+                Enclosed::Join(mut join) => {
+                    join.alias = self.alias()?;
+                    FromItem::Join(join)
+                }
+            }
+        } else {
+            self.from_primary()?
+        };
+        match self.joins(first)? {
+            // One that has an alias already is an item, and no join of its own.
+            FromItem::Join(join) if join.alias.is_none() => {
                 self.expect_char(b')')?;
-                return self.subquery_item(lateral, Box::new(query), at);
+                Ok(Enclosed::Join(join))
             }
-            if self.eat_char(b')') {
-                return self.subquery_item(lateral, query, at);
-            }
-            let first = self.subquery_item(false, query, inner_at)?;
-            return self.join_in_parens(first, lateral);
+            _ => Err(self.unexpected()),
         }
-        let first = self.nested(Self::from_primary)?;
-        self.join_in_parens(first, lateral)
-    }
-
-    fn join_in_parens(&mut self, first: FromItem, lateral: bool) -> Result<FromItem> {
-        let is_join = matches!(first, FromItem::Join(_));
-        let mut item = self.joins(first)?;
-        if lateral || !(is_join || matches!(item, FromItem::Join(_))) {
-            return Err(self.unexpected());
-        }
-        self.expect_char(b')')?;
-        if let FromItem::Join(join) = &mut item
-            && let Some(alias) = self.alias()?
-        {
-            join.alias = Some(alias);
-        }
-        Ok(item)
     }
 
     fn subquery_item(&mut self, lateral: bool, query: Box<Query>, at: Offset) -> Result<FromItem> {

@@ -109,9 +109,6 @@ impl Parser<'_> {
         while self.eat_char(b'.') {
             name.push(self.label()?);
         }
-        if self.is_char(b'%') {
-            return Err(self.unsupported("%TYPE", at));
-        }
         let modifiers = self.modifiers()?;
         Ok(TypeName { name, modifiers, array: false, set_of: false, at })
     }

@@ -181,6 +181,12 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Dimensions an array may have (PostgreSQL's MAXDIM).
+const DIMENSIONS_MAX: i32 = 6;
+
+/// Elements an array may have (PostgreSQL's MaxArraySize).
+const ELEMENTS_MAX: usize = 134_217_727;
+
 fn parse_array(bytes: &[u8], element: BaseType, default_bound: i32) -> Result<Datum> {
     let mut r = Reader(bytes);
     let dimensions = r.i32()?;
@@ -188,6 +194,15 @@ fn parse_array(bytes: &[u8], element: BaseType, default_bound: i32) -> Result<Da
     let oid = r.i32()? as u32;
     if dimensions < 0 {
         return Err(invalid(format!("invalid number of dimensions: {dimensions}")));
+    }
+    if dimensions > DIMENSIONS_MAX {
+        return Err(Error::new(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            format!(
+                "number of array dimensions ({dimensions}) exceeds the maximum allowed \
+                 ({DIMENSIONS_MAX})"
+            ),
+        ));
     }
     if flags & !1 != 0 {
         return Err(invalid("invalid array flags"));
@@ -212,6 +227,12 @@ fn parse_array(bytes: &[u8], element: BaseType, default_bound: i32) -> Result<Da
         array.lower_bound = r.i32()?;
         let count = usize::try_from(count)
             .map_err(|_| invalid("invalid array size in external \"array\" value"))?;
+        if count > ELEMENTS_MAX {
+            return Err(Error::new(
+                SqlState::PROGRAM_LIMIT_EXCEEDED,
+                format!("array size exceeds the maximum allowed ({ELEMENTS_MAX})"),
+            ));
+        }
         // Each element takes four bytes at least, whatever the count says.
         array.values.reserve(count.min(r.0.len() / 4));
         for _ in 0..count {
