@@ -51,6 +51,7 @@ part "fast tests" cargo test --quiet
 part "beside PostgreSQL" "$PYTHON" tests/pg/compare.py
 part "sessions beside each other" "$PYTHON" tests/pg/isolation.py
 part "COPY beside PostgreSQL" "$PYTHON" tests/pg/copy_binary.py
+part "bad input beside PostgreSQL" "$PYTHON" tests/pg/bad_input.py
 part "one Cassandra node" "$PYTHON" tests/cluster/run.py
 if [ -n "$long" ]; then
     part "killed at random instants" env SLUICE_TEST_CRASH_ROUNDS=40 cargo test --quiet --test it crash

@@ -176,6 +176,55 @@ async fn damaged_views_are_refused_and_made_anew() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_leaves_the_view_as_it_was() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Running::on(data.path());
+    let client = server.connect("postgres", "postgres").await;
+    ask(&client, "create table t (id int primary key, v int) with (columnar = on)").await;
+    ask(&client, "insert into t select x, x from generate_series(1, 50000) x").await;
+    ask(&client, "refresh columnar view t").await;
+    let made = "select generation, made, files from pg_stat_columnar_views";
+    let first = ask(&client, made).await;
+    ask(&client, "update t set v = v + 1 where id <= 10000").await;
+
+    // Every file that the next refresh can make lies on a device that is always full.
+    let files = view_files(data.path(), "");
+    let folder = files.iter().find(|f| f.ends_with("manifest.json")).unwrap().parent().unwrap();
+    let names =
+        (0..100).flat_map(|n| ["parquet", "index", "masks"].map(|e| format!("{n:010}.{e}")));
+    let full: Vec<PathBuf> = names
+        .map(|name| folder.join(name))
+        .chain([folder.join("manifest.json.tmp")])
+        .filter(|path| !path.exists())
+        .inspect(|path| std::os::unix::fs::symlink("/dev/full", path).unwrap())
+        .collect();
+    let (code, message) = refused(&client, "refresh columnar view t").await;
+    assert_eq!(code, "53100", "{message}");
+    assert!(message.starts_with("could not write file"), "{message}");
+
+    // The old view answers, with what changed since.
+    ask(&client, "set sluice.read_engines = columnar").await;
+    let sum = "select count(*), sum(v) from t";
+    assert_eq!(ask(&client, sum).await, ["50000|1250035000"]);
+    assert_eq!(ask(&client, made).await, first);
+    let state = "select state, last_error like 'could not write file%' from pg_stat_columnar_views";
+    assert_eq!(ask(&client, state).await, ["ready|t"]);
+    let writes = "insert into t values (50001, 0)";
+    ask(&client, writes).await;
+
+    for path in full.iter().filter(|path| path.symlink_metadata().is_ok()) {
+        std::fs::remove_file(path).unwrap();
+    }
+    ask(&client, "refresh columnar view t").await;
+    assert_eq!(ask(&client, sum).await, ["50001|1250035000"]);
+    assert_ne!(ask(&client, made).await, first);
+    drop(server);
+    let server = Running::on(data.path());
+    let client = server.connect("postgres", "postgres").await;
+    assert_eq!(ask(&client, sum).await, ["50001|1250035000"]);
+}
+
 fn truncate(file: &Path) {
     let bytes = std::fs::read(file).unwrap();
     std::fs::write(file, &bytes[..bytes.len() / 2]).unwrap();
