@@ -186,8 +186,6 @@ async fn a_full_disk_leaves_the_view_as_it_was() {
     ask(&client, "refresh columnar view t").await;
     let made = "select generation, made, files from pg_stat_columnar_views";
     let first = ask(&client, made).await;
-    ask(&client, "update t set v = v + 1 where id <= 10000").await;
-
     // Every file that the next refresh can make lies on a device that is always full.
     let files = view_files(data.path(), "");
     let folder = files.iter().find(|f| f.ends_with("manifest.json")).unwrap().parent().unwrap();
@@ -199,6 +197,7 @@ async fn a_full_disk_leaves_the_view_as_it_was() {
         .filter(|path| !path.exists())
         .inspect(|path| std::os::unix::fs::symlink("/dev/full", path).unwrap())
         .collect();
+    ask(&client, "update t set v = v + 1 where id <= 10000").await;
     let (code, message) = refused(&client, "refresh columnar view t").await;
     assert_eq!(code, "53100", "{message}");
     assert!(message.starts_with("could not write file"), "{message}");
