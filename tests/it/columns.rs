@@ -182,7 +182,8 @@ async fn a_full_disk_leaves_the_view_as_it_was() {
     let server = Running::on(data.path());
     let client = server.connect("postgres", "postgres").await;
     ask(&client, "create table t (id int primary key, v int) with (columnar = on)").await;
-    ask(&client, "insert into t select x, x from generate_series(1, 50000) x").await;
+    // Fewer rows than those whose change makes a view new by itself.
+    ask(&client, "insert into t select x, x from generate_series(1, 40000) x").await;
     ask(&client, "refresh columnar view t").await;
     let made = "select generation, made, files from pg_stat_columnar_views";
     let first = ask(&client, made).await;
@@ -205,23 +206,23 @@ async fn a_full_disk_leaves_the_view_as_it_was() {
     // The old view answers, with what changed since.
     ask(&client, "set sluice.read_engines = columnar").await;
     let sum = "select count(*), sum(v) from t";
-    assert_eq!(ask(&client, sum).await, ["50000|1250035000"]);
+    assert_eq!(ask(&client, sum).await, ["40000|800030000"]);
     assert_eq!(ask(&client, made).await, first);
     let state = "select state, last_error like 'could not write file%' from pg_stat_columnar_views";
     assert_eq!(ask(&client, state).await, ["ready|t"]);
-    let writes = "insert into t values (50001, 0)";
+    let writes = "insert into t values (40001, 0)";
     ask(&client, writes).await;
 
     for path in full.iter().filter(|path| path.symlink_metadata().is_ok()) {
         std::fs::remove_file(path).unwrap();
     }
     ask(&client, "refresh columnar view t").await;
-    assert_eq!(ask(&client, sum).await, ["50001|1250035000"]);
+    assert_eq!(ask(&client, sum).await, ["40001|800030000"]);
     assert_ne!(ask(&client, made).await, first);
     drop(server);
     let server = Running::on(data.path());
     let client = server.connect("postgres", "postgres").await;
-    assert_eq!(ask(&client, sum).await, ["50001|1250035000"]);
+    assert_eq!(ask(&client, sum).await, ["40001|800030000"]);
 }
 
 fn truncate(file: &Path) {

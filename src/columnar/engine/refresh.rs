@@ -12,10 +12,23 @@ use crate::error::{Error, Result, SqlState};
 use crate::kv::KeyRange;
 use crate::types::descriptor::TableId;
 
+/// Why a view is refreshed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// A statement says so.
+    Asked,
+    /// It has grown old, or is not there.
+    Due,
+}
+
 impl Engine {
     /// Brings a table's view to a new snapshot; makes it if there is none. Returns when queries
     /// see it. The refresh goes on if the caller does not wait.
     pub async fn refresh(&self, table: TableId) -> Result<()> {
+        self.run_refresh(table, Why::Asked).await
+    }
+
+    async fn run_refresh(&self, table: TableId, why: Why) -> Result<()> {
         let (Some(entry), Some(engine)) = (self.entry(table), self.this.upgrade()) else {
             return Err(Error::new(
                 SqlState::UNDEFINED_OBJECT,
@@ -23,7 +36,7 @@ impl Engine {
             ));
         };
         let task = self.handle().spawn(async move {
-            let refreshed = engine.refresh_entry(&entry).await;
+            let refreshed = engine.refresh_entry(&entry, why).await;
             if let Err(e) = &refreshed {
                 let pause = engine.options.retry_pause.as_micros() as i64;
                 let retry_at = engine.clock.wall_micros().saturating_add(pause);
@@ -38,9 +51,13 @@ impl Engine {
         task.await.map_err(|e| Error::internal(format!("refresh of a columnar view: {e}")))?
     }
 
-    async fn refresh_entry(&self, entry: &Arc<TableEntry>) -> Result<()> {
+    async fn refresh_entry(&self, entry: &Arc<TableEntry>, why: Why) -> Result<()> {
         let _building = entry.building.lock().await;
-        entry.take_wanted();
+        // Another refresh may have ended meanwhile.
+        if why == Why::Due && !self.is_due(entry).await? {
+            return Ok(());
+        }
+        entry.none_wanted();
         let table = entry.descriptor.lock().clone();
         // Before the snapshot: what is seen there is no older than this.
         let now_micros = self.clock.wall_micros();
@@ -114,7 +131,7 @@ impl Engine {
             return Ok(false);
         }
         let Some(newest) = entry.newest().filter(|_| !entry.is_broken()) else { return Ok(true) };
-        if entry.take_wanted() {
+        if entry.is_wanted() {
             return Ok(true);
         }
         let resolved = self.store.resolved().await?;
@@ -143,7 +160,7 @@ pub(super) async fn watch(engine: Weak<Engine>) {
             match engine.is_due(&entry).await {
                 Ok(true) => {
                     // Its failure is kept in the entry, and said there.
-                    let _ = engine.refresh(id).await;
+                    let _ = engine.run_refresh(id, Why::Due).await;
                 }
                 Ok(false) => {}
                 Err(e) => tracing::debug!(table = id.0, error = ?e, "changes were not read"),

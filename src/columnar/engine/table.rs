@@ -178,9 +178,14 @@ impl TableEntry {
         self.wanted.store(true, Ordering::SeqCst);
     }
 
-    /// Whether somebody asked for a refresh; asks for none any more.
-    pub(super) fn take_wanted(&self) -> bool {
-        self.wanted.swap(false, Ordering::SeqCst)
+    /// Whether somebody asked for a refresh.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::SeqCst)
+    }
+
+    /// One begins: none is asked for any more.
+    pub(super) fn none_wanted(&self) {
+        self.wanted.store(false, Ordering::SeqCst);
     }
 
     /// Whether the view must be made anew.
