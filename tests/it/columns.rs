@@ -119,6 +119,10 @@ async fn a_query_over_its_memory_fails_alone_or_spills() {
     // Its groups are several times the memory: they spill.
     let groups = "select count(*), sum(n) from (select k, count(*) n from w group by k) t";
     assert_eq!(ask(&client, groups).await, ["400000|400000"]);
+    // So do rows to be sorted.
+    let sorted = ask(&client, "select k, v from w order by k").await;
+    assert_eq!(sorted.len(), 400_000);
+    assert!(sorted.is_sorted());
     // What cannot spill fails alone: the table of a hash join.
     let joined = "select count(*) from w a join w b on a.k = b.k and a.v <= b.v";
     let (code, message) = refused(&client, joined).await;

@@ -43,7 +43,12 @@ pub use run::BatchStream;
 use table::{Generation, TableEntry};
 pub use table::{ViewState, ViewStatus};
 
-/// Sorts of one thread that the memory must be enough for, at least to merge what they spilled.
+/// Sorts of one partition that the memory must be enough for, at least to merge what they spilled.
+/// Memory that makes another partition of a query worth having. Sorts of several partitions merge
+/// theirs into one while others still fill the memory, and a merge cannot spill; one partition
+/// alone sorts any number of rows in 24 MiB.
+const PARTITION_BYTES_MIN: usize = 96 << 20;
+
 const SORTS_AT_ONCE: usize = 8;
 
 /// Settings of the engine.
@@ -321,15 +326,17 @@ impl Engine {
 
     /// A session of DataFusion with the engine's memory and parallelism.
     pub fn context(&self) -> SessionContext {
+        let enough = self.options.memory_bytes / PARTITION_BYTES_MIN;
+        let partitions = self.options.threads.min(enough).max(1);
         let mut config = SessionConfig::new()
-            .with_target_partitions(self.options.threads.max(1))
+            .with_target_partitions(partitions)
             .with_batch_size(super::query::scan::OUTPUT_ROWS)
             .with_information_schema(false);
         // Statistics of a view come from its manifest; there are no files for DataFusion to list.
         let execution = &mut config.options_mut().execution;
         execution.collect_statistics = false;
-        // Kept for merging by every sort of every thread: of little memory only a little.
-        let share = self.options.memory_bytes / (SORTS_AT_ONCE * self.options.threads.max(1));
+        // Kept for merging by every sort of every partition: of little memory only a little.
+        let share = self.options.memory_bytes / (SORTS_AT_ONCE * partitions);
         execution.sort_spill_reservation_bytes = share.min(execution.sort_spill_reservation_bytes);
         let state = SessionStateBuilder::new()
             .with_config(config)
