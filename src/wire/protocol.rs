@@ -16,10 +16,9 @@ use super::connection::{Connection, Stream};
 use super::frontend::{self, Bind, Formats, Frame, Framed, HEADER_LEN, Message, Target};
 use super::output::Severity;
 use super::startup::{self, Opening, Startup};
+use super::workers::{Crowd, Seat};
 use crate::error::{Error, Result, SqlState};
-use crate::session::registry::{
-    Place, Probe, Registration, SECRET_LEN, SHORT_SECRET_LEN, terminated,
-};
+use crate::session::registry::{Probe, Registration, SECRET_LEN, SHORT_SECRET_LEN, terminated};
 use crate::session::{BindRequest, Client, Database, ResultFormats, Session};
 
 /// How clients get in.
@@ -35,13 +34,13 @@ pub struct Gate {
 }
 
 /// Serves one client until it leaves or is sent away. `probe` tells whether it has hung up,
-/// `place` moves its task to where it may wait.
+/// `seat` moves its task to where it may wait, and gathers its answers with others'.
 pub async fn serve<S: Stream>(
     gate: Arc<Gate>,
     stream: S,
     peer: Option<SocketAddr>,
     probe: Option<Probe>,
-    place: Option<Arc<Place>>,
+    seat: Option<Seat>,
 ) {
     let mut connection = Connection::new(stream);
     let opening = tokio::time::timeout(gate.authentication_timeout, async {
@@ -61,11 +60,13 @@ pub async fn serve<S: Stream>(
     if let Some(probe) = probe {
         registration.backend.set_probe(probe);
     }
-    if let Some(place) = place {
+    let crowd = seat.map(|seat| {
         // The cell is new: nobody has set it.
-        let _ = registration.backend.place.set(place);
-    }
-    let mut worker = Worker { connection, session, registration, skipping: false, idle: false };
+        let _ = registration.backend.place.set(seat.place);
+        seat.crowd
+    });
+    let mut worker =
+        Worker { connection, session, registration, crowd, skipping: false, idle: false };
     if let Err(error) = worker.run().await {
         tracing::debug!(?peer, ?error, "connection ended");
         worker.connection.output.error(Severity::Fatal, &error);
@@ -137,6 +138,8 @@ struct Worker<S> {
     connection: Connection<S>,
     session: Session,
     registration: Registration,
+    /// Connections on the same thread.
+    crowd: Option<Arc<Crowd>>,
     /// After an error in an extended message: nothing counts until Sync.
     skipping: bool,
     /// Nothing was asked since the last `ReadyForQuery`.
@@ -175,6 +178,9 @@ impl<S: Stream> Worker<S> {
         self.connection.output.ready(self.session.status());
         self.session.idle();
         self.idle = true;
+        if let Some(crowd) = &self.crowd {
+            crowd.gather().await;
+        }
         self.connection.finish().await
     }
 

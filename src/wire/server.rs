@@ -74,10 +74,10 @@ impl Server {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => {
                         let (gate, client) = (gate.clone(), clients.token());
-                        workers.spawn(move |place| {
+                        workers.spawn(move |seat| {
                             let (stream, probe) = adopt(stream)?;
                             Some(async move {
-                                serve(gate, stream, Some(peer), probe, place).await;
+                                serve(gate, stream, Some(peer), probe, seat).await;
                                 drop(client);
                             })
                         });

@@ -14,6 +14,11 @@
 //! key lookup's time.) A statement that computes for long would keep its neighbours waiting, so
 //! its connection moves to the pool while it does, and goes home afterwards. A statement that may
 //! wait on its thread (`pg_sleep`) has itself moved before it does.
+//!
+//! Where several connections of a home thread have input at once, each holds its answer back until
+//! the others have theirs ([`Crowd`]). An answer wakes its client, which takes the thread's core to
+//! send its next statement; and so on after each. Sent one after the other, they find the clients'
+//! side awake, and their next statements come together.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -52,8 +57,44 @@ pub struct Workers {
     next: AtomicUsize,
 }
 
+/// What a connection knows of where it runs.
+pub struct Seat {
+    /// By it the connection asks to be moved.
+    pub place: Arc<Place>,
+    /// Those beside it on its home thread.
+    pub crowd: Arc<Crowd>,
+}
+
+/// The connections of a home thread that have something to answer at the same time.
+#[derive(Default)]
+pub struct Crowd {
+    /// Answers since the thread last waited for input.
+    answers: AtomicUsize,
+    /// Answers between the two times before that.
+    before: AtomicUsize,
+}
+
+impl Crowd {
+    /// Waits, with an answer that is ready, until the others that have input have theirs; not if
+    /// there were none lately.
+    pub async fn gather(&self) {
+        let answers = self.answers.load(Ordering::Relaxed) + 1;
+        self.answers.store(answers, Ordering::Relaxed);
+        if answers > 1 || self.before.load(Ordering::Relaxed) > 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The thread has nothing to do.
+    fn rest(&self) {
+        let answers = self.answers.swap(0, Ordering::Relaxed);
+        self.before.store(answers, Ordering::Relaxed);
+    }
+}
+
 struct Home {
     handle: Handle,
+    crowd: Arc<Crowd>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -67,23 +108,26 @@ impl Workers {
 
     /// Runs a connection. `make` is called on its home thread, whose event loop then has what it
     /// opens; by its place the connection asks to be moved.
-    pub fn spawn<F>(&self, make: impl FnOnce(Option<Arc<Place>>) -> Option<F> + Send + 'static)
+    pub fn spawn<F>(&self, make: impl FnOnce(Option<Seat>) -> Option<F> + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let at = self.next.fetch_add(1, Ordering::Relaxed);
-        let home = match self.homes.len() {
-            0 => self.pool.clone(),
-            count => self.homes[at % count].handle.clone(),
-        };
+        if self.homes.is_empty() {
+            self.pool.spawn(async move {
+                if let Some(work) = make(None) {
+                    work.await;
+                }
+            });
+            return;
+        }
+        let Home { handle: home, crowd, .. } = &self.homes[at % self.homes.len()];
+        let (home, crowd) = (home.clone(), crowd.clone());
         let (pool, clock) = (self.pool.clone(), self.clock.clone());
-        let moves = !self.homes.is_empty();
         home.clone().spawn(async move {
             let place = Arc::<Place>::default();
-            let Some(work) = make(moves.then(|| place.clone())) else { return };
-            if !moves {
-                return work.await;
-            }
+            let seat = Seat { place: place.clone(), crowd };
+            let Some(work) = make(Some(seat)) else { return };
             let work: Work = Box::pin(work);
             let work = Some(work);
             let connection =
@@ -108,9 +152,12 @@ impl Drop for Workers {
 
 impl Home {
     fn start(number: usize) -> Result<Home> {
+        let crowd = Arc::<Crowd>::default();
+        let resting = crowd.clone();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .event_interval(EVENT_INTERVAL)
+            .on_thread_park(move || resting.rest())
             .build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -122,7 +169,7 @@ impl Home {
                 let _ = runtime.block_on(stopped);
                 runtime.shutdown_background();
             })?;
-        Ok(Home { handle, stop: Some(stop), thread: Some(thread) })
+        Ok(Home { handle, crowd, stop: Some(stop), thread: Some(thread) })
     }
 }
 
@@ -211,12 +258,33 @@ mod tests {
         assert!(!home[6] && home[19], "{home:?}");
     }
 
+    #[tokio::test]
+    async fn answers_go_out_together_where_there_are_several() {
+        let (crowd, seen) = (Crowd::default(), Mutex::new(String::new()));
+        let answer = async |number: char| {
+            seen.lock().push(number);
+            crowd.gather().await;
+            seen.lock().extend(['>', number]);
+        };
+        tokio::join!(answer('1'), answer('2'), answer('3'));
+        assert_eq!(*seen.lock(), "1>123>2>3");
+        seen.lock().clear();
+        crowd.rest();
+        tokio::join!(answer('1'), answer('2'), answer('3'));
+        assert!(seen.lock().starts_with("123>"), "{seen:?}");
+        seen.lock().clear();
+        crowd.rest();
+        crowd.rest();
+        answer('1').await;
+        assert_eq!(*seen.lock(), "1>1");
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn who_may_wait_does_so_in_the_pool() {
         let workers = Workers::start(1, Arc::new(SystemClock::new())).unwrap();
         let (done, ended) = oneshot::channel();
-        workers.spawn(move |place| {
-            let place = place.unwrap();
+        workers.spawn(move |seat| {
+            let place = seat.unwrap().place;
             Some(async move {
                 let flavor = || Handle::current().runtime_flavor();
                 let mut flavors = vec![flavor()];
