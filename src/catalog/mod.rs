@@ -26,7 +26,7 @@ pub mod system;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -68,6 +68,9 @@ pub struct Catalog {
     oids: Counter,
     spaces: Counter,
     current: RwLock<Arc<CatalogSnapshot>>,
+    /// Where `current` lies, to compare with: statements ask much more often than it changes, and
+    /// a lock or a count that all threads write to costs each of them.
+    newest: AtomicUsize,
     /// When each object changed by this process was last changed.
     changed: Mutex<HashMap<ObjectId, Timestamp>>,
     /// The snapshot that the catalog was last read at.
@@ -76,6 +79,8 @@ pub struct Catalog {
     loading: tokio::sync::Mutex<()>,
     /// Commits of DDL that are not yet published.
     pending: watch::Sender<usize>,
+    /// The same number.
+    committing: AtomicUsize,
 }
 
 /// A commit of DDL on its way to publication.
@@ -93,6 +98,7 @@ impl Publication {
 impl Drop for Publication {
     fn drop(&mut self) {
         self.catalog.pending.send_modify(|pending| *pending -= 1);
+        self.catalog.committing.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -143,11 +149,13 @@ impl Catalog {
         Ok(Arc::new(Catalog {
             oids: counter("oid", oids::FIRST_USER),
             spaces: counter("space", FIRST_USER_SPACE),
+            newest: AtomicUsize::new(address(&snapshot)),
             current: RwLock::new(snapshot),
             changed: Mutex::default(),
             loaded_at: AtomicU64::new(loaded_at.0),
             loading: tokio::sync::Mutex::new(()),
             pending: watch::Sender::new(0),
+            committing: AtomicUsize::new(0),
             store,
             clock,
         }))
@@ -156,6 +164,23 @@ impl Catalog {
     /// The schema as of the last publication.
     pub fn snapshot(&self) -> Arc<CatalogSnapshot> {
         Arc::clone(&self.current.read())
+    }
+
+    /// Whether a snapshot is that of the last publication.
+    pub fn is_newest(&self, snapshot: &Arc<CatalogSnapshot>) -> bool {
+        // Whoever asks holds it, so nothing else can lie there.
+        self.newest.load(Ordering::SeqCst) == address(snapshot)
+    }
+
+    /// Whether [`Catalog::settled`] would give this snapshot, without waiting.
+    pub fn is_settled(&self, snapshot: &Arc<CatalogSnapshot>) -> bool {
+        // In this order: a commit is counted until it is published.
+        self.committing.load(Ordering::SeqCst) == 0 && !self.is_behind() && self.is_newest(snapshot)
+    }
+
+    fn replace(&self, current: &mut Arc<CatalogSnapshot>, next: CatalogSnapshot) {
+        *current = Arc::new(next);
+        self.newest.store(address(current), Ordering::SeqCst);
     }
 
     /// What a transaction with uncommitted DDL sees now: the newest published schema with its
@@ -189,6 +214,7 @@ impl Catalog {
     /// Announces that a transaction with DDL is about to commit: until the guard is gone,
     /// [`Catalog::settled`] waits.
     pub fn publication(self: &Arc<Self>) -> Publication {
+        self.committing.fetch_add(1, Ordering::SeqCst);
         self.pending.send_modify(|pending| *pending += 1);
         Publication { catalog: Arc::clone(self) }
     }
@@ -247,7 +273,7 @@ impl Catalog {
             let mut current = self.current.write();
             let mut next = loaded.succeeding(&current);
             next.note_indexes_since(&current, at);
-            *current = Arc::new(next);
+            self.replace(&mut current, next);
             self.loaded_at.store(at.0, Ordering::SeqCst);
             return Ok(());
         }
@@ -276,7 +302,7 @@ impl Catalog {
             next.note_new_indexes(change, ts);
             next.change(change.id, change.object.clone());
         }
-        *current = Arc::new(next.published());
+        self.replace(&mut current, next.published());
         if changed.len() > TOMBSTONES_MAX {
             let mut times: Vec<Timestamp> = changed.values().copied().collect();
             let middle = times.len() / 2;
@@ -360,6 +386,10 @@ impl Catalog {
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
     }
+}
+
+fn address(snapshot: &Arc<CatalogSnapshot>) -> usize {
+    Arc::as_ptr(snapshot).addr()
 }
 
 async fn read_header(store: &SharedStore) -> Result<Option<Header>> {

@@ -80,7 +80,7 @@ pub struct State {
     /// What was written.
     pub writes: WriteState,
     /// The statement's memory.
-    pub memory: Arc<Memory>,
+    pub memory: Memory,
     /// Where a batch of COPY FROM is.
     pub copying: Option<CopyPlace>,
     /// What was asked of the store.

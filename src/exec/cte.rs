@@ -52,7 +52,7 @@ impl Cte {
         })))
     }
 
-    fn of_rows(rows: Vec<Row>, memory: &Arc<Memory>) -> Arc<Cte> {
+    fn of_rows(rows: Vec<Row>, memory: &Memory) -> Arc<Cte> {
         let (source, frame, memory) = (Source::Done, Vec::new(), memory.reserve());
         Arc::new(Cte(Mutex::new(Inner { source, rows, frame, memory, writes: false })))
     }

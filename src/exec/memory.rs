@@ -3,8 +3,8 @@
 //! A [`Reservation`] grows as rows are kept and gives all back when it is dropped. Beyond the
 //! statement's limit the statement fails alone, with 53200.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, Result, SqlState};
 use crate::types::{Datum, Row};
@@ -12,26 +12,29 @@ use crate::types::{Datum, Row};
 /// What a statement has reserved, and may.
 #[derive(Debug)]
 pub struct Memory {
-    used: AtomicUsize,
+    /// Made with the first reservation: most statements keep nothing.
+    used: OnceLock<Arc<AtomicUsize>>,
     limit_bytes: usize,
 }
 
 impl Memory {
     /// At most `limit_bytes`.
-    pub fn new(limit_bytes: usize) -> Arc<Memory> {
-        Arc::new(Memory { used: AtomicUsize::new(0), limit_bytes })
+    pub fn new(limit_bytes: usize) -> Memory {
+        Memory { used: OnceLock::new(), limit_bytes }
     }
 
     /// A reservation of nothing yet.
-    pub fn reserve(self: &Arc<Memory>) -> Reservation {
-        Reservation { memory: self.clone(), bytes: 0 }
+    pub fn reserve(&self) -> Reservation {
+        let used = self.used.get_or_init(Arc::default).clone();
+        Reservation { used, limit_bytes: self.limit_bytes, bytes: 0 }
     }
 }
 
 /// A part of a statement's memory.
 #[derive(Debug)]
 pub struct Reservation {
-    memory: Arc<Memory>,
+    used: Arc<AtomicUsize>,
+    limit_bytes: usize,
     bytes: usize,
 }
 
@@ -41,10 +44,10 @@ impl Reservation {
     /// # Errors
     /// 53200 when the statement would have more than its limit.
     pub fn grow(&mut self, bytes: usize) -> Result<()> {
-        let before = self.memory.used.fetch_add(bytes, Ordering::Relaxed);
+        let before = self.used.fetch_add(bytes, Ordering::Relaxed);
         self.bytes += bytes;
-        if before + bytes > self.memory.limit_bytes {
-            let limit = self.memory.limit_bytes >> 20;
+        if before + bytes > self.limit_bytes {
+            let limit = self.limit_bytes >> 20;
             return Err(Error::new(SqlState::OUT_OF_MEMORY, "out of memory")
                 .with_detail(format!("The statement needs more than its {limit} MB of memory."))
                 .with_hint("Narrow what it sorts and groups, or let a columnar table answer."));
@@ -65,14 +68,14 @@ impl Reservation {
     /// Gives a part back.
     pub fn shrink(&mut self, bytes: usize) {
         let bytes = bytes.min(self.bytes);
-        self.memory.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
         self.bytes -= bytes;
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.memory.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.used.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

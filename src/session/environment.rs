@@ -45,6 +45,10 @@ pub struct Knobs {
     pub lock_timeout_ms: u64,
     /// `deadlock_timeout`
     pub deadlock_timeout_ms: u64,
+    /// `idle_session_timeout`
+    pub idle_timeout: Option<Duration>,
+    /// `idle_in_transaction_session_timeout`
+    pub idle_in_transaction_timeout: Option<Duration>,
     /// `sluice.max_staleness`; none: exact.
     pub max_staleness: Option<Duration>,
 }
@@ -154,6 +158,8 @@ fn read_knobs(settings: &Settings) -> Knobs {
         client_check: settings.milliseconds("client_connection_check_interval"),
         lock_timeout_ms: lock_timeout_ms(settings),
         deadlock_timeout_ms: deadlock_timeout_ms(settings),
+        idle_timeout: settings.milliseconds("idle_session_timeout"),
+        idle_in_transaction_timeout: settings.milliseconds("idle_in_transaction_session_timeout"),
         max_staleness: settings.milliseconds("sluice.max_staleness"),
     }
 }

@@ -197,22 +197,29 @@ impl Session {
         if values.is_empty() {
             return Ok(Arc::from(&[][..]));
         }
-        let schema = self.schema();
-        let context = self.eval_context(&schema);
-        let read = |(i, (value, ty)): (usize, (&Option<&[u8]>, &SqlType))| {
-            let Some(bytes) = value else { return Ok(Datum::Null) };
+        let info = self.environment.info(&mut self.settings);
+        let now = self.transaction.as_ref().map_or(self.statement_time, |t| t.time);
+        let mut read = Vec::with_capacity(values.len());
+        for (i, (value, ty)) in values.iter().zip(types).enumerate() {
+            let Some(bytes) = value else {
+                read.push(Datum::Null);
+                continue;
+            };
             let binary = match formats {
                 [] => false,
                 [one] => *one,
                 each => each[i],
             };
-            if binary {
-                io::parse_binary(bytes, *ty).map_err(|e| incorrect_binary(e, i))
+            read.push(if binary {
+                io::parse_binary(bytes, *ty).map_err(|e| incorrect_binary(e, i))?
+            } else if functions::is_named(*ty) {
+                let schema = self.schema();
+                functions::text_in(&self.eval_context(&schema), utf8::text(bytes)?, *ty)?
             } else {
-                functions::text_in(&context, utf8::text(bytes)?, *ty)
-            }
-        };
-        values.iter().zip(types).enumerate().map(read).collect()
+                io::parse_text(utf8::text(bytes)?, *ty, &info.format, now)?
+            });
+        }
+        Ok(Arc::from(read))
     }
 
     /// Describe of a statement.

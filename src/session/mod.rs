@@ -193,21 +193,21 @@ impl Session {
     }
 
     /// How long the client may stay silent now, and the error for staying so longer.
-    pub fn idle_timeout(&self) -> Option<(Duration, Error)> {
-        let (name, code, message) = if self.in_transaction() {
+    pub fn idle_timeout(&mut self) -> Option<(Duration, Error)> {
+        let knobs = self.environment.knobs(&self.settings);
+        let (limit, code, message) = if self.in_transaction() {
             (
-                "idle_in_transaction_session_timeout",
+                knobs.idle_in_transaction_timeout?,
                 SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
                 "terminating connection due to idle-in-transaction timeout",
             )
         } else {
             (
-                "idle_session_timeout",
+                knobs.idle_timeout?,
                 SqlState::IDLE_SESSION_TIMEOUT,
                 "terminating connection due to idle-session timeout",
             )
         };
-        let limit = self.settings.milliseconds(name)?;
         Some((limit, Error::new(code, message)))
     }
 

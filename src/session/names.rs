@@ -23,6 +23,11 @@ impl Named {
         Named(columns.filter(|(i, ty)| functions::is_named(*ty) && !binary(*i)).collect())
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Writes the names into rows.
     pub fn write(&self, rows: &mut [Row], context: &EvalContext) {
         if self.0.is_empty() {

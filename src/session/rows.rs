@@ -267,7 +267,6 @@ impl Session {
         let info = self.environment.info(&mut self.settings);
         let fields = portal.prepared.fields.clone().unwrap_or_default();
         let named = Named::of(&fields, &portal.formats);
-        let schema = running.schema.clone();
         let mut sent = 0;
         loop {
             let wanted = match rows_max {
@@ -277,7 +276,9 @@ impl Session {
             let batch = self.next_batch(running, &portal.parameters, wanted).await;
             self.tell(client);
             let Some(mut batch) = batch? else { break };
-            named.write(&mut batch, &self.eval_context(&schema));
+            if !named.is_empty() {
+                named.write(&mut batch, &self.eval_context(&running.schema));
+            }
             sent += batch.len();
             for row in &batch {
                 client.row(row, &fields, &portal.formats, &info.format)?;
@@ -354,7 +355,7 @@ impl Session {
             path.allow(staleness);
         }
         let (own, adapted) = (&transaction.schema, &transaction.adapted);
-        let database = self.database.clone();
+        let database = &self.database;
         let catalog = &database.catalog;
         let work = async {
             match statement {
@@ -384,20 +385,21 @@ impl Session {
             if begins {
                 execution.lock_tables(&mut context).await?;
                 // DDL that was committed before the snapshot or the locks has been published now.
-                let published = catalog.settled().await?;
-                let seen = adapted.adapt(catalog, published, own.as_ref(), context.txn);
-                *stale = !*pinned && !Arc::ptr_eq(&seen, schema);
-                if *stale {
-                    return Err(schema_changed());
+                let plain = own.is_none() && context.txn.isolation() == Isolation::ReadCommitted;
+                if !(plain && catalog.is_settled(schema)) {
+                    let published = catalog.settled().await?;
+                    let seen = adapted.adapt(catalog, published, own.as_ref(), context.txn);
+                    *stale = !*pinned && !Arc::ptr_eq(&seen, schema);
+                    check_schema(*stale)?;
                 }
             }
             let batch = match step {
                 Step::Begin => None,
                 Step::ChoosePath => {
-                    path.choose(execution.plan(), &mut context, &database).await?;
+                    path.choose(execution.plan(), &mut context, database).await?;
                     None
                 }
-                Step::Rows(max) => path.next_batch(execution, &mut context, &database, max).await?,
+                Step::Rows(max) => path.next_batch(execution, &mut context, database, max).await?,
             };
             *statement = Some(context.txn.statement());
             Ok(batch)
@@ -413,16 +415,23 @@ fn is_stale(state: &PortalState) -> bool {
 }
 
 /// What a statement ends with that cannot be bound again.
-fn schema_changed() -> Error {
-    Error::new(
-        SqlState::SERIALIZATION_FAILURE,
-        "could not serialize access due to concurrent changes of the schema",
-    )
+fn check_schema(stale: bool) -> Result<()> {
+    if stale {
+        return Err(Error::new(
+            SqlState::SERIALIZATION_FAILURE,
+            "could not serialize access due to concurrent changes of the schema",
+        ));
+    }
+    Ok(())
 }
 
 /// A command tag.
 fn tag(kind: StatementKind, rows: u64) -> Cow<'static, str> {
     match kind {
+        // Most statements that are over soon.
+        StatementKind::Select if rows == 1 => return "SELECT 1".into(),
+        StatementKind::Insert if rows == 1 => return "INSERT 0 1".into(),
+        StatementKind::Update if rows == 1 => return "UPDATE 1".into(),
         StatementKind::Select => format!("SELECT {rows}"),
         StatementKind::Insert => format!("INSERT 0 {rows}"),
         StatementKind::Update => format!("UPDATE {rows}"),

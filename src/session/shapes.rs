@@ -36,7 +36,7 @@ impl Session {
     /// Gives a shape a plan, if one of its texts was seen before; `prepared` is the plan of the
     /// text at hand, which is offered by itself where its shape gets none.
     pub(super) fn offer_shape(&mut self, shape: Shape, key: PlanKey, prepared: &Arc<Prepared>) {
-        if !Arc::ptr_eq(&prepared.schema, &self.database.catalog.snapshot()) {
+        if !self.database.catalog.is_newest(&prepared.schema) {
             return;
         }
         if self.database.plans.comes_again(&shape.key) {

@@ -85,6 +85,15 @@ impl Session {
         }
     }
 
+    /// Whether that schema is the one that this session sees.
+    pub(super) fn is_schema(&self, schema: &Arc<CatalogSnapshot>) -> bool {
+        let catalog = &self.database.catalog;
+        match &self.transaction {
+            Some(transaction) => transaction.sees(catalog, schema),
+            None => catalog.is_newest(schema),
+        }
+    }
+
     /// What functions may know.
     pub(super) fn eval_context(&mut self, schema: &Arc<CatalogSnapshot>) -> EvalContext {
         let statement_time = self.statement_time;
@@ -138,13 +147,13 @@ impl Session {
     pub(super) fn find_plan(&self, key: &PlanKey) -> Option<Arc<Prepared>> {
         let found = self.database.plans.find(key)?;
         let kind = found.kind()?;
-        let fits = Arc::ptr_eq(&found.schema, &self.schema());
+        let fits = self.is_schema(&found.schema);
         (fits && self.check_not_failed(kind).is_ok()).then_some(found)
     }
 
     /// Shares a plan, unless it was made against this transaction's own schema.
     pub(super) fn offer_plan(&self, key: PlanKey, prepared: &Arc<Prepared>) {
-        let shared = Arc::ptr_eq(&prepared.schema, &self.database.catalog.snapshot());
+        let shared = self.database.catalog.is_newest(&prepared.schema);
         if shared && matches!(prepared.body, Body::Plan(_)) {
             self.database.plans.offer(key, prepared.clone());
         }
@@ -218,8 +227,7 @@ impl Session {
     /// The statement, bound against the schema as it is now.
     pub(super) fn revalidate(&mut self, prepared: &Arc<Prepared>) -> Result<Arc<Prepared>> {
         let Some(parsed) = &prepared.parsed else { return Ok(prepared.clone()) };
-        if matches!(prepared.body, Body::Utility | Body::Empty)
-            || Arc::ptr_eq(&prepared.schema, &self.schema())
+        if matches!(prepared.body, Body::Utility | Body::Empty) || self.is_schema(&prepared.schema)
         {
             return Ok(prepared.clone());
         }

@@ -207,6 +207,15 @@ impl Transaction {
         }
     }
 
+    /// Whether [`Transaction::schema_now`] would give this schema.
+    pub fn sees(&self, catalog: &Catalog, schema: &Arc<CatalogSnapshot>) -> bool {
+        let plain = |txn: &Txn| txn.isolation() == Isolation::ReadCommitted;
+        match self.schema.is_none() && self.txn.as_ref().is_none_or(plain) {
+            true => catalog.is_newest(schema),
+            false => Arc::ptr_eq(&self.schema_now(catalog), schema),
+        }
+    }
+
     /// Nesting level of settings and portals: 1, and one more for each savepoint.
     pub fn level(&self) -> u32 {
         1 + self.savepoints.len() as u32

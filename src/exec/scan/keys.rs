@@ -7,6 +7,7 @@
 use std::ops::Bound;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::encoding::key;
 use crate::error::Result;
@@ -32,6 +33,9 @@ struct Prefix {
     partition: Option<usize>,
 }
 
+/// Values of one key column.
+type Values = SmallVec<[Datum; 1]>;
+
 /// Marker of a value that is not NULL in a marked column; NULLs are below or above it.
 const PRESENT: u8 = 0x01;
 
@@ -46,12 +50,21 @@ pub async fn targets(
     let mut prefixes = vec![Prefix::default()];
     for (at, (part, column)) in access.parts.iter().zip(&access.columns).enumerate() {
         let values = part_values(ctx, part, column, left).await?;
+        let ends_partition = at + 1 == access.partition_columns;
+        if let [value] = values.as_slice() {
+            for prefix in &mut prefixes {
+                append(value, column, &mut prefix.bytes)?;
+                prefix.partition =
+                    prefix.partition.or(ends_partition.then_some(prefix.bytes.len()));
+            }
+            continue;
+        }
         let mut longer = Vec::with_capacity(prefixes.len() * values.len());
         for prefix in &prefixes {
             for value in &values {
                 let mut next = prefix.clone();
                 append(value, column, &mut next.bytes)?;
-                if at + 1 == access.partition_columns {
+                if ends_partition {
                     next.partition = Some(next.bytes.len());
                 }
                 longer.push(next);
@@ -85,10 +98,13 @@ async fn part_values(
     part: &KeyPart,
     column: &AccessColumn,
     left: &[Datum],
-) -> Result<Vec<Datum>> {
-    let mut values = Vec::new();
+) -> Result<Values> {
+    let mut values: Values = SmallVec::new();
     match part {
-        KeyPart::Null => return Ok(vec![Datum::Null]),
+        KeyPart::Null => {
+            values.push(Datum::Null);
+            return Ok(values);
+        }
         KeyPart::OneOf(list) => {
             for scalar in list {
                 values.push(ctx.value(scalar, left, &[]).await?);

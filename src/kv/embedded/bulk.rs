@@ -205,7 +205,7 @@ impl Bulk {
 /// All bulk commits whose numbers heads may carry.
 #[derive(Default)]
 pub(super) struct Bulks {
-    known: RwLock<HashMap<u64, Arc<Bulk>>>,
+    known: RwLock<BTreeMap<u64, Arc<Bulk>>>,
     /// Held by the one in flight.
     pub turn: tokio::sync::Mutex<()>,
 }
@@ -214,6 +214,11 @@ impl Bulks {
     /// The bulk commit of that number; none: it was undone.
     pub fn get(&self, id: u64) -> Option<Arc<Bulk>> {
         self.known.read().get(&id).cloned()
+    }
+
+    /// When the bulk commit of that number was committed; none: it is in flight, or was undone.
+    pub fn committed(&self, id: u64) -> Option<Timestamp> {
+        self.known.read().get(&id)?.committed()
     }
 
     /// Begins one.

@@ -152,10 +152,11 @@ impl Core {
             }
             Stamp::At(_) => {}
             Stamp::Bulk(id) => {
-                let Some(bulk) = self.bulks.get(id) else { return Ok(Look::Again) };
-                if let Some(ts) = bulk.committed().filter(|ts| *ts <= at) {
+                if let Some(ts) = self.bulks.committed(id).filter(|ts| *ts <= at) {
                     return Ok(Look::Found(version(ts, head.value, bytes)));
                 }
+                // The commit may end only now, above `at`: what lies below is looked for anyway.
+                let Some(bulk) = self.bulks.get(id) else { return Ok(Look::Again) };
                 match bulk.below(key)? {
                     Below::Head(below) => return self.look(key, &below, at),
                     Below::Nothing => return Ok(Look::Nothing),
@@ -170,7 +171,7 @@ impl Core {
     pub fn committed(&self, stamp: Stamp) -> Option<Timestamp> {
         match stamp {
             Stamp::At(ts) => Some(ts),
-            Stamp::Bulk(id) => self.bulks.get(id)?.committed(),
+            Stamp::Bulk(id) => self.bulks.committed(id),
         }
     }
 
