@@ -426,9 +426,12 @@ impl Partitions for Connection {
     }
 
     async fn remove(&self, table: Table) -> Result<(), Failure> {
+        // At once on all: what was begun before finds another table, or none, as the identifier of
+        // a table that is made anew is another.
+        let mut replicas = self.cluster.replicas.each_ref().map(|replica| replica.lock());
         let ballot = self.cluster.ballot(0);
-        for n in 0..REPLICAS {
-            self.cluster.replicas[n].lock().truncate(table, ballot);
+        for replica in &mut replicas {
+            replica.drop_table(table, ballot);
         }
         Ok(())
     }

@@ -73,8 +73,8 @@ type Place = (Table, u64, Bytes);
 #[derive(Default)]
 pub struct Replica {
     parts: BTreeMap<Place, Part>,
-    /// Ballots up to here were truncated away.
-    truncated: BTreeMap<Table, Ballot>,
+    /// When tables were dropped. What has a ballot up to there is about the table of before.
+    dropped: BTreeMap<Table, Ballot>,
 }
 
 /// The token of a partition key (FNV-1a).
@@ -128,8 +128,10 @@ impl Replica {
     }
 
     pub fn prepare(&mut self, partition: &Partition, ballot: Ballot) -> Promise {
+        let dropped_at = self.dropped_at(partition);
         let acceptor = &mut self.part(partition).acceptor;
-        let refused_for = (ballot <= acceptor.promised).then_some(acceptor.promised);
+        let promised = acceptor.promised.max(dropped_at);
+        let refused_for = (ballot <= promised).then_some(promised);
         acceptor.promised = acceptor.promised.max(ballot);
         Promise {
             refused_for,
@@ -139,8 +141,9 @@ impl Replica {
     }
 
     pub fn accept(&mut self, partition: &Partition, ballot: Ballot, proposal: &Proposal) -> bool {
+        let dropped_at = self.dropped_at(partition);
         let acceptor = &mut self.part(partition).acceptor;
-        let accepts = ballot >= acceptor.promised;
+        let accepts = ballot >= acceptor.promised && ballot > dropped_at;
         if accepts {
             acceptor.promised = ballot;
             acceptor.accepted = Some((ballot, proposal.clone()));
@@ -149,7 +152,7 @@ impl Replica {
     }
 
     pub fn learn(&mut self, partition: &Partition, ballot: Ballot, proposal: &Proposal) {
-        if self.truncated.get(&partition.table).is_some_and(|t| ballot <= *t) {
+        if ballot <= self.dropped_at(partition) {
             return;
         }
         self.write(partition, &proposal.writes, ballot);
@@ -174,7 +177,17 @@ impl Replica {
 
     /// Read repair.
     pub fn repair(&mut self, partition: &Partition, rows: &Rows) {
-        merge(&mut self.part(partition).rows, rows);
+        let dropped_at = self.dropped_at(partition);
+        let into = &mut self.part(partition).rows;
+        for (key, cells) in rows {
+            for (column, cell) in cells.iter().filter(|(_, cell)| cell.time > dropped_at) {
+                put(into.entry(key.clone()).or_default(), *column, cell.clone());
+            }
+        }
+    }
+
+    fn dropped_at(&self, partition: &Partition) -> Ballot {
+        self.dropped.get(&partition.table).copied().unwrap_or(0)
     }
 
     /// The rows a SELECT is for, whatever its LIMIT; the static ones too.
@@ -257,9 +270,9 @@ impl Replica {
         (found, true)
     }
 
-    pub fn truncate(&mut self, table: Table, ballot: Ballot) {
+    pub fn drop_table(&mut self, table: Table, ballot: Ballot) {
         self.parts.retain(|(t, _, _), _| *t != table);
-        self.truncated.insert(table, ballot);
+        self.dropped.insert(table, ballot);
     }
 }
 
