@@ -10,7 +10,8 @@ use super::system;
 use crate::error::Result;
 use crate::functions::{CatalogLookup, SequenceCounter};
 use crate::types::descriptor::{
-    ColumnId, ForeignAction, ForeignKeyDescriptor, IndexColumn, IndexDescriptor, TableDescriptor,
+    ColumnId, ConstraintTiming, ForeignAction, ForeignKeyDescriptor, IndexColumn, IndexDescriptor,
+    TableDescriptor,
 };
 
 impl CatalogLookup for CatalogSnapshot {
@@ -216,6 +217,11 @@ fn foreign_key_definition(
         };
         text.push_str(&format!(" ON {event} {action}"));
     }
+    text.push_str(match key.timing {
+        ConstraintTiming::NotDeferrable => "",
+        ConstraintTiming::Immediate => " DEFERRABLE",
+        ConstraintTiming::Deferred => " DEFERRABLE INITIALLY DEFERRED",
+    });
     if key.not_valid {
         text.push_str(" NOT VALID");
     }

@@ -148,6 +148,8 @@ impl Client for Silent {
         self.said += 1;
     }
 
+    fn take_back_completion(&mut self) {}
+
     fn empty_query(&mut self) {}
 
     fn suspended(&mut self) {}

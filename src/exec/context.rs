@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 
 use super::cte::Cte;
-use super::dml::{CopyPlace, WriteState};
+use super::dml::{CopyPlace, DeferredChecks, WriteState};
 use super::memory::Memory;
 use super::profile::StoreFigures;
 use super::subquery::Results;
@@ -53,6 +53,8 @@ pub trait VirtualTables: Send + Sync {
 pub struct ExecContext<'a> {
     /// The transaction.
     pub txn: &'a mut Txn,
+    /// Checks that wait for the transaction's end.
+    pub deferred: &'a mut DeferredChecks,
     /// Settings, time, catalog for functions.
     pub eval: &'a EvalContext,
     /// The statement's parameters.

@@ -38,7 +38,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use context::{ExecContext, RowStream, State, VirtualTables, WORK_BYTES_MAX};
-pub use dml::CopyPlace;
+pub use dml::{CopyPlace, DeferredChecks, DeferredMark, check_deferred};
 pub use memory::{Memory, Reservation};
 pub use node::RowBatch;
 pub use profile::StoreFigures;

@@ -251,6 +251,10 @@ impl Session {
 
     /// Commits the open transaction, if any; whatever happens, it is over then.
     pub(super) async fn commit(&mut self) -> Result<()> {
+        if let Err(error) = self.end_constraints().await {
+            self.rollback().await?;
+            return Err(error);
+        }
         if let Err(error) = self.hold_cursors().await {
             self.rollback().await?;
             return Err(error);

@@ -135,6 +135,9 @@ pub trait Client: Send {
     /// A statement is done.
     fn complete(&mut self, tag: &str);
 
+    /// Takes the last [`Client::complete`] back, if nothing was said or sent since.
+    fn take_back_completion(&mut self);
+
     /// A statement without text is done.
     fn empty_query(&mut self);
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::Session;
-use super::client::Field;
+use super::client::{Field, ResultFormats};
 use super::rows::{Running, Step};
 use super::run::Outcome;
 use super::statement::Prepared;
@@ -71,6 +71,14 @@ pub struct Cursor {
     /// The number of the row it stands on; all rows' count at the end.
     position: u64,
     source: Mutex<Source>,
+}
+
+impl Cursor {
+    /// Its columns and their formats, as Describe tells them.
+    pub fn described(&self) -> (&[Field], &ResultFormats) {
+        let formats = if self.binary { &ResultFormats::Binary } else { &ResultFormats::Text };
+        (&self.fields, formats)
+    }
 }
 
 /// The rows of a cursor.

@@ -237,7 +237,11 @@ impl Session {
 
     /// Describe of a portal: columns and formats, or none if it gives no rows.
     pub fn describe_portal(&self, name: &str) -> Result<Option<(&[Field], &ResultFormats)>> {
-        let portal = self.portals.get(name).ok_or_else(|| no_portal(name))?;
+        let Some(portal) = self.portals.get(name) else {
+            // A cursor is a portal too; drivers ask for the columns of the ones they DECLARE.
+            let cursor = self.cursors.get(name).ok_or_else(|| no_portal(name))?;
+            return Ok(Some(cursor.described()));
+        };
         if self.status() == Status::Failed && portal.prepared.fields.is_some() {
             return Err(in_failed_block());
         }
@@ -274,7 +278,9 @@ impl Session {
 
     /// Close of a portal.
     pub fn close_portal(&mut self, name: &str) {
-        self.portals.remove(name);
+        if self.portals.remove(name).is_none() {
+            self.cursors.remove(name);
+        }
     }
 
     /// Sync: the end of an implicit transaction.

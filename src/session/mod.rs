@@ -18,6 +18,7 @@ mod advisory;
 mod blocks;
 mod client;
 mod columns;
+mod constraints;
 pub mod copy;
 mod cursor;
 mod database;

@@ -355,8 +355,8 @@ impl Session {
             path.allow(staleness);
         }
         let (own, adapted) = (&transaction.schema, &transaction.adapted);
-        let database = &self.database;
-        let catalog = &database.catalog;
+        let deferred = &mut transaction.deferred;
+        let (database, catalog) = (&self.database, &self.database.catalog);
         let work = async {
             match statement {
                 Some(statement) => txn.enter(statement),
@@ -369,6 +369,7 @@ impl Session {
             }
             let mut context = ExecContext {
                 txn,
+                deferred,
                 eval: &eval,
                 params: parameters,
                 catalog: schema,

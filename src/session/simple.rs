@@ -28,13 +28,13 @@ impl Session {
             && let Some(prepared) = self.find_plan(&shape.key)
         {
             self.run_prepared(client, prepared, &shape.values).await?;
-            return self.commit_implicit().await;
+            return self.end_query(client).await;
         }
         let environment = self.environment.binding(&self.settings);
         let key = PlanKey { text, types: Box::default(), environment };
         if let Some(prepared) = self.find_plan(&key) {
             self.run_prepared(client, prepared, &none).await?;
-            return self.commit_implicit().await;
+            return self.end_query(client).await;
         }
         let statements = sql::parse(&key.text)?;
         if statements.is_empty() {
@@ -56,7 +56,16 @@ impl Session {
             }
             self.run_prepared(client, prepared, &none).await?;
         }
-        self.commit_implicit().await
+        self.end_query(client).await
+    }
+
+    /// Commits what the text began by itself. The last statement is not done before that.
+    async fn end_query(&mut self, client: &mut impl Client) -> Result<()> {
+        let committed = self.commit_implicit().await;
+        if committed.is_err() {
+            client.take_back_completion();
+        }
+        committed
     }
 
     async fn run_prepared(

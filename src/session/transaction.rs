@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use crate::catalog::{Catalog, CatalogSnapshot};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, SqlState};
+use crate::exec::{DeferredChecks, DeferredMark};
 use crate::sql::statement::{IsolationLevel, TransactionModes};
 use crate::txn::{Isolation, SavepointId, Txn};
 
@@ -121,6 +122,8 @@ struct Savepoint {
     read_only: bool,
     /// How many advisory locks the transaction had taken.
     advisory_mark: usize,
+    /// The checks that waited.
+    deferred: DeferredMark,
 }
 
 /// An open transaction.
@@ -138,6 +141,8 @@ pub struct Transaction {
     /// When it began: microseconds since 2000-01-01 UTC.
     pub time: i64,
     savepoints: Vec<Savepoint>,
+    /// Checks that wait for its end.
+    pub deferred: DeferredChecks,
     /// The schema last made from a published one for this transaction.
     pub adapted: Adapted,
 }
@@ -193,6 +198,7 @@ impl Transaction {
             queried: false,
             time,
             savepoints: Vec::new(),
+            deferred: DeferredChecks::default(),
             adapted: Adapted::default(),
         }
     }
@@ -246,7 +252,8 @@ impl Transaction {
         let schema = self.schema.clone();
         let read_only = self.modes.read_only;
         let name = name.to_owned();
-        self.savepoints.push(Savepoint { name, id, schema, read_only, advisory_mark });
+        let deferred = self.deferred.mark();
+        self.savepoints.push(Savepoint { name, id, schema, read_only, advisory_mark, deferred });
         Ok(())
     }
 
@@ -292,6 +299,7 @@ impl Transaction {
     async fn undo_to(&mut self, at: usize) -> Result<()> {
         let savepoint = &self.savepoints[at];
         self.schema.clone_from(&savepoint.schema);
+        self.deferred.back_to(&savepoint.deferred);
         match &mut self.txn {
             Some(txn) => txn.rollback_to(savepoint.id).await,
             None => Ok(()),

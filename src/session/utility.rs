@@ -34,28 +34,11 @@ impl Session {
             | StatementKind::RollbackTo(_)) => {
                 self.transaction_statement(statement).await.map(Outcome::tag)
             }
-            StatementKind::SetTransaction(modes) => {
-                self.warn_outside_block("SET TRANSACTION");
-                self.set_transaction(*modes)?;
-                Ok(Outcome::tag("SET"))
-            }
-            StatementKind::SetSessionTransaction(modes) => {
-                self.set_session_modes(*modes)?;
-                Ok(Outcome::tag("SET"))
-            }
-            StatementKind::Set { name, local, value } => {
-                self.set(name, *local, value.as_deref())?;
-                Ok(Outcome::tag("SET"))
-            }
-            StatementKind::Reset(Some(name)) => {
-                self.set(name, false, None)?;
-                Ok(Outcome::tag("RESET"))
-            }
-            StatementKind::Reset(None) => {
-                let level = self.level();
-                self.settings.reset_all(level);
-                Ok(Outcome::tag("RESET"))
-            }
+            statement @ (StatementKind::SetTransaction(_)
+            | StatementKind::SetSessionTransaction(_)
+            | StatementKind::SetConstraints(..)
+            | StatementKind::Set { .. }
+            | StatementKind::Reset(_)) => self.set_statement(statement).await.map(Outcome::tag),
             StatementKind::Show(name) => self.show(name.as_deref()),
             StatementKind::Deallocate(name) => self.deallocate(name.as_deref()),
             StatementKind::Discard(what) => self.discard(*what),
@@ -93,6 +76,34 @@ impl Session {
             StatementKind::Unsupported(what) => Err(Error::unsupported(what)),
             _ => Err(Error::unsupported("this statement")),
         }
+    }
+
+    /// SET of any kind and RESET; the command tag.
+    async fn set_statement(&mut self, statement: &StatementKind) -> Result<&'static str> {
+        match statement {
+            StatementKind::SetTransaction(modes) => {
+                self.warn_outside_block("SET TRANSACTION");
+                self.set_transaction(*modes)?;
+            }
+            StatementKind::SetSessionTransaction(modes) => self.set_session_modes(*modes)?,
+            StatementKind::SetConstraints(names, deferred) => {
+                self.warn_outside_block("SET CONSTRAINTS");
+                self.set_constraints(names.as_deref(), *deferred).await?;
+                return Ok("SET CONSTRAINTS");
+            }
+            StatementKind::Set { name, local, value } => {
+                self.set(name, *local, value.as_deref())?;
+            }
+            StatementKind::Reset(name) => {
+                match name {
+                    Some(name) => self.set(name, false, None)?,
+                    None => self.settings.reset_all(self.level()),
+                }
+                return Ok("RESET");
+            }
+            _ => return Err(Error::internal("not a SET")),
+        }
+        Ok("SET")
     }
 
     /// ANALYZE, and what is left of VACUUM: old versions are collected all the time.

@@ -61,6 +61,8 @@ pub enum StatementKind {
     RollbackTo(String),
     /// SET TRANSACTION
     SetTransaction(TransactionModes),
+    /// SET CONSTRAINTS: which, none: ALL; whether DEFERRED
+    SetConstraints(Option<Vec<QualifiedName>>, bool),
     /// SET SESSION CHARACTERISTICS AS TRANSACTION
     SetSessionTransaction(TransactionModes),
     /// SET; names in lower case.

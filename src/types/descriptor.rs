@@ -133,6 +133,21 @@ pub struct ForeignKeyDescriptor {
     pub match_full: bool,
     /// NOT VALID: rows that were there before it may break it.
     pub not_valid: bool,
+    /// When it is checked.
+    #[serde(default)]
+    pub timing: ConstraintTiming,
+}
+
+/// When a constraint is checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConstraintTiming {
+    /// NOT DEFERRABLE: at the end of each statement.
+    #[default]
+    NotDeferrable,
+    /// DEFERRABLE INITIALLY IMMEDIATE: the same, unless SET CONSTRAINTS says at COMMIT.
+    Immediate,
+    /// DEFERRABLE INITIALLY DEFERRED: at COMMIT, unless SET CONSTRAINTS says at once.
+    Deferred,
 }
 
 impl ForeignKeyDescriptor {

@@ -187,6 +187,10 @@ impl<S: Stream> Client for Connection<S> {
         self.output.parameter(name, value);
     }
 
+    fn take_back_completion(&mut self) {
+        self.output.take_back_completion();
+    }
+
     fn mark(&self) -> Mark {
         self.output.mark()
     }

@@ -34,6 +34,8 @@ pub struct Output {
     buffer: BytesMut,
     /// Bytes sent so far: a mark below it is gone.
     sent: u64,
+    /// Where the last end of a statement begins and ends.
+    completed: Option<(Mark, Mark)>,
 }
 
 impl Output {
@@ -148,9 +150,20 @@ impl Output {
 
     /// The end of a statement.
     pub fn complete(&mut self, tag: &str) {
+        let before = self.mark();
         let at = self.begin(b'C');
         self.string(tag);
         self.end(at);
+        self.completed = Some((before, self.mark()));
+    }
+
+    /// Takes the end of a statement back, if it is the last message and not sent.
+    pub fn take_back_completion(&mut self) {
+        if let Some((before, after)) = self.completed.take()
+            && after == self.mark()
+        {
+            self.rewind(before);
+        }
     }
 
     /// An error.

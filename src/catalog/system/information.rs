@@ -6,7 +6,7 @@ use super::super::descriptor::{PG_CATALOG, SequenceDescriptor};
 use super::super::lookup::check_definition;
 use super::super::snapshot::visible_indexes;
 use super::cells::*;
-use super::{Source, all, attributes};
+use super::{Source, all, attributes, references};
 use crate::types::descriptor::{
     ColumnDescriptor, Identity, IndexDescriptor, RelationKind, TableDescriptor,
 };
@@ -23,15 +23,20 @@ const PRIVILEGES: [&str; 7] =
 /// The rows of a view.
 pub(super) fn rows(name: &str, source: &Source<'_>) -> Vec<Row> {
     let tables = || source.snapshot.tables();
+    let each = |parts: &[fn(&Source<'_>, &TableDescriptor) -> Vec<Row>]| {
+        let rows = tables().flat_map(|t| parts.iter().flat_map(move |part| part(source, t)));
+        rows.collect()
+    };
     match name {
         "information_schema_catalog_name" => vec![vec![source.catalog()]],
         "schemata" => schemata(source),
         "tables" => relations(source),
         "columns" => columns(source),
-        "table_constraints" => tables().flat_map(|t| table_constraints(source, t)).collect(),
-        "key_column_usage" => tables().flat_map(|t| key_columns(source, t)).collect(),
-        "constraint_column_usage" => tables().flat_map(|t| constraint_columns(source, t)).collect(),
-        "constraint_table_usage" => tables().flat_map(|t| constraint_tables(source, t)).collect(),
+        "table_constraints" => each(&[table_constraints, references::table_constraints]),
+        "key_column_usage" => each(&[key_columns, references::key_columns]),
+        "constraint_column_usage" => each(&[constraint_columns, references::constraint_columns]),
+        "constraint_table_usage" => each(&[constraint_tables, references::constraint_tables]),
+        "referential_constraints" => each(&[references::referential_constraints]),
         "check_constraints" => tables().flat_map(|t| check_constraints(source, t)).collect(),
         "sequences" => source
             .snapshot
@@ -77,12 +82,12 @@ impl Source<'_> {
     }
 
     /// The database's name, schema and name of a table.
-    fn table_name(&self, table: &TableDescriptor) -> [Datum; 3] {
+    pub(super) fn table_name(&self, table: &TableDescriptor) -> [Datum; 3] {
         [self.catalog(), text(&table.schema), text(&table.name)]
     }
 
     /// The database's name, schema and name of a constraint of a table.
-    fn constraint_name(&self, table: &TableDescriptor, name: &str) -> [Datum; 3] {
+    pub(super) fn constraint_name(&self, table: &TableDescriptor, name: &str) -> [Datum; 3] {
         [self.catalog(), text(&table.schema), text(name)]
     }
 }
@@ -332,7 +337,6 @@ fn constraint_columns(source: &Source<'_>, table: &TableDescriptor) -> Vec<Row> 
     rows
 }
 
-/// Only foreign keys are listed here, by the tables they refer to; keys themselves too.
 fn constraint_tables(source: &Source<'_>, table: &TableDescriptor) -> Vec<Row> {
     let row = |index: &IndexDescriptor| {
         let mut row = Vec::from(source.table_name(table));

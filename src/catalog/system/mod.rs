@@ -13,6 +13,7 @@ mod builtin;
 mod cells;
 mod information;
 mod objects;
+mod references;
 mod roles;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use super::cells::*;
 use super::types::{collation_of, operator_class};
 use super::{Source, all, attributes};
 use crate::types::descriptor::{
-    ForeignAction, ForeignKeyDescriptor, IndexDescriptor, TableDescriptor,
+    ConstraintTiming, ForeignAction, ForeignKeyDescriptor, IndexDescriptor, TableDescriptor,
 };
 use crate::types::{Datum, Row};
 
@@ -73,6 +73,8 @@ struct Class<'a> {
     columns: usize,
     checks: usize,
     has_index: bool,
+    /// Foreign keys of its own or to it: what psql asks before it looks for them.
+    has_triggers: bool,
     options: Datum,
 }
 
@@ -103,7 +105,7 @@ impl Class<'_> {
             int2(self.columns as i16),
             int2(self.checks as i16),
             bool(false), // relhasrules
-            bool(false), // relhastriggers
+            bool(self.has_triggers),
             bool(false), // relhassubclass
             bool(false), // relrowsecurity
             bool(false), // relforcerowsecurity
@@ -139,6 +141,8 @@ fn classes(source: &Source<'_>) -> Vec<Row> {
                 columns: usize::from(table.next_column) - 1,
                 checks: table.checks.len(),
                 has_index: visible_indexes(table).next().is_some(),
+                has_triggers: !table.foreign_keys.is_empty()
+                    || source.snapshot.is_referenced(table.id),
                 options: table_options(table),
             }
             .row(),
@@ -157,6 +161,7 @@ fn classes(source: &Source<'_>) -> Vec<Row> {
                     columns: index.columns.len(),
                     checks: 0,
                     has_index: false,
+                    has_triggers: false,
                     options: NULL,
                 }
                 .row(),
@@ -195,6 +200,7 @@ fn system_class(source: &Source<'_>, relation: &super::SystemRelation) -> Row {
         columns: table.columns.len(),
         checks: 0,
         has_index: false,
+        has_triggers: false,
         options: NULL,
     }
     .row()
@@ -213,6 +219,7 @@ fn sequence_class(source: &Source<'_>, sequence: &SequenceDescriptor) -> Row {
         columns: 3,
         checks: 0,
         has_index: false,
+        has_triggers: false,
         options: NULL,
     }
     .row()
@@ -290,7 +297,9 @@ fn constraints(source: &Source<'_>) -> Vec<Row> {
     rows
 }
 
-/// The place of `convalidated` in `pg_constraint`.
+/// The place of `condeferrable` in `pg_constraint`; `condeferred` follows.
+const CONDEFERRABLE: usize = 4;
+/// The place of `convalidated`.
 const CONVALIDATED: usize = 6;
 /// The place of `confrelid`; the update, delete and match types follow.
 const CONFRELID: usize = 11;
@@ -315,6 +324,8 @@ fn foreign_key_row(
         ForeignAction::SetNull => b'n',
         ForeignAction::SetDefault => b'd',
     };
+    row[CONDEFERRABLE] = bool(key.timing != ConstraintTiming::NotDeferrable);
+    row[CONDEFERRABLE + 1] = bool(key.timing == ConstraintTiming::Deferred);
     row[CONVALIDATED] = bool(!key.not_valid);
     row[CONFRELID] = oid(key.parent.0);
     row[CONFRELID + 1] = char(letter(key.on_update));

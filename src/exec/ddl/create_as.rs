@@ -7,7 +7,7 @@ use super::define::refuse_parameters;
 use super::{Runner, Tag};
 use crate::catalog::change::NewTable;
 use crate::error::{Error, Result, SqlState};
-use crate::exec::{BATCH_ROWS_MAX, ExecContext, Execution, State};
+use crate::exec::{BATCH_ROWS_MAX, DeferredChecks, ExecContext, Execution, State};
 use crate::plan;
 use crate::sql::bound::{Column, Insert, Rel, Returning, Statement};
 use crate::sql::ddl::CreateTableAs;
@@ -91,6 +91,8 @@ impl Runner<'_> {
         let catalog = Arc::new(self.change.snapshot().clone());
         let mut context = ExecContext {
             txn: &mut *self.change.txn,
+            // The new table has no constraints.
+            deferred: &mut DeferredChecks::default(),
             eval: self.eval,
             params: &[],
             catalog: &catalog,

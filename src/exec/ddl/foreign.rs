@@ -64,6 +64,7 @@ impl Runner<'_> {
             on_update: written.on_update,
             match_full: written.match_full,
             not_valid,
+            timing: written.timing,
         };
         if key.index_of(&parent).is_none() {
             return invalid(format!(

@@ -53,7 +53,7 @@ pub async fn delete(
             continue;
         }
         remove(ctx, &plan.target, &key, &row)?;
-        note(ctx, state, &plan.target.table, Some(&row), None);
+        note(ctx, state, &plan.target.table, &key, Some(&row), None);
         state.affected += 1;
         give(ctx, plan.returning.as_ref(), &row, &source, out).await?;
     }

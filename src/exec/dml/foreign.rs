@@ -6,6 +6,9 @@
 //! the statement already: nobody can begin to reference it, and those that do are found by a query
 //! that sees everything committed until now, and refused, deleted or updated as the constraint
 //! says. Such a query is a statement of its own, whose rows are checked in their turn.
+//!
+//! What a deferred constraint would refuse is left in [`DeferredChecks`](super::DeferredChecks),
+//! and looked at by [`check_deferred`].
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
@@ -13,29 +16,26 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::WriteState;
-use crate::catalog::quote_ident;
+use super::deferred::Side;
+use super::referencing::{Plans, Referencing};
 use crate::encoding::table::{IndexCodec, TableCodec};
 use crate::error::{Error, Result, SqlState};
-use crate::exec::context::{ExecContext, State};
+use crate::exec::BATCH_ROWS_MAX;
+use crate::exec::context::ExecContext;
 use crate::exec::ddl::{key_names, not_present};
-use crate::exec::{BATCH_ROWS_MAX, Execution};
 use crate::functions;
-use crate::kv::{Key, KeyRange, LockMode, PageLimit};
-use crate::plan::{self, NoStatistics, Plan, PlanSettings, ReadEngines};
-use crate::sql;
-use crate::sql::bind::Binder;
+use crate::kv::{Key, LockMode};
 use crate::txn::Isolation;
 use crate::types::descriptor::{
     ColumnId, ForeignAction, ForeignKeyDescriptor, TableDescriptor, TableId,
 };
-use crate::types::{Datum, Row, SqlType, io};
-
-/// Rows of a referencing table that are read at once.
-const PAGE: PageLimit = PageLimit { rows_max: 1024, bytes_max: 4 << 20 };
+use crate::types::{Datum, Row, io};
 
 /// A row that a statement wrote.
 pub struct Event {
     table: Arc<TableDescriptor>,
+    /// The row's key, the new one if it has another now.
+    key: Key,
     old: Option<Row>,
     new: Option<Row>,
 }
@@ -45,13 +45,15 @@ pub(super) fn note(
     ctx: &ExecContext<'_>,
     state: &mut WriteState,
     table: &Arc<TableDescriptor>,
+    key: &Key,
     old: Option<&[Datum]>,
     new: Option<&[Datum]>,
 ) {
     let references = new.is_some() && !table.foreign_keys.is_empty();
     if references || (old.is_some() && ctx.catalog.is_referenced(table.id)) {
         let (old, new) = (old.map(<[_]>::to_vec), new.map(<[_]>::to_vec));
-        state.events.push(Event { table: Arc::clone(table), old, new });
+        let (table, key) = (Arc::clone(table), key.clone());
+        state.events.push(Arc::new(Event { table, key, old, new }));
     }
 }
 
@@ -120,7 +122,7 @@ impl Referenced {
     }
 }
 
-fn places(table: &TableDescriptor, columns: &[ColumnId]) -> Vec<usize> {
+pub(super) fn places(table: &TableDescriptor, columns: &[ColumnId]) -> Vec<usize> {
     let place = |id: &ColumnId| table.columns.iter().position(|c| c.id == *id);
     columns.iter().filter_map(place).collect()
 }
@@ -132,9 +134,6 @@ fn values_at(row: &[Datum], places: &[usize]) -> Vec<Datum> {
 fn same_values(a: &[Datum], b: &[Datum]) -> bool {
     a.iter().zip(b).all(|(a, b)| functions::compare(a, b) == Ordering::Equal)
 }
-
-/// Plans of the queries that one check has made, by their texts.
-type Plans = HashMap<String, Arc<Plan>>;
 
 /// Checks what was noted, and does what the constraints ask for.
 ///
@@ -149,7 +148,23 @@ pub(in crate::exec) fn check<'a>(
         ctx.txn.begin_statement().await?;
         for batch in events.chunks(BATCH_ROWS_MAX) {
             ctx.check_cancel()?;
-            check_references(ctx, batch).await?;
+            let mut now = Vec::new();
+            for event in batch {
+                for key in &event.table.foreign_keys {
+                    let deferred = ctx.deferred.is_deferred(key);
+                    // The event before may be of a row that this one finds changed: PostgreSQL
+                    // too looks at every change of a row that the transaction wrote.
+                    let again = deferred && ctx.deferred.has_waited(key) && event.new.is_some();
+                    if !again && !references_anew(event, key) {
+                        continue;
+                    }
+                    match deferred {
+                        true => ctx.deferred.wait(key, event, Side::Child)?,
+                        false => now.push((event.as_ref(), key)),
+                    }
+                }
+            }
+            check_references(ctx, &now).await?;
         }
         for event in &events {
             if let Some(old) = &event.old {
@@ -168,40 +183,46 @@ struct Probe<'e> {
     at: Key,
 }
 
+/// Whether a row references another one than before.
+fn references_anew(event: &Event, key: &ForeignKeyDescriptor) -> bool {
+    let Some(new) = &event.new else { return false };
+    let own = places(&event.table, &key.columns);
+    let same = |old: &Row| same_values(&values_at(old, &own), &values_at(new, &own));
+    !event.old.as_ref().is_some_and(same)
+}
+
 /// Locks the rows that written rows reference.
-async fn check_references(ctx: &mut ExecContext<'_>, events: &[Event]) -> Result<()> {
+async fn check_references(
+    ctx: &mut ExecContext<'_>,
+    written: &[(&Event, &ForeignKeyDescriptor)],
+) -> Result<()> {
     let mut known: HashMap<u32, Referenced> = HashMap::new();
     let mut probes = Vec::new();
-    for event in events {
+    for &(event, key) in written {
         let Some(new) = &event.new else { continue };
-        for key in &event.table.foreign_keys {
-            if let std::collections::hash_map::Entry::Vacant(place) = known.entry(key.oid) {
-                let parent = ctx.catalog.table_by_id(key.parent);
-                let parent = parent.ok_or_else(|| Error::internal("a referenced table is gone"))?;
-                place.insert(Referenced::new(parent, key)?);
-            }
-            let own = places(&event.table, &key.columns);
-            let values = values_at(new, &own);
-            if event.old.as_ref().is_some_and(|old| same_values(&values_at(old, &own), &values)) {
-                continue;
-            }
-            let nulls = values.iter().filter(|value| value.is_null()).count();
-            if nulls == values.len() || (nulls > 0 && !key.match_full) {
-                continue;
-            }
-            let referenced = &known[&key.oid];
-            if nulls > 0 {
-                return Err(not_present(&event.table, &referenced.parent, key, None));
-            }
-            let mut theirs = Vec::with_capacity(values.len());
-            for ((value, own), at) in values.iter().zip(&own).zip(&referenced.places) {
-                let from = event.table.columns[*own].ty.plain();
-                let to = referenced.parent.columns[*at].ty.plain();
-                theirs.push(functions::apply_cast(ctx.eval, value.clone(), from, to, false)?);
-            }
-            let at = referenced.key(&theirs)?;
-            probes.push(Probe { event, key, values, at });
+        if let std::collections::hash_map::Entry::Vacant(place) = known.entry(key.oid) {
+            let parent = ctx.catalog.table_by_id(key.parent);
+            let parent = parent.ok_or_else(|| Error::internal("a referenced table is gone"))?;
+            place.insert(Referenced::new(parent, key)?);
         }
+        let own = places(&event.table, &key.columns);
+        let values = values_at(new, &own);
+        let nulls = values.iter().filter(|value| value.is_null()).count();
+        if nulls == values.len() || (nulls > 0 && !key.match_full) {
+            continue;
+        }
+        let referenced = &known[&key.oid];
+        if nulls > 0 {
+            return Err(not_present(&event.table, &referenced.parent, key, None));
+        }
+        let mut theirs = Vec::with_capacity(values.len());
+        for ((value, own), at) in values.iter().zip(&own).zip(&referenced.places) {
+            let from = event.table.columns[*own].ty.plain();
+            let to = referenced.parent.columns[*at].ty.plain();
+            theirs.push(functions::apply_cast(ctx.eval, value.clone(), from, to, false)?);
+        }
+        let at = referenced.key(&theirs)?;
+        probes.push(Probe { event, key, values, at });
     }
     let present = lock_present(ctx, probes.iter().map(|probe| &probe.at)).await?;
     for probe in &probes {
@@ -252,7 +273,7 @@ async fn lock_present<'k>(
 /// Does what constraints ask for the rows that reference one which went or changed.
 async fn follow(
     ctx: &mut ExecContext<'_>,
-    event: &Event,
+    event: &Arc<Event>,
     old: &[Datum],
     plans: &mut Plans,
 ) -> Result<()> {
@@ -267,57 +288,85 @@ async fn follow(
             continue;
         }
         let action = if after.is_some() { key.on_update } else { key.on_delete };
-        let types: Vec<SqlType> =
-            theirs.iter().map(|at| event.table.columns[*at].ty.plain()).collect();
-        let columns: Vec<String> = key
-            .columns
-            .iter()
-            .filter_map(|id| child.column_by_id(*id))
-            .map(|c| quote_ident(&c.name).into_owned())
-            .collect();
-        let name = format!("{}.{}", quote_ident(&child.schema), quote_ident(&child.name));
-        let equal = |(i, column): (usize, &String)| format!("x.{column} = ${}", i + 1);
-        let filter: Vec<String> = columns.iter().enumerate().map(equal).collect();
-        let filter = filter.join(" AND ");
-        let set = |value: &dyn Fn(usize) -> String| {
-            let each = columns.iter().enumerate();
-            let each: Vec<String> = each.map(|(i, c)| format!("{c} = {}", value(i))).collect();
-            format!("UPDATE {name} x SET {} WHERE {filter}", each.join(", "))
-        };
-        let mut query = Query { types, values: before.clone(), text: String::new() };
-        match (action, after) {
-            (ForeignAction::NoAction | ForeignAction::Restrict, _) => {}
-            (ForeignAction::Cascade, None) => {
-                query.text = format!("DELETE FROM {name} x WHERE {filter}");
-                query.run(ctx, plans).await?;
-            }
-            (ForeignAction::Cascade, Some(after)) => {
-                let count = columns.len();
-                query.text = set(&|i| format!("${}", count + i + 1));
-                query.types = [query.types.as_slice(), query.types.as_slice()].concat();
-                query.values.extend(after);
-                query.run(ctx, plans).await?;
-            }
-            (ForeignAction::SetNull, _) => {
-                query.text = set(&|_| "NULL".to_owned());
-                query.run(ctx, plans).await?;
-            }
-            (ForeignAction::SetDefault, _) => {
-                query.text = set(&|_| "DEFAULT".to_owned());
-                query.run(ctx, plans).await?;
+        if action == ForeignAction::NoAction && ctx.deferred.is_deferred(&key) {
+            ctx.deferred.wait(&key, event, Side::Parent)?;
+            continue;
+        }
+        let rows = Referencing::new(&event.table, &child, &key, before);
+        rows.act(ctx, action, after, plans).await?;
+        refuse_referencing(ctx, event, &rows, action, plans).await?;
+    }
+    Ok(())
+}
+
+/// 23503 if rows reference what is gone, where the action asks for that.
+async fn refuse_referencing(
+    ctx: &mut ExecContext<'_>,
+    event: &Event,
+    rows: &Referencing<'_>,
+    action: ForeignAction,
+    plans: &mut Plans,
+) -> Result<()> {
+    if is_refused(ctx, event, rows.key, action, &rows.values)? && rows.lock(ctx, plans).await? > 0 {
+        return Err(still_referenced(ctx, event, rows.child, rows.key, &rows.values));
+    }
+    match ctx.txn.isolation() {
+        Isolation::RepeatableRead => rows.refuse_newer(ctx).await,
+        _ => Ok(()),
+    }
+}
+
+/// Makes the deferred checks that are due.
+///
+/// # Errors
+/// 23503, and what the queries raise.
+pub async fn check_deferred(ctx: &mut ExecContext<'_>) -> Result<()> {
+    let due = ctx.deferred.take_due();
+    ctx.txn.begin_statement().await?;
+    for batch in due.chunks(BATCH_ROWS_MAX) {
+        ctx.check_cancel()?;
+        let mut stand = Vec::new();
+        for one in batch.iter().filter(|one| one.side == Side::Child) {
+            let keys = &one.event.table.foreign_keys;
+            if let Some(key) = keys.iter().find(|key| key.oid == one.constraint)
+                && still_references(ctx, &one.event, key)?
+            {
+                stand.push((one.event.as_ref(), key));
             }
         }
-        if is_refused(ctx, event, &key, action, &before)? {
-            query.text = format!("SELECT 1 FROM {name} x WHERE {filter} FOR KEY SHARE OF x");
-            if query.run(ctx, plans).await? > 0 {
-                return Err(still_referenced(ctx, event, &child, &key, &before));
-            }
-        }
-        if ctx.txn.isolation() == Isolation::RepeatableRead {
-            refuse_newer(ctx, &child, &key, &event.table, &before).await?;
+        check_references(ctx, &stand).await?;
+    }
+    let mut plans = Plans::new();
+    for one in due.iter().filter(|one| one.side == Side::Parent) {
+        let Some(old) = &one.event.old else { continue };
+        let referencing = ctx.catalog.references_to(one.event.table.id);
+        for (child, key) in referencing.iter().filter(|(_, key)| key.oid == one.constraint) {
+            let before = values_at(old, &places(&one.event.table, &key.parent_columns));
+            let rows = Referencing::new(&one.event.table, child, key, before);
+            let action = ForeignAction::NoAction;
+            refuse_referencing(ctx, &one.event, &rows, action, &mut plans).await?;
         }
     }
     Ok(())
+}
+
+/// Whether a row that this transaction wrote is as it was written, and its constraint is there.
+fn still_references(
+    ctx: &ExecContext<'_>,
+    event: &Event,
+    key: &ForeignKeyDescriptor,
+) -> Result<bool> {
+    let table = ctx.catalog.table_by_id(event.table.id);
+    let table = table.filter(|table| table.space() == event.table.space());
+    if !table.is_some_and(|table| table.foreign_keys.iter().any(|k| k.oid == key.oid)) {
+        return Ok(false);
+    }
+    let (Some(new), Some(value)) = (&event.new, ctx.txn.own(&event.key).flatten()) else {
+        return Ok(false);
+    };
+    let decoder = TableCodec::new(&event.table)?.decoder(&key.columns)?;
+    let now = decoder.decode(&event.key, &value)?;
+    Ok(same_values(&now, &values_at(new, &places(&event.table, &key.columns))))
 }
 
 /// Whether no row may reference a key any more: it is not there again.
@@ -336,102 +385,6 @@ fn is_refused(
             Ok(ctx.txn.own(&again).flatten().is_none())
         }
         _ => Ok(false),
-    }
-}
-
-/// A query over rows that reference others.
-struct Query {
-    text: String,
-    types: Vec<SqlType>,
-    values: Vec<Datum>,
-}
-
-impl Query {
-    /// Runs it as a statement of its own; gives the rows it returned, or 1 for any.
-    async fn run(&self, ctx: &mut ExecContext<'_>, plans: &mut Plans) -> Result<usize> {
-        let plan = match plans.get(&self.text) {
-            Some(plan) => Arc::clone(plan),
-            None => {
-                let plan = Arc::new(self.plan(ctx)?);
-                plans.insert(self.text.clone(), Arc::clone(&plan));
-                plan
-            }
-        };
-        ctx.txn.begin_statement().await?;
-        let mut execution = Execution::new(plan);
-        let mut nested = ExecContext {
-            txn: &mut *ctx.txn,
-            eval: ctx.eval,
-            params: &self.values,
-            catalog: ctx.catalog,
-            virtuals: ctx.virtuals,
-            cancel: ctx.cancel,
-            state: State::default(),
-        };
-        let mut rows = 0;
-        while let Some(batch) = execution.next_batch(&mut nested, BATCH_ROWS_MAX).await? {
-            rows += batch.len();
-        }
-        Ok(rows)
-    }
-
-    fn plan(&self, ctx: &ExecContext<'_>) -> Result<Plan> {
-        let statement = sql::parse(&self.text)?.pop();
-        let statement = statement.ok_or_else(|| Error::internal("a query parsed to nothing"))?;
-        let types = self.types.iter().map(|ty| Some(*ty)).collect();
-        let mut binder = Binder::new(ctx.catalog.as_ref(), ctx.eval, statement.text.clone(), types);
-        let bound = binder.bind_statement(&statement.kind)?;
-        let settings = PlanSettings {
-            eval: ctx.eval,
-            statistics: &NoStatistics,
-            ordered: false,
-            engines: ReadEngines { row: true, columnar: false },
-            labels: false,
-        };
-        plan::plan(bound.statement, &settings)
-    }
-}
-
-/// 40001 if rows that this transaction's snapshot does not have reference one that went.
-async fn refuse_newer(
-    ctx: &mut ExecContext<'_>,
-    child: &TableDescriptor,
-    key: &ForeignKeyDescriptor,
-    parent: &TableDescriptor,
-    before: &[Datum],
-) -> Result<()> {
-    let codec = TableCodec::new(child)?;
-    let decoder = codec.decoder(&key.columns)?;
-    let theirs = places(parent, &key.parent_columns);
-    let mut latest = ctx.txn.latest();
-    latest.begin_statement().await?;
-    let (range, mut from) = (KeyRange::all(child.space()), None);
-    loop {
-        ctx.check_cancel()?;
-        let page = latest.scan(&range, false, PAGE, from).await?;
-        for entry in &page.entries {
-            let row = decoder.decode_entry(entry)?;
-            let mut same = true;
-            for ((value, id), (at, wanted)) in
-                row.iter().zip(&key.columns).zip(theirs.iter().zip(before))
-            {
-                let from = child.column_by_id(*id).map_or(SqlType::TEXT, |c| c.ty.plain());
-                let to = parent.columns[*at].ty.plain();
-                let value = functions::apply_cast(ctx.eval, value.clone(), from, to, false)?;
-                same &= functions::compare(&value, wanted) == Ordering::Equal;
-            }
-            if same && ctx.txn.own(&entry.key).is_none() && ctx.txn.get(&entry.key).await?.is_none()
-            {
-                return Err(Error::new(
-                    SqlState::SERIALIZATION_FAILURE,
-                    "could not serialize access due to concurrent update",
-                ));
-            }
-        }
-        from = page.next;
-        if from.is_none() {
-            return Ok(());
-        }
     }
 }
 

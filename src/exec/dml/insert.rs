@@ -84,7 +84,7 @@ pub async fn insert_checked(
                 if plan.conflict.is_some() {
                     state.touched.insert(one.key.clone());
                 }
-                note(ctx, state, &plan.target.table, None, Some(&one.row));
+                note(ctx, state, &plan.target.table, &one.key, None, Some(&one.row));
                 state.affected += 1;
                 give(ctx, plan.returning.as_ref(), &one.row, &[], out).await?;
             }
@@ -258,8 +258,8 @@ async fn resolve(
         return Ok(());
     }
     let replacement = Replacement { key: &found.key, old: &existing, new: &row };
-    replacement.apply(ctx, &plan.target).await?;
-    note(ctx, state, &plan.target.table, Some(&existing), Some(&row));
+    let key = replacement.apply(ctx, &plan.target).await?;
+    note(ctx, state, &plan.target.table, &key, Some(&existing), Some(&row));
     state.affected += 1;
     give(ctx, plan.returning.as_ref(), &row, &[], out).await
 }

@@ -17,19 +17,24 @@
 
 mod constraints;
 mod copy;
+mod deferred;
 mod delete;
 pub(super) mod foreign;
 mod insert;
 mod lock_rows;
 pub mod nodes;
+mod referencing;
 mod update;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 pub use copy::{CopyNode, CopyPlace};
+pub use deferred::{DeferredChecks, DeferredMark};
 pub use delete::{delete, delete_found};
+pub use foreign::check_deferred;
 pub use insert::{Conflicts, insert};
 pub use lock_rows::lock_rows;
 pub use update::{update, update_found};
@@ -51,7 +56,7 @@ pub struct WriteState {
     /// UPDATE refuses the second time.
     touched: HashSet<Key>,
     /// Rows that foreign keys are to be checked for, at the statement's end.
-    pub(super) events: Vec<foreign::Event>,
+    pub(super) events: Vec<Arc<foreign::Event>>,
 }
 
 /// A row under its lock.

@@ -58,8 +58,9 @@ pub async fn update(
             new[*at] = ctx.value(scalar, &old, &source).await?;
         }
         check_row(ctx, &plan.target, &plan.checks, &new).await?;
-        Replacement { key: &key, old: &old, new: &new }.apply(ctx, &plan.target).await?;
-        note(ctx, state, &plan.target.table, Some(&old), Some(&new));
+        let replacement = Replacement { key: &key, old: &old, new: &new };
+        let key = replacement.apply(ctx, &plan.target).await?;
+        note(ctx, state, &plan.target.table, &key, Some(&old), Some(&new));
         state.affected += 1;
         give(ctx, plan.returning.as_ref(), &new, &source, out).await?;
     }
@@ -78,8 +79,8 @@ pub(super) struct Replacement<'a> {
 
 impl Replacement<'_> {
     /// Writes the row and those index entries that change. Keys that are new to the row are
-    /// locked and must be free (23505).
-    pub async fn apply(&self, ctx: &mut ExecContext<'_>, target: &Target) -> Result<()> {
+    /// locked and must be free (23505). Gives the row's key.
+    pub async fn apply(&self, ctx: &mut ExecContext<'_>, target: &Target) -> Result<Key> {
         let new_key = if target.table.hidden_key {
             self.key.clone()
         } else {
@@ -107,7 +108,8 @@ impl Replacement<'_> {
             ctx.txn.put(after.key, after.value, false)?;
         }
         let value = target.codec.row_value(self.new)?;
-        ctx.txn.put(new_key, value, target.table.columnar)
+        ctx.txn.put(new_key.clone(), value, target.table.columnar)?;
+        Ok(new_key)
     }
 
     async fn is_free(&self, ctx: &mut ExecContext<'_>, key: &Key) -> Result<bool> {

@@ -8,7 +8,7 @@ use crate::catalog::CatalogSnapshot;
 use crate::catalog::descriptor::RoleDescriptor;
 use crate::clock::SystemClock;
 use crate::error::Result;
-use crate::exec::{ExecContext, Execution, State, VirtualTables};
+use crate::exec::{DeferredChecks, ExecContext, Execution, State, VirtualTables};
 use crate::functions::EvalContext;
 use crate::kv::memory::MemoryStore;
 use crate::plan::tests::build::{Sizes, context};
@@ -106,6 +106,7 @@ impl Db {
         let mut execution = Execution::new(plan);
         let mut ctx = ExecContext {
             txn,
+            deferred: &mut DeferredChecks::default(),
             eval: &self.eval,
             params,
             catalog: &self.catalog,

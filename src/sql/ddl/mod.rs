@@ -9,7 +9,7 @@ mod tests;
 use std::sync::Arc;
 
 use super::ast::{Expr, Query, TypeName};
-use crate::types::descriptor::ForeignAction;
+use crate::types::descriptor::{ConstraintTiming, ForeignAction};
 
 /// A relation's or other object's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -281,6 +281,8 @@ pub struct ForeignKey {
     pub on_delete: ForeignAction,
     /// ON UPDATE
     pub on_update: ForeignAction,
+    /// DEFERRABLE and INITIALLY …
+    pub timing: ConstraintTiming,
 }
 
 /// `name = value` in WITH (…); no value: true.

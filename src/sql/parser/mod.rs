@@ -6,7 +6,8 @@
 
 pub mod alter;
 pub mod call;
-pub mod copy;
+pub mod constraint;
+mod copy;
 pub mod create;
 pub mod cursor;
 pub mod ddl;

@@ -222,6 +222,19 @@ impl Parser<'_> {
         }
     }
 
+    /// After SET CONSTRAINTS.
+    fn set_constraints(&mut self) -> Result<StatementKind> {
+        let names = match self.eat(K::All) {
+            true => None,
+            false => Some(self.list(Self::qualified_name)?),
+        };
+        let deferred = self.eat(K::Deferred);
+        if !deferred {
+            self.expect(K::Immediate)?;
+        }
+        Ok(StatementKind::SetConstraints(names, deferred))
+    }
+
     fn set(&mut self) -> Result<StatementKind> {
         self.expect(K::Set)?;
         if self.is(K::Transaction) {
@@ -233,8 +246,8 @@ impl Parser<'_> {
             return Ok(StatementKind::SetTransaction(self.transaction_modes(true)?));
         }
         if self.is(K::Constraints) {
-            self.skip_statement();
-            return Ok(StatementKind::Unsupported("SET CONSTRAINTS".into()));
+            self.advance();
+            return self.set_constraints();
         }
         if self.eat_all(&[K::Session, K::Characteristics]) {
             self.expect(K::As)?;
