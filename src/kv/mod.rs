@@ -23,6 +23,7 @@ pub mod holds;
 pub mod locks;
 pub mod lwt;
 pub mod memory;
+mod requests;
 
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
@@ -32,6 +33,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub use self::requests::Requests;
 pub use crate::clock::Timestamp;
 use crate::error::Result;
 pub use crate::types::descriptor::SpaceId;
@@ -507,6 +509,12 @@ impl std::fmt::Debug for Hold {
 pub trait Store: Send + Sync + 'static {
     /// What it is like.
     fn capabilities(&self) -> Capabilities;
+
+    /// The store as one transaction has it, its requests counted in `requests`; none: this store
+    /// does not count.
+    fn counted(self: Arc<Self>, _requests: Arc<Requests>) -> Option<SharedStore> {
+        None
+    }
 
     /// A snapshot: covers every commit acknowledged before the call. The hold keeps its versions.
     async fn snapshot(&self) -> Result<Hold>;

@@ -84,6 +84,8 @@ pub struct Session {
     cursors: HashMap<String, Cursor>,
     /// What the client is told before the running statement's tag.
     notices: Vec<Notice>,
+    /// Whether the running statement is all of a simple query's text.
+    alone: bool,
     /// When the running statement began: microseconds since 2000-01-01 UTC.
     statement_time: i64,
     /// Its newest commit.
@@ -155,6 +157,7 @@ impl Session {
             portals: HashMap::new(),
             cursors: HashMap::new(),
             notices: Vec::new(),
+            alone: false,
             statement_time: 0,
             last_commit: Timestamp::ZERO,
             reported,
@@ -239,6 +242,7 @@ impl Session {
     /// A statement begins.
     fn begin_statement(&mut self, text: &Arc<str>) {
         self.backend.begin_statement();
+        self.alone = false;
         self.start_clock();
         let now = self.database.clock.wall_micros();
         self.statement_time = now - POSTGRES_EPOCH_MICROS;

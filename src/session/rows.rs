@@ -24,7 +24,7 @@ use crate::types::{Datum, Row};
 const RETRIES_MAX: usize = 20;
 
 /// Times that a statement is bound again because the schema changed, before the client is told.
-const STALE_MAX: usize = 100;
+pub(super) const STALE_MAX: usize = 100;
 
 /// Rows that are asked of an execution at once when all are wanted.
 const BATCH_ROWS: usize = 1024;
@@ -188,7 +188,7 @@ impl Session {
     }
 
     /// Whether the statement is alone in an implicit READ COMMITTED transaction.
-    fn may_run_again(&self) -> bool {
+    pub(super) fn may_run_again(&self) -> bool {
         self.transaction.as_ref().is_some_and(|t| {
             t.block == Block::Implicit
                 && !t.queried

@@ -83,9 +83,8 @@ impl Session {
                 client.complete("DECLARE CURSOR");
                 Ok(())
             }
-            Body::Explain(options, plan) => {
-                let parameters = portal.parameters.clone();
-                let rows = self.explain(options, plan, &prepared.schema, &parameters).await?;
+            Body::Explain(..) => {
+                let rows = self.explain(&prepared, &portal.parameters).await?;
                 portal.state = PortalState::Held(rows.into_iter(), "EXPLAIN".into());
                 self.send_held(client, portal, rows_max).await
             }

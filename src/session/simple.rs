@@ -19,6 +19,7 @@ impl Session {
     /// [`Session::fail`].
     pub async fn query(&mut self, client: &mut impl Client, text: Arc<str>) -> Result<()> {
         self.begin_statement(&text);
+        self.alone = true;
         // The unnamed statement and portal do not outlive a simple query.
         self.statements.remove("");
         self.portals.remove("");
@@ -42,6 +43,7 @@ impl Session {
             return Ok(());
         }
         let alone = statements.len() == 1;
+        self.alone = alone;
         for parsed in statements {
             // Each statement has `statement_timeout` for itself.
             self.backend.stop_clock();

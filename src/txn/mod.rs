@@ -40,7 +40,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result, SqlState};
 use crate::kv::{
     Commit, CommitOutcome, Expect, Hold, Key, KeyRange, LockMode, LockRequest, LockWait, Locked,
-    SharedStore, SpaceId, TxnId, Version,
+    Requests, SharedStore, SpaceId, TxnId, Version,
 };
 
 /// Bytes that one transaction may have written before it commits, bookkeeping included.
@@ -273,6 +273,13 @@ impl Txn {
     pub fn read_at(&mut self, snapshot: Arc<Hold>) {
         debug_assert_eq!(self.options.isolation, Isolation::ReadCommitted);
         self.snapshot = Some(snapshot);
+    }
+
+    /// Counts from now on what it asks of the store, if that counts; nothing was asked yet.
+    pub fn count_requests(&mut self) -> Option<Arc<Requests>> {
+        let requests = Arc::new(Requests::default());
+        self.manager.store = self.manager.store.clone().counted(requests.clone())?;
+        Some(requests)
     }
 
     /// Another transaction on the same store, that reads what is committed now.

@@ -3,7 +3,8 @@
     run.py [--nodes N] [--long] [PART…]
 
 Parts: conformance (the store seam's suite), scripts (tests/sql beside PostgreSQL), schema (DDL on
-two gateways), bank (money, with gateways killed), measures (requests and latencies). With three
+two gateways), bank (money, with gateways killed), requests (of each class of statement, as
+documented), measures (requests and latencies). With three
 nodes the bank's faults are nodes killed and stopped too.
 """
 
@@ -20,6 +21,7 @@ import time
 import psycopg
 
 import bank
+import statements
 from gateways import ROOT, gateways
 from nodes import cassandra
 
@@ -61,6 +63,12 @@ def conformance(cluster, _):
 def measures(cluster, _):
     """Requests and latencies beside bare CQL."""
     return rust(cluster, "raw", "kv::cassandra::tests::measures", "--", "--nocapture")
+
+
+def requests(cluster, _):
+    """Requests of each class of statement, as documented."""
+    with gateways(cluster, keyspace="counts") as ours:
+        return statements.compare(ours[0])
 
 
 def scripts(cluster, _):
@@ -207,6 +215,7 @@ def money(cluster, options):
 
 
 PARTS = {"conformance": conformance, "scripts": scripts, "schema": schema, "bank": money,
+         "requests": requests,
          "measures": measures}
 FEATURES = os.environ.get("SLUICE_TEST_FEATURES", "").split()
 

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::gateway::{Gateway, Peer, Retired, View};
+use super::gateway::Gateway;
 use super::partitions::*;
+use super::peers::{Peer, Retired, View};
 use super::rows::*;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, SqlState};

@@ -158,7 +158,7 @@ impl Gateway {
     pub async fn changed_space(
         self: &Arc<Self>,
         commit: &Commit,
-        snapshot: &super::gateway::Snapshot,
+        snapshot: &super::snapshots::Snapshot,
         reader: Reader,
     ) -> Result<Option<SpaceId>> {
         for (partition, group) in super::locks::by_partition(commit.reads.iter().map(|r| &r.key)) {
@@ -264,7 +264,7 @@ impl Gateway {
 
     /// Publishes in the background.
     pub fn publish_soon(self: &Arc<Self>) {
-        let this = self.clone();
+        let this = self.in_background();
         self.env.spawn(Box::pin(async move {
             // The next publication says the same.
             let _ = this.publish().await;

@@ -85,6 +85,7 @@ impl Waiting {
         let now = gateway.time.monotonic();
         let since = *self.since.get_or_insert_with(|| {
             self.looked = now;
+            gateway.count(|r| &r.lock_waits);
             now
         });
         if self.timeout.is_some_and(|timeout| now.saturating_sub(since) >= timeout) {
@@ -119,7 +120,7 @@ impl Drop for Waiting {
         if self.published.take().is_none() {
             return;
         }
-        let (gateway, txn) = (self.gateway.clone(), self.txn);
+        let (gateway, txn) = (self.gateway.in_background(), self.txn);
         self.gateway.env.spawn(Box::pin(async move {
             let wait = Wait { number: gateway.clock.tick().0, on: None };
             // A wait that seems to go on is found out by the lock it is for.

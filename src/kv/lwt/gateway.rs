@@ -13,6 +13,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{Hash, Hasher};
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -23,19 +24,20 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::coalesce::Coalescer;
+use super::counting::Counting;
 use super::env::{Environment, random_below};
 use super::locks::Held;
 use super::partitions::*;
+use super::peers::{Peer, Retired, View, read_peer};
 use super::rows::*;
+use super::snapshots::Snapshot;
 use super::tables::Tables;
 use crate::clock::{Clock, HybridClock, Timestamp};
 use crate::error::{Error, Result, SqlState};
-use crate::kv::{SpaceId, TxnId};
+use crate::kv::{Requests, SpaceId, TxnId};
 
 /// Latches over partitions. A power of two.
 const LATCHES: usize = 256;
-/// Snapshots without a hold that are kept.
-const SNAPSHOTS_KEPT: usize = 64;
 /// The shortest and the longest pause between two tries or looks.
 const PAUSE_MIN: Duration = Duration::from_micros(500);
 const PAUSE_MAX: Duration = Duration::from_millis(40);
@@ -75,114 +77,29 @@ impl Default for LwtOptions {
     }
 }
 
-/// How far a gateway's retirement has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Retired {
-    /// It may commit.
-    No,
-    /// It must not commit any more; what it had announced is being settled.
-    Sealed,
-    /// All it had announced is settled.
-    Settled,
-}
-
-/// A gateway as its row shows it.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    /// Which.
-    pub incarnation: Incarnation,
-    /// What it published last.
-    pub state: GatewayState,
-    /// Whether it is gone.
-    pub retired: Retired,
-}
-
-/// All gateways, as one read found them.
-#[derive(Clone, Debug, Default)]
-pub struct View {
-    /// By incarnation.
-    pub peers: Vec<Peer>,
-}
-
-impl View {
-    /// A gateway's row.
-    pub fn peer(&self, incarnation: Incarnation) -> Option<&Peer> {
-        self.peers.iter().find(|p| p.incarnation == incarnation)
-    }
-
-    /// At or above every acknowledged commit.
-    pub fn high(&self) -> Timestamp {
-        self.peers.iter().map(|p| p.state.high).max().unwrap_or_default()
-    }
-
-    /// Versions superseded at or below this are read by nobody.
-    pub fn horizon(&self) -> Timestamp {
-        let active = self.peers.iter().filter(|p| p.retired < Retired::Settled);
-        active.map(|p| p.state.low).min().unwrap_or_default()
-    }
-
-    /// At or above every change of the schema at or below [`View::high`].
-    pub fn schema(&self) -> Timestamp {
-        self.peers.iter().map(|p| p.state.schema).max().unwrap_or_default()
-    }
-
-    /// What is announced and not settled.
-    pub fn open(&self) -> impl Iterator<Item = &Open> {
-        let active = self.peers.iter().filter(|p| p.retired < Retired::Settled);
-        active.flat_map(|p| &p.state.open)
-    }
-
-    /// Whether an attempt is still announced by a gateway that may go on with it.
-    pub fn is_open(&self, attempt: Attempt) -> bool {
-        self.peer(attempt.incarnation).is_some_and(|p| {
-            p.retired == Retired::No && p.state.open.iter().any(|o| o.attempt == attempt)
-        })
-    }
-}
-
-/// A timestamp that can be read at: every commit at or below it is there, or is in `open`.
-pub struct Snapshot {
-    /// The timestamp.
-    pub at: Timestamp,
-    /// Single-batch commits that may still appear at or below it, until they are settled.
-    pub open: Mutex<Vec<Open>>,
-    /// Keeps versions.
-    _pin: Option<Pin>,
-}
-
-/// Keeps the versions visible at a timestamp from being collected.
-pub struct Pin {
-    at: Timestamp,
-    gateway: Weak<Gateway>,
-}
-
-impl Drop for Pin {
-    fn drop(&mut self) {
-        if let Some(gateway) = self.gateway.upgrade() {
-            gateway.own.lock().unpin(self.at);
-        }
-    }
-}
-
 /// What a gateway knows of itself.
 #[derive(Default)]
-struct Own {
+pub struct Own {
     counter: u64,
-    high: Timestamp,
-    low: Timestamp,
+    /// What it will publish as `high`.
+    pub high: Timestamp,
+    /// What it published as `low`.
+    pub low: Timestamp,
     schema: Timestamp,
     log_next: u64,
     /// By floor.
     open: BTreeMap<Timestamp, Open>,
-    pins: BTreeMap<Timestamp, usize>,
+    /// Timestamps that are read at.
+    pub pins: BTreeMap<Timestamp, usize>,
     /// The highest commit that was shown to a caller.
-    observed: Timestamp,
+    pub observed: Timestamp,
     /// The highest `high` known to be at a quorum.
-    confirmed: Timestamp,
+    pub confirmed: Timestamp,
 }
 
 impl Own {
-    fn unpin(&mut self, at: Timestamp) {
+    /// Takes back one pin.
+    pub fn unpin(&mut self, at: Timestamp) {
         if let Some(count) = self.pins.get_mut(&at) {
             *count -= 1;
             if *count == 0 {
@@ -218,12 +135,29 @@ struct Leases {
     counters: HashMap<Incarnation, (u64, Duration)>,
 }
 
-/// An incarnation.
+/// An incarnation, as one transaction or the process itself has it: its requests are counted in
+/// `requests`, if there are some. What is done after an outcome is known is not.
 pub struct Gateway {
-    /// Which.
-    pub incarnation: Incarnation,
+    core: Arc<Core>,
     /// The cluster.
     pub partitions: Arc<dyn Partitions>,
+    /// Where requests are counted.
+    pub requests: Option<Arc<Requests>>,
+}
+
+impl Deref for Gateway {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.core
+    }
+}
+
+/// What all handles of an incarnation share.
+pub struct Core {
+    /// Which.
+    pub incarnation: Incarnation,
+    cluster: Arc<dyn Partitions>,
     /// Time and tasks.
     pub env: Arc<dyn Environment>,
     /// How it behaves.
@@ -239,9 +173,10 @@ pub struct Gateway {
     /// And those of tables.
     pub tables: Tables,
     latches: Vec<tokio::sync::Mutex<()>>,
-    own: Mutex<Own>,
+    /// What it knows of itself.
+    pub own: Mutex<Own>,
     /// Snapshots that are held, and the last few others.
-    snapshots: Mutex<BTreeMap<Timestamp, (Weak<Snapshot>, Option<Arc<Snapshot>>)>>,
+    pub snapshots: Mutex<BTreeMap<Timestamp, (Weak<Snapshot>, Option<Arc<Snapshot>>)>>,
     horizon: AtomicU64,
     /// The newest change of the schema that any view showed.
     schema: AtomicU64,
@@ -269,6 +204,113 @@ fn fenced() -> Error {
         .with_hint("It did not answer for longer than its lease. Restart it.")
 }
 
+impl Core {
+    /// A pause between tries, longer with each.
+    pub async fn pause(&self, attempt: u32) {
+        let longest = PAUSE_MIN.saturating_mul(1 << attempt.min(8)).min(PAUSE_MAX);
+        let micros = longest.as_micros() as u64;
+        let micros = micros / 2 + random_below(&*self.time, micros / 2 + 1);
+        self.env.sleep(Duration::from_micros(micros)).await;
+    }
+
+    /// Where a gateway's state lies.
+    pub fn row_key(incarnation: Incarnation) -> RowKey {
+        RowKey::head(&number(incarnation))
+    }
+
+    async fn publish_once(&self) -> Result<(), Failure> {
+        let mut attempt = 0;
+        loop {
+            let (mut state, high) = {
+                let mut own = self.own.lock();
+                (own.state(), own.high)
+            };
+            // After the rest: whoever sees a change's `high` sees which tables it changed.
+            self.tables.fill(&mut state);
+            let (row, column) = (Self::row_key(self.incarnation), Column::St);
+            let write = CellWrite { row, column, value: Some(state.encode()) };
+            match self.cluster.write(&gateways(), vec![write], state.counter).await {
+                Ok(()) => {
+                    let mut own = self.own.lock();
+                    own.confirmed = own.confirmed.max(high);
+                    return Ok(());
+                }
+                Err(failure) if failure.is_final(attempt) => return Err(failure),
+                Err(_) => self.pause(attempt).await,
+            }
+            attempt += 1;
+        }
+    }
+
+    async fn view_once(&self) -> Result<Arc<View>, Failure> {
+        let started = self.time.monotonic();
+        let mut attempt = 0;
+        let all = Select::Range {
+            start: std::ops::Bound::Unbounded,
+            end: std::ops::Bound::Unbounded,
+            reverse: false,
+            limit: usize::MAX,
+        };
+        let rows = loop {
+            match self.cluster.read(&gateways(), all.clone(), Consistency::Quorum).await {
+                Ok(rows) => break rows,
+                Err(failure) if failure.is_final(attempt) => return Err(failure),
+                Err(_) => self.pause(attempt).await,
+            }
+            attempt += 1;
+        };
+        let mut view = View::default();
+        for row in rows.iter().filter(|r| r.key.kind == Kind::Head) {
+            match read_peer(row) {
+                Ok(peer) => view.peers.push(peer),
+                Err(error) => {
+                    tracing::error!(%error, "a gateway's row cannot be read");
+                    return Err(Failure::Unavailable);
+                }
+            }
+        }
+        self.viewed(&view, started);
+        Ok(Arc::new(view))
+    }
+
+    /// Takes note of what a read of all rows showed.
+    fn viewed(&self, view: &View, started: Duration) {
+        self.clock.observe(view.high());
+        self.horizon.fetch_max(view.horizon().0, Ordering::SeqCst);
+        self.tables.seen(view, self.incarnation);
+        self.schema.fetch_max(view.schema().0, Ordering::SeqCst);
+        {
+            let mut own = self.own.lock();
+            own.confirmed = own.confirmed.max(view.high());
+        }
+        self.note_leases(view);
+        if let Some(me) = view.peer(self.incarnation) {
+            match me.retired {
+                Retired::No => {
+                    self.verified.fetch_max(started.as_micros() as u64, Ordering::SeqCst);
+                }
+                _ if self.closed.load(Ordering::SeqCst) => {}
+                _ => self.fenced.store(true, Ordering::SeqCst),
+            }
+        }
+    }
+
+    /// Notes when each counter was first seen as it is. Only time in which this gateway itself saw
+    /// the rows counts: after the cluster was out of reach for all, everybody has a whole lease.
+    fn note_leases(&self, view: &View) {
+        let now = self.time.monotonic();
+        let mut leases = self.leases.lock();
+        let blind = now.saturating_sub(leases.seen) > self.options.lease;
+        leases.seen = now;
+        for peer in &view.peers {
+            let lease = leases.counters.entry(peer.incarnation).or_insert((0, now));
+            if peer.state.counter > lease.0 || blind {
+                *lease = (peer.state.counter, now);
+            }
+        }
+    }
+}
+
 impl Gateway {
     /// Joins the gateways of a cluster.
     pub async fn join(
@@ -279,7 +321,7 @@ impl Gateway {
         let time = env.clock();
         let mut incarnation = [0; 8];
         time.random(&mut incarnation);
-        let gateway = Arc::new_cyclic(|weak: &Weak<Gateway>| {
+        let core = Arc::new_cyclic(|weak: &Weak<Core>| {
             let (publisher, viewer) = (weak.clone(), weak.clone());
             let publish = Coalescer::new(move || {
                 let gateway = publisher.upgrade();
@@ -299,9 +341,9 @@ impl Gateway {
                     }
                 })
             });
-            Gateway {
+            Core {
                 incarnation: u64::from_be_bytes(incarnation),
-                partitions,
+                cluster: partitions.clone(),
                 options,
                 clock: HybridClock::new(time.clone(), Timestamp::ZERO),
                 time,
@@ -322,28 +364,64 @@ impl Gateway {
                 closed: AtomicBool::new(false),
             }
         });
+        let gateway = Arc::new(Gateway { core, partitions, requests: None });
         let view = gateway.view().await?;
         {
             let mut own = gateway.own.lock();
-            own.low = view.high();
             // A first commit is above zero, and so is a first snapshot.
+            own.low = view.high();
             own.high = view.high().max(gateway.clock.tick());
         }
         gateway.publish().await?;
         gateway.view().await?;
-        let weak = Arc::downgrade(&gateway);
-        let (env, pause) = (gateway.env.clone(), gateway.options.heartbeat);
-        gateway.env.spawn(Box::pin(async move {
+        gateway.keep_beating();
+        Ok(gateway)
+    }
+
+    /// Beats for as long as somebody has the incarnation.
+    fn keep_beating(&self) {
+        let weak = Arc::downgrade(&self.core);
+        let (env, pause) = (self.env.clone(), self.options.heartbeat);
+        self.env.spawn(Box::pin(async move {
             loop {
                 env.sleep(pause).await;
-                let Some(gateway) = weak.upgrade() else { return };
-                if gateway.closed.load(Ordering::SeqCst) {
+                let Some(core) = weak.upgrade() else { return };
+                if core.closed.load(Ordering::SeqCst) {
                     return;
                 }
-                gateway.beat().await;
+                Gateway::of(core).beat().await;
             }
         }));
-        Ok(gateway)
+    }
+
+    /// An incarnation whose requests are not counted.
+    fn of(core: Arc<Core>) -> Arc<Gateway> {
+        let partitions = core.cluster.clone();
+        Arc::new(Gateway { core, partitions, requests: None })
+    }
+
+    /// The same incarnation, for what nobody waits for.
+    pub fn in_background(&self) -> Arc<Gateway> {
+        Gateway::of(self.core.clone())
+    }
+
+    /// The same incarnation, its requests counted.
+    pub fn counting(&self, requests: Arc<Requests>) -> Arc<Gateway> {
+        let (core, below) = (self.core.clone(), self.core.cluster.clone());
+        let partitions = Arc::new(Counting { below, requests: requests.clone() });
+        Arc::new(Gateway { core, partitions, requests: Some(requests) })
+    }
+
+    /// What all handles of this incarnation share, for who must not keep it.
+    pub fn downgrade(&self) -> Weak<Core> {
+        Arc::downgrade(&self.core)
+    }
+
+    /// Counts, if that is wanted.
+    pub fn count(&self, what: impl FnOnce(&Requests) -> &AtomicU64) {
+        if let Some(requests) = &self.requests {
+            what(requests).fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     async fn beat(self: &Arc<Self>) {
@@ -361,14 +439,6 @@ impl Gateway {
                 }));
             }
         }
-    }
-
-    /// A pause between tries, longer with each.
-    pub async fn pause(&self, attempt: u32) {
-        let longest = PAUSE_MIN.saturating_mul(1 << attempt.min(8)).min(PAUSE_MAX);
-        let micros = longest.as_micros() as u64;
-        let micros = micros / 2 + random_below(&*self.time, micros / 2 + 1);
-        self.env.sleep(Duration::from_micros(micros)).await;
     }
 
     /// A pause that ends early when something of this gateway ended.
@@ -446,112 +516,18 @@ impl Gateway {
         }
     }
 
-    fn row_key(incarnation: Incarnation) -> RowKey {
-        RowKey::head(&number(incarnation))
-    }
-
-    async fn publish_once(&self) -> Result<(), Failure> {
-        let mut attempt = 0;
-        loop {
-            let (mut state, high) = {
-                let mut own = self.own.lock();
-                (own.state(), own.high)
-            };
-            // After the rest: whoever sees a change's `high` sees which tables it changed.
-            self.tables.fill(&mut state);
-            let (row, column) = (Self::row_key(self.incarnation), Column::St);
-            let write = CellWrite { row, column, value: Some(state.encode()) };
-            match self.partitions.write(&gateways(), vec![write], state.counter).await {
-                Ok(()) => {
-                    let mut own = self.own.lock();
-                    own.confirmed = own.confirmed.max(high);
-                    return Ok(());
-                }
-                Err(failure) if failure.is_final(attempt) => return Err(failure),
-                Err(_) => self.pause(attempt).await,
-            }
-            attempt += 1;
-        }
-    }
-
     /// Has a quorum know what this gateway's row says now.
     pub async fn publish(&self) -> Result<()> {
+        self.count(|r| &r.writes);
         match self.publish.ask(&*self.env).await {
             Some(result) => Ok(result?),
             None => Err(closed()),
         }
     }
 
-    async fn view_once(&self) -> Result<Arc<View>, Failure> {
-        let started = self.time.monotonic();
-        let mut attempt = 0;
-        let all = Select::Range {
-            start: std::ops::Bound::Unbounded,
-            end: std::ops::Bound::Unbounded,
-            reverse: false,
-            limit: usize::MAX,
-        };
-        let rows = loop {
-            match self.partitions.read(&gateways(), all.clone(), Consistency::Quorum).await {
-                Ok(rows) => break rows,
-                Err(failure) if failure.is_final(attempt) => return Err(failure),
-                Err(_) => self.pause(attempt).await,
-            }
-            attempt += 1;
-        };
-        let mut view = View::default();
-        for row in rows.iter().filter(|r| r.key.kind == Kind::Head) {
-            match read_peer(row) {
-                Ok(peer) => view.peers.push(peer),
-                Err(error) => {
-                    tracing::error!(%error, "a gateway's row cannot be read");
-                    return Err(Failure::Unavailable);
-                }
-            }
-        }
-        self.viewed(&view, started);
-        Ok(Arc::new(view))
-    }
-
-    /// Takes note of what a read of all rows showed.
-    fn viewed(&self, view: &View, started: Duration) {
-        self.clock.observe(view.high());
-        self.horizon.fetch_max(view.horizon().0, Ordering::SeqCst);
-        self.tables.seen(view, self.incarnation);
-        self.schema.fetch_max(view.schema().0, Ordering::SeqCst);
-        {
-            let mut own = self.own.lock();
-            own.confirmed = own.confirmed.max(view.high());
-        }
-        self.note_leases(view);
-        if let Some(me) = view.peer(self.incarnation) {
-            match me.retired {
-                Retired::No => {
-                    self.verified.fetch_max(started.as_micros() as u64, Ordering::SeqCst);
-                }
-                _ if self.closed.load(Ordering::SeqCst) => {}
-                _ => self.fenced.store(true, Ordering::SeqCst),
-            }
-        }
-    }
-
-    /// Notes when each counter was first seen as it is. Only time in which this gateway itself saw
-    /// the rows counts: after the cluster was out of reach for all, everybody has a whole lease.
-    fn note_leases(&self, view: &View) {
-        let now = self.time.monotonic();
-        let mut leases = self.leases.lock();
-        let blind = now.saturating_sub(leases.seen) > self.options.lease;
-        leases.seen = now;
-        for peer in &view.peers {
-            let lease = leases.counters.entry(peer.incarnation).or_insert((0, now));
-            if peer.state.counter > lease.0 || blind {
-                *lease = (peer.state.counter, now);
-            }
-        }
-    }
-
     /// All gateways' rows, by a read that begins now or later.
     pub async fn view(&self) -> Result<Arc<View>> {
+        self.count(|r| &r.reads);
         match self.view.ask(&*self.env).await {
             Some(result) => Ok(result?),
             None => Err(closed()),
@@ -564,76 +540,6 @@ impl Gateway {
         let Some((counter, since)) = leases.counters.get(&peer.incarnation) else { return false };
         let still = self.time.monotonic().saturating_sub(*since);
         *counter == peer.state.counter && still > self.options.lease
-    }
-
-    fn pin(self: &Arc<Self>, own: &mut Own, at: Timestamp) -> Pin {
-        *own.pins.entry(at).or_default() += 1;
-        Pin { at, gateway: Arc::downgrade(self) }
-    }
-
-    /// Keeps versions; 72000 if they may be gone.
-    pub fn hold(self: &Arc<Self>, at: Timestamp) -> Result<Pin> {
-        let own = &mut *self.own.lock();
-        if at < own.low {
-            return Err(too_old());
-        }
-        Ok(self.pin(own, at))
-    }
-
-    /// Whether versions visible at `at` are kept, as far as this gateway decides.
-    pub fn check_low(&self, at: Timestamp) -> Result<()> {
-        if at < self.own.lock().low { Err(too_old()) } else { Ok(()) }
-    }
-
-    /// A snapshot that covers every commit acknowledged before the call, and all this gateway
-    /// has shown to anyone.
-    pub async fn snapshot(self: &Arc<Self>) -> Result<Snapshot> {
-        self.check()?;
-        let view = self.view().await?;
-        let (at, pin) = {
-            let own = &mut *self.own.lock();
-            let at = view.high().max(own.observed).max(own.low);
-            own.high = own.high.max(at);
-            (at, self.pin(own, at))
-        };
-        self.open_at(at, Some(pin), view.high()).await
-    }
-
-    /// A snapshot at a given time, which must not lie in the future.
-    pub async fn snapshot_at(self: &Arc<Self>, at: Timestamp) -> Result<Snapshot> {
-        let confirmed = {
-            let own = &mut *self.own.lock();
-            own.high = own.high.max(at);
-            own.confirmed
-        };
-        self.open_at(at, None, confirmed).await
-    }
-
-    /// Remembers a snapshot for reads that only name its timestamp.
-    pub fn remember(&self, snapshot: &Arc<Snapshot>) {
-        let mut snapshots = self.snapshots.lock();
-        snapshots.retain(|_, (held, _)| held.strong_count() > 0);
-        snapshots.insert(snapshot.at, (Arc::downgrade(snapshot), None));
-    }
-
-    /// The snapshot at a timestamp, made if there is none.
-    pub async fn known_snapshot(self: &Arc<Self>, at: Timestamp) -> Result<Arc<Snapshot>> {
-        if let Some((snapshot, _)) = self.snapshots.lock().get(&at)
-            && let Some(snapshot) = snapshot.upgrade()
-        {
-            return Ok(snapshot);
-        }
-        let snapshot = Arc::new(self.snapshot_at(at).await?);
-        let mut snapshots = self.snapshots.lock();
-        // The oldest of those that nobody holds make room.
-        let kept = |s: &(Weak<Snapshot>, Option<Arc<Snapshot>>)| s.1.is_some();
-        if snapshots.values().filter(|s| kept(s)).count() >= SNAPSHOTS_KEPT
-            && let Some(oldest) = snapshots.iter().find(|(_, s)| kept(s)).map(|(at, _)| *at)
-        {
-            snapshots.remove(&oldest);
-        }
-        snapshots.insert(at, (Arc::downgrade(&snapshot), Some(snapshot.clone())));
-        Ok(snapshot)
     }
 
     /// The newest change of the schema that this gateway knows of.
@@ -650,32 +556,6 @@ impl Gateway {
     /// Versions superseded at or below this are read by nobody.
     pub fn known_horizon(&self) -> Timestamp {
         Timestamp(self.horizon.load(Ordering::SeqCst))
-    }
-
-    /// What may still appear at or below `at`, which a quorum must know as a `high` first.
-    async fn open_at(
-        self: &Arc<Self>,
-        at: Timestamp,
-        pin: Option<Pin>,
-        confirmed: Timestamp,
-    ) -> Result<Snapshot> {
-        if at > confirmed {
-            self.publish().await?;
-        }
-        let view = self.view().await?;
-        self.check()?;
-        let single = |o: &&Open| matches!(o.kind, OpenKind::Single(_)) && o.attempt.floor < at;
-        let open = view.open().filter(single).cloned().collect();
-        Ok(Snapshot { at, open: Mutex::new(open), _pin: pin })
-    }
-
-    /// No commit at or below this will appear any more.
-    pub async fn resolved(self: &Arc<Self>) -> Result<Timestamp> {
-        self.check()?;
-        let high = self.view().await?.high();
-        let view = self.view().await?;
-        let open = view.open().filter(|o| !o.decided).map(|o| o.attempt.floor).min();
-        Ok(high.min(open.unwrap_or(Timestamp::MAX)))
     }
 
     /// Later snapshots of this gateway cover what a caller was shown.
@@ -752,26 +632,7 @@ impl Gateway {
     /// Marks a gateway's row; a mark never goes back.
     pub async fn set_retired(&self, incarnation: Incarnation, retired: Retired) -> Result<()> {
         let value = Some(number(retired as u64));
-        let write = CellWrite { row: Self::row_key(incarnation), column: Column::Rt, value };
+        let write = CellWrite { row: Core::row_key(incarnation), column: Column::Rt, value };
         self.write(&gateways(), vec![write], retired as u64).await
     }
-}
-
-/// 72000
-pub fn too_old() -> Error {
-    Error::new(SqlState::SNAPSHOT_TOO_OLD, "snapshot too old")
-}
-
-fn read_peer(row: &Row) -> Result<Peer> {
-    let incarnation = read_number(Some(&row.key.key))?;
-    let state = match row.get(Column::St) {
-        Some(cell) => GatewayState::decode(cell, incarnation)?,
-        None => GatewayState::default(),
-    };
-    let retired = match read_number(row.get(Column::Rt))? {
-        0 => Retired::No,
-        1 => Retired::Sealed,
-        _ => Retired::Settled,
-    };
-    Ok(Peer { incarnation, state, retired })
 }

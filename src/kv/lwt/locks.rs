@@ -12,8 +12,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::deadlock::Waiting;
-use super::gateway::{Gateway, Retired};
+use super::gateway::Gateway;
 use super::partitions::*;
+use super::peers::Retired;
 use super::rows::*;
 use super::settle::{Sequence, static_number};
 use super::tables::{is_local, is_table};
@@ -370,7 +371,7 @@ impl Gateway {
         if keys.is_empty() {
             return;
         }
-        let this = self.clone();
+        let this = self.in_background();
         self.env.spawn(Box::pin(async move {
             if let Err(error) = this.remove_entries(txn, &keys).await {
                 // They are dead all the same, and whoever meets them removes them.

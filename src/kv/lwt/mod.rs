@@ -2,7 +2,8 @@
 //!
 //! - `partitions`: what is asked of the cluster, with the CQL it stands for; `env`: of the process;
 //! - `rows`: the bytes (`schemas/lwt.md`);
-//! - `gateway`: announcements, snapshots, leases; `coalesce` shares its requests;
+//! - `gateway`: announcements, leases; `coalesce` shares its requests, `counting` counts them;
+//! - `peers`: all gateways' rows; `snapshots`: timestamps that can be read at;
 //! - `read`: plain QUORUM reads at a snapshot;
 //! - `commit`, `several`: one batch in one partition, or intents and a verdict;
 //! - `settle`: outcomes of batches and of other gateways' commits;
@@ -17,17 +18,20 @@
 mod changes;
 mod coalesce;
 mod commit;
+mod counting;
 mod deadlock;
 pub mod env;
 mod gateway;
 mod locks;
 pub mod partitions;
+mod peers;
 mod read;
 mod rows;
 mod settle;
 mod several;
 #[cfg(test)]
 mod sim;
+mod snapshots;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -41,11 +45,12 @@ use futures::channel::oneshot;
 use futures::future::{Either, select};
 
 use self::env::Environment;
+use self::gateway::Gateway;
 pub use self::gateway::LwtOptions;
-use self::gateway::{Gateway, Snapshot};
 use self::partitions::{Partitions, RingPosition, Table};
 use self::read::{Reader, within_partition};
 use self::rows::key_at;
+use self::snapshots::Snapshot;
 use super::*;
 use crate::error::{Error, Result, SqlState};
 
@@ -191,6 +196,10 @@ fn decode_position(from: &Continuation) -> Result<RingPosition> {
 impl Store for LwtStore {
     fn capabilities(&self) -> Capabilities {
         Capabilities { name: "lwt", ordered: false, cheap_locks: false }
+    }
+
+    fn counted(self: Arc<Self>, requests: Arc<Requests>) -> Option<SharedStore> {
+        Some(Arc::new(LwtStore { gateway: self.gateway.counting(requests) }))
     }
 
     async fn snapshot(&self) -> Result<Hold> {

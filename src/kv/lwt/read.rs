@@ -12,9 +12,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::gateway::{Gateway, Snapshot, too_old};
+use super::gateway::Gateway;
 use super::partitions::*;
 use super::rows::*;
+use super::snapshots::{Snapshot, too_old};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::kv::{SpaceId, Version};

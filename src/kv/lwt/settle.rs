@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::gateway::{Gateway, Peer, Retired};
+use super::gateway::Gateway;
 use super::partitions::*;
+use super::peers::{Peer, Retired};
 use super::rows::*;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -179,6 +180,9 @@ impl Gateway {
             if attempt >= looks {
                 return Ok(None);
             }
+            if attempt == 0 {
+                self.count(|r| &r.lock_waits);
+            }
             self.pause_or_progress(attempt).await;
             attempt += 1;
         }
@@ -207,6 +211,9 @@ impl Gateway {
                 }
             }
             self.check()?;
+            if attempt == 0 {
+                self.count(|r| &r.lock_waits);
+            }
             self.pause_or_progress(attempt).await;
             attempt += 1;
         }

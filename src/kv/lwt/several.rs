@@ -66,7 +66,7 @@ impl Gateway {
             self.decided(open.attempt.floor, Some(ts));
             self.publish_surely().await?;
             let rows = owned_rows(parts);
-            let (this, attempt) = (self.clone(), open.attempt);
+            let (this, attempt) = (self.in_background(), open.attempt);
             self.env.spawn(Box::pin(async move {
                 this.finish_all(&rows, attempt, Verdict::Committed(ts)).await;
                 this.close_open(attempt.floor, Some(ts));
@@ -296,7 +296,7 @@ impl Gateway {
         of: Attempt,
         verdict: Verdict,
     ) {
-        let (this, partition) = (self.clone(), partition.clone());
+        let (this, partition) = (self.in_background(), partition.clone());
         self.env.spawn(Box::pin(async move {
             // Its own gateway does the same, or the next one that meets it.
             let _ = this.finish_rows(&partition, &keys, of, verdict).await;

@@ -16,8 +16,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::deadlock::Waiting;
-use super::gateway::{Gateway, Retired, View};
+use super::gateway::Gateway;
 use super::locks::{Blocked, Taking, by_partition, not_available};
+use super::peers::{Retired, View};
 use super::rows::{Closed, GatewayState};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, SqlState};

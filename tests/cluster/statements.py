@@ -1,0 +1,100 @@
+"""What each class of statement asks of the cluster, beside the table in ARCHITECTURE.md.
+
+The table's rows name a statement each; here is what they mean, and EXPLAIN (ANALYZE) counts.
+"""
+
+import re
+
+import psycopg
+
+from gateways import ROOT
+
+KINDS = ("reads", "writes", "lwts")
+HEADER = "| statement, alone in its transaction | reads | writes | lwts |"
+# Requests that nothing of the kind needs where nobody is in the way.
+NEVER = ("serial_reads", "conflicts", "retries", "lock_waits")
+# A gateway that has not looked at the others' rows for half a lease does so before it answers.
+TRIES = 3
+# The first of the numbers that statements use; fewer than a hundred are.
+FIRST = 100
+
+TABLES = """
+create table plain (id int primary key, v int);
+create table wide (p int, c int, v int, primary key (p, c)) with (partition_by = 'p');
+create table indexed (id int primary key, v int);
+create index on indexed (v);
+create table single (id int primary key, v int unique);
+create table parent (id int primary key);
+create table child (id int primary key, parent int references parent);
+insert into plain select x, x from generate_series(1, 200) x;
+insert into parent values (1), (2);
+insert into wide select 1, x, x from generate_series(1, 20) x;
+insert into indexed select x, x from generate_series(1, 20) x;
+insert into single select x, x from generate_series(1, 20) x;
+"""
+
+# `%d` is a number that was not used before.
+STATEMENTS = {
+    "point read": "select v from plain where id = 1",
+    "read of a row by a secondary index": "select * from indexed where v = 3",
+    "INSERT of one row": "insert into plain values (%d0, 0)",
+    "UPDATE by key": "update plain set v = v + 1 where id = 1",
+    "DELETE by key": "delete from plain where id = %d",
+    "INSERT of five rows in one partition":
+        "insert into wide select 2, %d0 + x, 0 from generate_series(1, 5) x",
+    "INSERT of five rows in five partitions":
+        "insert into plain select %d00 + x, 0 from generate_series(1, 5) x",
+    "INSERT of one row with an index": "insert into indexed values (%d, %d)",
+    "UPDATE of an indexed column": "update indexed set v = %d where id = 1",
+    "INSERT of one row with UNIQUE": "insert into single values (%d, %d)",
+    "INSERT of one row with a foreign key": "insert into child values (%d, 2)",
+}
+
+
+def documented():
+    """The table: statement, and its requests."""
+    lines = (ROOT / "src" / "ARCHITECTURE.md").read_text().splitlines()
+    table = {}
+    for line in lines[lines.index(HEADER) + 2:]:
+        if not line.startswith("|"):
+            break
+        name, *counts = (cell.strip() for cell in line.strip("|").split("|"))
+        table[name] = tuple(int(count) for count in counts)
+    return table
+
+
+def counted(connection, sql):
+    """The requests of one statement."""
+    lines = connection.execute("explain (analyze, costs off) " + sql).fetchall()
+    found = [line for (line,) in lines if line.startswith("Store: reads=")]
+    return {name: int(count) for name, count in re.findall(r"(\w+)=(\d+)", found[0])}
+
+
+def compare(server):
+    """What differs."""
+    table, wrong, number = documented(), [], FIRST
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute(TABLES)
+        print(f"   {'':40}" + "".join(f"{kind:>8}" for kind in KINDS))
+        for name, sql in STATEMENTS.items():
+            for _ in range(TRIES):
+                number += 1
+                counts = counted(connection, sql.replace("%d", str(number)))
+                found = tuple(counts[kind] for kind in KINDS)
+                if found == table.get(name) and not any(counts[kind] for kind in NEVER):
+                    break
+            else:
+                wrong.append(f"{name}: {counts}, documented: {table.get(name)}")
+            print(f"   {name:40}" + "".join(f"{count:>8}" for count in found))
+        blocks(connection, wrong)
+    if table.keys() != STATEMENTS.keys():
+        wrong.append(f"documented or tried alone: {table.keys() ^ STATEMENTS.keys()}")
+    return wrong
+
+
+def blocks(connection, wrong):
+    """In a block a statement does not count the commit, nor what another session does."""
+    with connection.transaction():
+        counts = counted(connection, "update plain set v = 0 where id = 1")
+    if counts["lwts"] != 1:
+        wrong.append(f"a lock in a block: {counts}")
