@@ -153,7 +153,7 @@ impl Data {
 #[async_trait]
 impl Store for MemoryStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "memory", ordered: true, cheap_locks: true }
+        Capabilities { name: "memory", ordered: true, cheap_locks: true, cheap_snapshots: true }
     }
 
     async fn snapshot(&self) -> Result<Hold> {

@@ -286,6 +286,9 @@ pub struct Capabilities {
     /// Whether a lock costs little (memory) or a round trip: an autocommit statement on a store
     /// with dear locks goes straight to its one commit and lets that find conflicts.
     pub cheap_locks: bool,
+    /// Whether a snapshot costs little (memory) or round trips: a statement that reads one key
+    /// then asks for its newest version instead.
+    pub cheap_snapshots: bool,
 }
 
 /// A transaction, over all gateways and restarts.
@@ -529,7 +532,10 @@ pub trait Store: Send + Sync + 'static {
     fn hold(&self, at: Timestamp) -> Result<Hold>;
 
     /// The version of `key` visible at `at`; a deletion may come as such or as none.
-    /// [`Timestamp::MAX`] asks for the newest that a snapshot taken now would see.
+    /// [`Timestamp::MAX`] asks for the newest: every commit acknowledged before the call is seen,
+    /// and what is given, later snapshots and reads see, on any gateway. Where snapshots are dear
+    /// that is cheaper than one; two such reads do not make a snapshot: of two commits that are
+    /// under way at once the first may show the one and the second not the other.
     async fn get(&self, key: &Key, at: Timestamp) -> Result<Option<Version>>;
 
     /// Several gets at once; the answer has the order of `keys`.
@@ -582,7 +588,8 @@ pub trait Store: Send + Sync + 'static {
     async fn estimate(&self, range: &KeyRange) -> Result<Estimate>;
 
     /// Where other processes write to the store too: a timestamp at or above every commit in
-    /// [`SCHEMA_SPACE`] that the last snapshot or table lock taken here covers. Zero where this
+    /// [`SCHEMA_SPACE`] that the last snapshot, newest read or table lock taken here covers, or
+    /// that the writer of a version read by them knew. Zero where this
     /// process is the only one.
     fn schema(&self) -> Timestamp {
         Timestamp::ZERO

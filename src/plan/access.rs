@@ -39,6 +39,17 @@ pub struct Access {
     pub subqueries: bool,
 }
 
+impl Access {
+    /// Whether it names one row by the primary key, or none where a value is NULL.
+    pub fn is_one_key(&self) -> bool {
+        let one = |part: &KeyPart| match part {
+            KeyPart::OneOf(values) => values.len() == 1,
+            KeyPart::Element(_) | KeyPart::Null => false,
+        };
+        self.point && self.index.is_none() && !self.subqueries && self.parts.iter().all(one)
+    }
+}
+
 /// A secondary index in use.
 #[derive(Debug)]
 pub struct IndexAccess {

@@ -6,18 +6,19 @@ use std::sync::Arc;
 use super::Session;
 use super::client::Client;
 use super::columns::Staleness;
+use super::database::Database;
 use super::extended::{Portal, PortalState};
 use super::names::Named;
 use super::path::{Described, TakenPath};
 use super::statement::{Body, Prepared};
 use super::system::SystemTables;
 use super::transaction::Block;
-use crate::catalog::CatalogSnapshot;
+use crate::catalog::{Catalog, CatalogSnapshot};
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{CopyPlace, ExecContext, Execution, RowBatch, State};
 use crate::plan::explain::NodeFigures;
 use crate::plan::{Plan, StatementKind};
-use crate::txn::{Isolation, Statement};
+use crate::txn::{Isolation, Statement, Txn};
 use crate::types::{Datum, Row};
 
 /// Times that a statement is run again after a conflict, before the client is told.
@@ -45,6 +46,8 @@ pub struct Running {
     stale: bool,
     /// Whether the schema may change: its tables are locked, or it has none.
     pinned: bool,
+    /// Whether it reads one key's newest version, without a snapshot.
+    lone: bool,
 }
 
 /// How far a call takes an execution. Each step does those before it that are not done.
@@ -77,6 +80,7 @@ impl Running {
             schema,
             stale: false,
             pinned: false,
+            lone: false,
         }
     }
 
@@ -195,6 +199,13 @@ impl Session {
                 && t.schema.is_none()
                 && t.modes.level() == Isolation::ReadCommitted
         })
+    }
+
+    /// Whether a statement needs no snapshot: it reads one key, alone in an implicit READ COMMITTED
+    /// transaction, and snapshots are dear.
+    fn is_lone(&self, plan: &Plan) -> bool {
+        let cheap = self.database.transactions.store().capabilities().cheap_snapshots;
+        !cheap && plan.reads_one_key() && self.may_run_again()
     }
 
     /// How old a statement's snapshot may be: it only reads, is alone in an implicit READ
@@ -322,6 +333,7 @@ impl Session {
             Some(place) if running.plan().waits => Some(place.away().await),
             _ => None,
         };
+        running.lone |= running.statement.is_none() && self.is_lone(running.plan());
         let batch = self.step_of_statement(running, parameters, step).await;
         // What functions of a failed statement have set is void; what they said is not.
         let (changes, notices) = self.environment.take_changes();
@@ -349,7 +361,7 @@ impl Session {
             return Err(Error::internal("no transaction in the store"));
         };
         transaction.queried = true;
-        let Running { execution, path, statement, schema, stale, pinned } = running;
+        let Running { execution, path, statement, schema, stale, pinned, lone } = running;
         let begins = statement.is_none();
         if begins {
             path.allow(staleness);
@@ -360,12 +372,7 @@ impl Session {
         let work = async {
             match statement {
                 Some(statement) => txn.enter(statement),
-                None => {
-                    if let Some(query) = &execution.plan().columnar {
-                        database.columns.wait_ready(query).await?;
-                    }
-                    txn.begin_statement().await?;
-                }
+                None => begin(txn, execution.plan(), *lone, database).await?,
             }
             let mut context = ExecContext {
                 txn,
@@ -400,7 +407,12 @@ impl Session {
                     path.choose(execution.plan(), &mut context, database).await?;
                     None
                 }
-                Step::Rows(max) => path.next_batch(execution, &mut context, database, max).await?,
+                Step::Rows(max) => {
+                    let batch = path.next_batch(execution, &mut context, database, max).await;
+                    *stale = std::mem::take(lone) && is_late(context.txn, catalog, schema).await?;
+                    check_schema(*stale)?;
+                    batch?
+                }
             };
             *statement = Some(context.txn.statement());
             Ok(batch)
@@ -408,6 +420,24 @@ impl Session {
         self.backend.check()?;
         self.backend.interruptible(work).await
     }
+}
+
+/// Begins a statement of a transaction. A lone one takes no snapshot.
+async fn begin(txn: &mut Txn, plan: &Plan, lone: bool, database: &Database) -> Result<()> {
+    if let Some(query) = &plan.columnar {
+        database.columns.wait_ready(query).await?;
+    }
+    if lone {
+        txn.begin_reading_one();
+        return Ok(());
+    }
+    txn.begin_statement().await
+}
+
+/// Whether the schema changed before a lone read: only the read itself tells.
+async fn is_late(txn: &mut Txn, catalog: &Catalog, schema: &Arc<CatalogSnapshot>) -> Result<bool> {
+    txn.end_reading_one().await?;
+    Ok(!catalog.is_settled(schema) && !Arc::ptr_eq(&catalog.settled().await?, schema))
 }
 
 /// Whether a portal's run failed because the schema had changed since it was bound.

@@ -125,6 +125,7 @@ impl TxnManager {
             id: self.next_id(),
             options,
             snapshot: None,
+            reads_one: false,
             command: 0,
             last_command: 0,
             suspended: Arc::new(()),
@@ -178,6 +179,8 @@ pub struct Txn {
     id: TxnId,
     options: TxnOptions,
     snapshot: Option<Arc<Hold>>,
+    /// The running statement will read one key, and has not.
+    reads_one: bool,
     /// The running statement's.
     command: Command,
     /// The highest given to any statement.
@@ -244,10 +247,29 @@ impl Txn {
     /// a new snapshot.
     pub async fn begin_statement(&mut self) -> Result<()> {
         self.next_command();
+        self.reads_one = false;
         if self.options.isolation == Isolation::ReadCommitted {
             self.snapshot = None;
         }
         self.ensure_snapshot().await?;
+        Ok(())
+    }
+
+    /// Starts a statement that will read one key and nothing else of the store: at READ COMMITTED
+    /// it takes no snapshot, and reads the newest version. [`Txn::get`] is what it may call, once.
+    pub fn begin_reading_one(&mut self) {
+        debug_assert_eq!(self.options.isolation, Isolation::ReadCommitted);
+        self.next_command();
+        self.snapshot = None;
+        self.reads_one = true;
+    }
+
+    /// The one key is read. Where none was after all, others' changes of the schema are learned of
+    /// by a snapshot.
+    pub async fn end_reading_one(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.reads_one) {
+            self.ensure_snapshot().await?;
+        }
         Ok(())
     }
 
@@ -307,6 +329,10 @@ impl Txn {
     pub async fn get(&mut self, key: &Key) -> Result<Option<Visible>> {
         if let Some(own) = self.own_visible(key) {
             return Ok(own);
+        }
+        if std::mem::take(&mut self.reads_one) {
+            let version = self.manager.store.get(key, Timestamp::MAX).await?;
+            return Ok(self.read(key, version));
         }
         let at = self.ensure_snapshot().await?;
         let version = self.manager.store.get(key, at).await?;

@@ -27,6 +27,7 @@ use super::coalesce::Coalescer;
 use super::counting::Counting;
 use super::env::{Environment, random_below};
 use super::locks::Held;
+use super::newest::Settled;
 use super::partitions::*;
 use super::peers::{Peer, Retired, View, read_peer};
 use super::rows::*;
@@ -61,6 +62,9 @@ pub struct LwtOptions {
     pub batch_bytes_max: usize,
     /// Bytes of one key and value.
     pub row_bytes_max: usize,
+    /// Shows newest versions without making sure that they stay visible, to see that it is needed.
+    #[cfg(test)]
+    pub unsure: bool,
 }
 
 impl Default for LwtOptions {
@@ -73,6 +77,8 @@ impl Default for LwtOptions {
             batch_rows_max: 1024,
             batch_bytes_max: 1 << 20,
             row_bytes_max: 6 << 20,
+            #[cfg(test)]
+            unsure: false,
         }
     }
 }
@@ -177,6 +183,8 @@ pub struct Core {
     pub own: Mutex<Own>,
     /// Snapshots that are held, and the last few others.
     pub snapshots: Mutex<BTreeMap<Timestamp, (Weak<Snapshot>, Option<Arc<Snapshot>>)>>,
+    /// What the last read of all rows tells of commits.
+    settled: Mutex<Settled>,
     horizon: AtomicU64,
     /// The newest change of the schema that any view showed.
     schema: AtomicU64,
@@ -244,6 +252,7 @@ impl Core {
 
     async fn view_once(&self) -> Result<Arc<View>, Failure> {
         let started = self.time.monotonic();
+        let high = self.own.lock().confirmed;
         let mut attempt = 0;
         let all = Select::Range {
             start: std::ops::Bound::Unbounded,
@@ -270,7 +279,9 @@ impl Core {
             }
         }
         self.viewed(&view, started);
-        Ok(Arc::new(view))
+        let view = Arc::new(view);
+        *self.settled.lock() = Settled { high, view: view.clone() };
+        Ok(view)
     }
 
     /// Takes note of what a read of all rows showed.
@@ -354,6 +365,7 @@ impl Gateway {
                 latches: (0..LATCHES).map(|_| tokio::sync::Mutex::default()).collect(),
                 own: Mutex::new(Own { log_next: 1, ..Own::default() }),
                 snapshots: Mutex::default(),
+                settled: Mutex::default(),
                 horizon: AtomicU64::new(0),
                 schema: AtomicU64::new(0),
                 publish: Arc::new(publish),
@@ -532,6 +544,11 @@ impl Gateway {
             Some(result) => Ok(result?),
             None => Err(closed()),
         }
+    }
+
+    /// What the last read of all rows tells of commits.
+    pub fn known_settled(&self) -> Settled {
+        self.settled.lock().clone()
     }
 
     /// Whether a gateway's counter has stood still for too long, as far as this one saw.

@@ -4,7 +4,7 @@
 //! - `rows`: the bytes (`schemas/lwt.md`);
 //! - `gateway`: announcements, leases; `coalesce` shares its requests, `counting` counts them;
 //! - `peers`: all gateways' rows; `snapshots`: timestamps that can be read at;
-//! - `read`: plain QUORUM reads at a snapshot;
+//! - `read`: plain QUORUM reads at a snapshot; `newest`: of one key, without one;
 //! - `commit`, `several`: one batch in one partition, or intents and a verdict;
 //! - `settle`: outcomes of batches and of other gateways' commits;
 //! - `locks`, `deadlock`: row locks, cycles of waiters; `tables`: locks of tables; `changes`: the
@@ -23,6 +23,7 @@ mod deadlock;
 pub mod env;
 mod gateway;
 mod locks;
+mod newest;
 pub mod partitions;
 mod peers;
 mod read;
@@ -49,7 +50,7 @@ use self::gateway::Gateway;
 pub use self::gateway::LwtOptions;
 use self::partitions::{Partitions, RingPosition, Table};
 use self::read::{Reader, within_partition};
-use self::rows::key_at;
+use self::rows::{key_at, place};
 use self::snapshots::Snapshot;
 use super::*;
 use crate::error::{Error, Result, SqlState};
@@ -195,7 +196,7 @@ fn decode_position(from: &Continuation) -> Result<RingPosition> {
 #[async_trait]
 impl Store for LwtStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "lwt", ordered: false, cheap_locks: false }
+        Capabilities { name: "lwt", ordered: false, cheap_locks: false, cheap_snapshots: false }
     }
 
     fn counted(self: Arc<Self>, requests: Arc<Requests>) -> Option<SharedStore> {
@@ -222,6 +223,10 @@ impl Store for LwtStore {
     }
 
     async fn get(&self, key: &Key, at: Timestamp) -> Result<Option<Version>> {
+        if at == Timestamp::MAX {
+            let (partition, clustering) = place(key);
+            return self.gateway.newest(&partition, &clustering).await;
+        }
         let found = self.get_many(std::slice::from_ref(key), at).await?;
         Ok(found.into_iter().next().flatten())
     }

@@ -51,6 +51,13 @@ impl Gateway {
         Ok(self.pin(own, at))
     }
 
+    /// Keeps versions for who reads what is newest, without a snapshot.
+    pub fn hold_newest(&self) -> Pin {
+        let own = &mut *self.own.lock();
+        let at = own.low.max(own.confirmed);
+        self.pin(own, at)
+    }
+
     /// Whether versions visible at `at` are kept, as far as this gateway decides.
     pub fn check_low(&self, at: Timestamp) -> Result<()> {
         if at < self.own.lock().low { Err(too_old()) } else { Ok(()) }

@@ -18,8 +18,9 @@ use parking_lot::Mutex;
 use super::deadlock::Waiting;
 use super::gateway::Gateway;
 use super::locks::{Blocked, Taking, by_partition, not_available};
+use super::partitions::{Partition, Table};
 use super::peers::{Retired, View};
-use super::rows::{Closed, GatewayState};
+use super::rows::{Closed, GatewayState, Incarnation};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, SqlState};
 use crate::kv::{Key, LockMode, LockRequest, LockWait, Locked, SpaceId, TxnId};
@@ -309,6 +310,17 @@ impl Gateway {
         }
         Ok(None)
     }
+}
+
+/// 40001 where another gateway has closed a partition's table against its readers.
+pub fn check_open(me: Incarnation, partition: &Partition, view: &View) -> Result<()> {
+    let Table::Space(space) = partition.table else { return Ok(()) };
+    let others = view.peers.iter().filter(|p| p.incarnation != me);
+    let mut closed = others
+        .filter(|p| p.retired < Retired::Settled)
+        .flat_map(|p| &p.state.closed)
+        .filter(|c| c.space == space && c.mode.conflicts(LockMode::KeyShare));
+    closed.next().map_or(Ok(()), |_| Err(schema_changed()))
 }
 
 fn schema_changed() -> Error {

@@ -3,6 +3,7 @@ mod bank;
 mod harness;
 mod history;
 mod model;
+mod newest;
 mod patient;
 mod schedules;
 mod tables;

@@ -109,6 +109,11 @@ async fn operations_beside_bare_cql() {
     });
     let each = show("point read at a new snapshot", get.await, read);
     assert!(each[0] < 3.3 && each[3] == 0.0, "{each:?}");
+    let newest = measure(&clock, &cassandra, async |n| {
+        assert!(store.get(&key(n % 50), Timestamp::MAX).await.unwrap().is_some());
+    });
+    let each = show("point read of what is newest", newest.await, read);
+    assert!(each[0] < 2.3 && each[3] == 0.0, "{each:?}");
     let commits = measure(&clock, &cassandra, async |n| {
         committed(store.commit(update(n)).await.unwrap());
     });

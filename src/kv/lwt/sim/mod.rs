@@ -155,7 +155,9 @@ impl World {
                 return result;
             }
             assert!(self.turn(), "everything waits for ever");
-            assert!(self.state.lock().steps < steps_max, "no end after {steps_max} turns");
+            let steps = self.state.lock().steps;
+            let now = self.now();
+            assert!(steps < steps_max, "no end after {steps} turns, at {now:?}");
         }
     }
 

@@ -23,6 +23,8 @@ pub struct Sim {
     pub cluster: Arc<Cluster>,
     nodes: Arc<Mutex<Node>>,
     done: Arc<Mutex<bool>>,
+    /// See [`LwtOptions::unsure`].
+    pub unsure: bool,
 }
 
 /// A gateway of the simulation.
@@ -36,7 +38,8 @@ impl Sim {
     pub fn new(seed: u64, faults: Faults) -> Sim {
         let world = World::new(seed);
         let cluster = Cluster::new(world.node(CLUSTER, 0, 0), faults);
-        Sim { world, cluster, nodes: Arc::new(Mutex::new(CLUSTER)), done: Arc::default() }
+        let nodes = Arc::new(Mutex::new(CLUSTER));
+        Sim { world, cluster, nodes, done: Arc::default(), unsure: false }
     }
 
     /// A new gateway, its clock wrong by up to five seconds and a few percent.
@@ -54,6 +57,7 @@ impl Sim {
             heartbeat: LEASE / 4,
             deadlock_timeout: Duration::from_millis(60),
             settle_timeout: Duration::from_secs(20),
+            unsure: self.unsure,
             ..LwtOptions::default()
         };
         loop {

@@ -1,0 +1,111 @@
+//! The newest version of one key, without a snapshot.
+//!
+//! A QUORUM read of one row is monotonic by itself: it repairs the row before it answers. So every
+//! commit that was acknowledged before is found, as a head or as an intent with its verdict. What
+//! is found must be found from then on by every read anywhere, also of the other rows that the
+//! same commit wrote. It is, if the commit lies
+//!
+//! - at or below a `high` that a quorum knows: later snapshots are at or above it; and
+//! - is not announced any more by what was read of the gateways' rows after that `high` was at a
+//!   quorum: its batch is settled, so a quorum has all of it.
+//!
+//! One read of the gateways' rows, beside that of the row, tells both of all that is not just being
+//! written. For the rest a snapshot is taken that covers the version, and what is announced in the
+//! partition waited for, as a read at a snapshot does.
+//!
+//! The same rows tell of changes of the schema. One that is not told yet, of a commit that is
+//! seen, is one that still has the table closed: then nothing is answered (40001), and who asks
+//! again waits for the table. The space itself cannot go while it is read: versions are held
+//! below every change of the schema that is not told.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::join;
+
+use super::gateway::Gateway;
+use super::locks::head_of;
+use super::partitions::*;
+use super::peers::View;
+use super::rows::*;
+use super::tables::check_open;
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::kv::Version;
+
+/// What is known to be settled, by one read of the gateways' rows.
+#[derive(Clone, Default)]
+pub struct Settled {
+    /// A `high` that was at a quorum before the read began.
+    pub high: Timestamp,
+    /// What the read showed.
+    pub view: Arc<View>,
+}
+
+impl Gateway {
+    /// The newest committed version of a key.
+    pub async fn newest(
+        self: &Arc<Self>,
+        partition: &Partition,
+        key: &Bytes,
+    ) -> Result<Option<Version>> {
+        self.check()?;
+        let _held = self.hold_newest();
+        let select = Select::Rows(vec![key.clone()]);
+        let row = self.read(partition, select, Consistency::Quorum);
+        let (rows, view) = join(row, self.view()).await;
+        view?;
+        let head = head_of(&rows?, key)?;
+        let version = self.newest_of(partition, key, &head).await?;
+        if let Some(version) = &version {
+            self.secure(partition, version.ts).await?;
+        }
+        check_open(self.incarnation, partition, &self.known_settled().view)?;
+        self.check_lease().await?;
+        Ok(version)
+    }
+
+    /// The newest version that a row shows. An intent without a verdict is not acknowledged, and
+    /// may be passed: the row stays as it is until there is one.
+    async fn newest_of(
+        self: &Arc<Self>,
+        partition: &Partition,
+        key: &Bytes,
+        head: &Record,
+    ) -> Result<Option<Version>> {
+        let Some(Intent { attempt, .. }) = head.intent else { return Ok(head.version()) };
+        let Some(verdict) = self.read_verdict(attempt, Consistency::Quorum).await? else {
+            return Ok(head.version());
+        };
+        self.finish_soon(partition, vec![key.clone()], attempt, verdict);
+        match verdict {
+            Verdict::Committed(ts) => Ok(Some(Version { ts, value: head.intent_value.clone() })),
+            Verdict::Aborted => Ok(head.version()),
+        }
+    }
+
+    /// Has every later read, wherever, see a commit of a partition whose effect was seen.
+    async fn secure(self: &Arc<Self>, partition: &Partition, ts: Timestamp) -> Result<()> {
+        self.observe(ts);
+        if self.is_secure(partition, ts) {
+            return Ok(());
+        }
+        let snapshot = self.snapshot().await?;
+        self.await_open(&snapshot, |open| open == partition).await
+    }
+
+    fn is_secure(&self, partition: &Partition, ts: Timestamp) -> bool {
+        let Settled { high, view } = self.known_settled();
+        #[cfg(test)]
+        if self.options.unsure {
+            return true;
+        }
+        let unsettled = |open: &Open| {
+            let own = open.attempt.incarnation == self.incarnation;
+            matches!(&open.kind, OpenKind::Single(of) if of == partition)
+                && open.attempt.floor < ts
+                && (!own || self.has_open(open.attempt.floor))
+        };
+        ts <= high && !view.open().any(unsettled)
+    }
+}
