@@ -1,6 +1,6 @@
 //! The flags of a cluster, and opening the store on it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
@@ -59,6 +59,14 @@ pub struct ClusterArgs {
     /// Its password; best given by the variable.
     #[arg(long, env = "SLUICE_CLUSTER_PASSWORD", hide_env_values = true)]
     pub cluster_password: Option<String>,
+    /// A file that holds the password and nothing else.
+    #[arg(
+        long,
+        env = "SLUICE_CLUSTER_PASSWORD_FILE",
+        value_name = "FILE",
+        conflicts_with = "cluster_password"
+    )]
+    pub cluster_password_file: Option<PathBuf>,
     /// Certificate authority (PEM) of the cluster; turns TLS on.
     #[arg(long, env = "SLUICE_CLUSTER_CA", value_name = "FILE")]
     pub cluster_ca: Option<PathBuf>,
@@ -67,6 +75,38 @@ pub struct ClusterArgs {
 fn missing(flag: &str, hint: &str) -> Error {
     let message = format!("--store cassandra needs {flag}");
     Error::new(SqlState::INVALID_PARAMETER_VALUE, message).with_hint(hint)
+}
+
+/// User and password at the cluster.
+fn credentials(args: &ClusterArgs) -> Result<Option<(String, String)>> {
+    let password = match &args.cluster_password_file {
+        Some(path) => Some(read_password(path)?),
+        None => args.cluster_password.clone(),
+    };
+    match (args.cluster_user.clone(), password) {
+        (Some(user), Some(password)) => Ok(Some((user, password))),
+        (None, None) => Ok(None),
+        _ => {
+            let message = "--cluster-user and its password belong together";
+            Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).with_hint(
+                "Give the password by --cluster-password-file or SLUICE_CLUSTER_PASSWORD.",
+            ))
+        }
+    }
+}
+
+/// The password in a file, without the end of its line.
+fn read_password(path: &Path) -> Result<String> {
+    let unusable = |why: &str| {
+        let message = format!("could not use the password in {}: {why}", path.display());
+        Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+            .with_hint("Give --cluster-password-file a file with the password and nothing else.")
+    };
+    let text = std::fs::read_to_string(path).map_err(|e| unusable(&e.to_string()))?;
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(unusable("it is empty")),
+        password => Ok(password.to_owned()),
+    }
 }
 
 /// Joins a cluster's gateways; with it, what the cluster is, for the person who started this.
@@ -83,20 +123,12 @@ pub(super) async fn open(
     let Some(keyspace) = args.keyspace.clone() else {
         return Err(missing("--keyspace", "Give one; it is made if it is missing: --keyspace app"));
     };
-    let credentials = match (&args.cluster_user, &args.cluster_password) {
-        (Some(user), Some(password)) => Some((user.clone(), password.clone())),
-        (None, None) => None,
-        _ => {
-            let message = "--cluster-user and --cluster-password belong together";
-            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
-        }
-    };
     let options = CassandraOptions {
         contact_points: args.contact_points.clone(),
         keyspace: keyspace.clone(),
         local_dc: args.local_dc.clone(),
         replication: args.replication.clone(),
-        credentials,
+        credentials: credentials(args)?,
         authority: args.cluster_ca.clone(),
     };
     let cluster = Cassandra::connect(&options, clock.as_ref()).await?;

@@ -165,12 +165,16 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cassandra(count=1, heap="1g", paxos="v2", more="", folder=None):
-    """A cluster, in a temporary folder. Its processes are gone afterwards, whatever happens."""
+def cassandra(count=1, heap="1g", paxos="v2", more="", folder=None, before=None):
+    """A cluster, in a temporary folder. Its processes are gone afterwards, whatever happens.
+
+    `before` may still change it, its addresses known."""
     own = folder is None
     folder = folder or tempfile.mkdtemp(prefix="sluice-cassandra-")
     cluster = Cluster(folder, count, heap, paxos, more)
     try:
+        if before is not None:
+            before(cluster)
         for node in cluster.nodes:
             node.start()
             node.wait_ready()

@@ -4,7 +4,7 @@
 
 Parts: conformance (the store seam's suite), scripts (tests/sql beside PostgreSQL), schema (DDL on
 two gateways), bank (money, with gateways killed), requests (of each class of statement, as
-documented), measures (requests and latencies). With three
+documented), refusals (users, passwords, certificates), measures (requests and latencies). With three
 nodes the bank's faults are nodes killed and stopped too.
 """
 
@@ -21,6 +21,7 @@ import time
 import psycopg
 
 import bank
+import refusals
 import statements
 from gateways import ROOT, gateways
 from nodes import cassandra
@@ -69,6 +70,11 @@ def requests(cluster, _):
     """Requests of each class of statement, as documented."""
     with gateways(cluster, keyspace="counts") as ours:
         return statements.compare(ours[0])
+
+
+def refused(cluster, _):
+    """A node that wants a user and speaks TLS, beside one that does neither."""
+    return refusals.compare(cluster)
 
 
 def scripts(cluster, _):
@@ -215,8 +221,7 @@ def money(cluster, options):
 
 
 PARTS = {"conformance": conformance, "scripts": scripts, "schema": schema, "bank": money,
-         "requests": requests,
-         "measures": measures}
+         "requests": requests, "refusals": refused, "measures": measures}
 FEATURES = os.environ.get("SLUICE_TEST_FEATURES", "").split()
 
 

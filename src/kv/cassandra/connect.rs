@@ -19,6 +19,7 @@ use scylla::statement::unprepared::Statement;
 
 use super::CassandraOptions;
 use super::failure::{Trouble, trouble};
+use super::refused::refused;
 use crate::error::{Error, Result, SqlState};
 
 /// How long a node has to accept a connection.
@@ -92,14 +93,7 @@ pub(super) async fn connect(options: &CassandraOptions) -> Result<(Session, Abou
     if let Some(path) = &options.authority {
         builder = builder.tls_context(Some(tls(path)?));
     }
-    let session = builder.build().await.map_err(|e| {
-        let points = options.contact_points.join(", ");
-        Error::new(SqlState::CONNECTION_FAILURE, format!("could not reach the cluster at {points}"))
-            .with_detail(e.to_string())
-            .with_hint(
-                "Check --contact-points, and --cluster-user and --cluster-ca if it needs them.",
-            )
-    })?;
+    let session = builder.build().await.map_err(|e| refused(&e, options))?;
     let about = look(&session, options).await?;
     let default = session.get_default_execution_profile_handle();
     default.clone().map_to_another_profile(profile(Some(&about.datacenter)));

@@ -1,6 +1,7 @@
 //! A Cassandra cluster as [`crate::kv::lwt`] asks for it: CQL through the scylla driver.
 //!
-//! - `connect`: addresses, credentials, TLS, policies; what cluster is refused;
+//! - `connect`: addresses, credentials, TLS, policies; what cluster is refused; `refused`: why a
+//!   cluster refuses;
 //! - `keyspace`: the keyspace and what was decided once for it;
 //! - `cql`: statement texts and table definitions; `prepared`: their cache;
 //! - `rows`: values bound and rows read; `failure`: what errors mean to the protocol.
@@ -17,6 +18,7 @@ mod cql;
 mod failure;
 mod keyspace;
 mod prepared;
+mod refused;
 mod rows;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,104 @@
+"""What a gateway says where a cluster refuses it: user and password, certificates."""
+
+import os
+import pathlib
+import subprocess
+import tempfile
+import time
+
+from gateways import launch
+from nodes import cassandra
+from servers import free_port, sluice_binary, stop
+
+# What every cluster begins with; made a moment after its port answers.
+USER, PASSWORD = "cassandra", "cassandra"
+USER_TIMEOUT_S = 60
+STORE_PASSWORD = "of-the-store"
+REFUSED_TIMEOUT_S = 60
+
+SECURE = """authenticator: PasswordAuthenticator
+client_encryption_options:
+  enabled: true
+  optional: true
+  keystore: {store}
+  keystore_password: {password}
+  store_type: PKCS12
+"""
+
+
+def certificate(folder, name, host):
+    """A key and a certificate that signs itself; the key store's path and the certificate's."""
+    store, pem = f"{folder}/{name}.p12", f"{folder}/{name}.pem"
+    tool = ["keytool", "-keystore", store, "-storepass", STORE_PASSWORD, "-alias", name]
+    subprocess.run(
+        [*tool, "-genkeypair", "-keyalg", "EC", "-storetype", "PKCS12", "-validity", "2",
+         "-dname", f"CN={name}", "-ext", f"san=ip:{host}"], check=True, capture_output=True)
+    subprocess.run([*tool, "-exportcert", "-rfc", "-file", pem], check=True, capture_output=True)
+    return store, pem
+
+
+def said(cluster, *flags, **environment):
+    """What a gateway says that does not start, and how it ends."""
+    command = [
+        str(sluice_binary()), "start", "--store", "cassandra", "--contact-points",
+        cluster.contact_points(), "--keyspace", "refused", "--listen",
+        f"127.0.0.1:{free_port()}", "--auth", "trust", *flags]
+    try:
+        done = subprocess.run(command, env=dict(os.environ, **environment), text=True,
+                              capture_output=True, timeout=REFUSED_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        return 0, "it did not end"
+    return done.returncode, done.stderr
+
+
+def works(cluster, folder, *flags):
+    """Whether a gateway starts; tried again while the cluster makes its first user."""
+    deadline = time.monotonic() + USER_TIMEOUT_S
+    while True:
+        try:
+            stop(launch(cluster, "allowed", folder, flags=flags).process)
+            return True
+        except RuntimeError:
+            if time.monotonic() > deadline:
+                return False
+
+
+def compare(plain):
+    """What is not as it should be. `plain` is a cluster without any of it."""
+    wrong = []
+
+    def expect(what, part, outcome):
+        code, text = outcome
+        told = [line for line in text.splitlines() if line.startswith("sluice: ")]
+        print(f"   {what}: {''.join(told)}")
+        if code == 0 or part not in "".join(told):
+            wrong.append(f"{what}: exit {code}, {text}")
+
+    with tempfile.TemporaryDirectory(prefix="sluice-refusals-") as folder:
+        pems = {}
+
+        def secure(cluster):
+            store, pems["own"] = certificate(folder, "own", cluster.nodes[0].host)
+            pems["other"] = certificate(folder, "other", cluster.nodes[0].host)[1]
+            cluster.more = SECURE.format(store=store, password=STORE_PASSWORD)
+
+        path = pathlib.Path(folder) / "password"
+        path.write_text(PASSWORD + "\n")
+        user = ("--cluster-user", USER)
+        right = (*user, "--cluster-password-file", str(path))
+        expect("a cluster without TLS", "does not speak TLS",
+               said(plain, "--cluster-ca", certificate(folder, "none", "127.0.0.1")[1]))
+        with cassandra(before=secure) as cluster:
+            if not works(cluster, folder, *right):
+                wrong.append("user and password are refused")
+            if not works(cluster, folder, *right, "--cluster-ca", pems["own"]):
+                wrong.append("the certificate is refused")
+            expect("no user", "asks for a user and a password", said(cluster))
+            expect("a wrong password", 'refuses user "cassandra" or its password',
+                   said(cluster, *user, SLUICE_CLUSTER_PASSWORD="wrong"))
+            expect("no password", "belong together", said(cluster, *user))
+            expect("a file that is not there", "could not use the password in",
+                   said(cluster, *user, "--cluster-password-file", f"{folder}/nothing"))
+            expect("another authority", "cannot be trusted",
+                   said(cluster, *right, "--cluster-ca", pems["other"]))
+    return wrong
