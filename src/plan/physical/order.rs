@@ -123,8 +123,8 @@ impl Planner<'_> {
         Ok(Arranged { rel: tree::filter(joined, conjuncts), cost })
     }
 
-    /// Inner joins of the relations, beginning with the smallest and going on with the cheapest each
-    /// time.
+    /// Inner joins of the relations, beginning with the smallest and going on with the cheapest
+    /// each time.
     fn chained(
         &mut self,
         mut items: Vec<Item<'_>>,
