@@ -179,6 +179,8 @@ pub struct Core {
     /// And those of tables.
     pub tables: Tables,
     latches: Vec<tokio::sync::Mutex<()>>,
+    /// One gateway is retired at a time.
+    pub retiring: tokio::sync::Mutex<()>,
     /// What it knows of itself.
     pub own: Mutex<Own>,
     /// Snapshots that are held, and the last few others.
@@ -363,6 +365,7 @@ impl Gateway {
                 held: Held::default(),
                 tables: Tables::default(),
                 latches: (0..LATCHES).map(|_| tokio::sync::Mutex::default()).collect(),
+                retiring: tokio::sync::Mutex::default(),
                 own: Mutex::new(Own { log_next: 1, ..Own::default() }),
                 snapshots: Mutex::default(),
                 settled: Mutex::default(),

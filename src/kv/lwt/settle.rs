@@ -220,8 +220,14 @@ impl Gateway {
     }
 
     /// Retires a gateway: the seal first, then its announcements, so that either this gateway
-    /// sees an announcement or that gateway sees the seal. Any number may do it at once.
+    /// sees an announcement or that gateway sees the seal. Any number of gateways may do it at
+    /// once; in each only one of those that wait, or their batches would be in each other's way.
     pub async fn retire(self: &Arc<Self>, incarnation: Incarnation) -> Result<()> {
+        let _one = self.retiring.lock().await;
+        let view = self.view().await?;
+        if view.peer(incarnation).is_none_or(|peer| peer.retired == Retired::Settled) {
+            return Ok(());
+        }
         tracing::warn!(incarnation, "retiring a gateway");
         self.set_retired(incarnation, Retired::Sealed).await?;
         let view = self.view().await?;

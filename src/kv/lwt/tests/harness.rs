@@ -81,8 +81,11 @@ impl Sim {
     pub fn harass(&self, gates: Arc<Mutex<Vec<Gate>>>) {
         let sim = self.clone();
         self.cluster.env.spawn(Box::pin(async move {
-            while !*sim.done.lock() {
+            loop {
                 sim.sleep(Duration::from_millis(sim.world.random(80))).await;
+                if *sim.done.lock() {
+                    return;
+                }
                 match sim.world.random(4) {
                     0 => {
                         let replica = sim.world.random(REPLICAS as u64) as usize;
