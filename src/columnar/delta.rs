@@ -40,7 +40,7 @@ const COMPACT_DEAD_MIN: usize = 8192;
 
 /// A key that changed since the view was made.
 struct Changed {
-    /// The newest commit that named it.
+    /// The newest commit known to have changed it: the log names it, or the version held is its.
     ts: Timestamp,
     /// The commit of the version held; none where nothing was ever there, or was collected.
     version: Option<Timestamp>,
@@ -65,7 +65,7 @@ struct State {
     cursor: Cursor,
     complete_to: Timestamp,
     keys: HashMap<Bytes, Changed>,
-    /// Keys by their newest commit.
+    /// Keys by [`Changed::ts`].
     order: BTreeMap<(Timestamp, Bytes), ()>,
     masks: Vec<FileMask>,
     chunks: Vec<Chunk>,
@@ -115,7 +115,7 @@ impl Delta {
         self.changed.load(Ordering::Relaxed)
     }
 
-    /// Follows the log to `at` at least; gives the number of changed keys.
+    /// Follows the log to `at` at least, which the caller holds; gives the number of changed keys.
     pub async fn advance(&self, view: &View, store: &SharedStore, at: Timestamp) -> Result<usize> {
         let mut state = self.state.lock().await;
         state.advance(view, store, at).await?;
@@ -202,6 +202,8 @@ impl State {
                 (chunk, row - 1)
             });
             let version = version.as_ref().map(|v| v.ts);
+            // What is above `resolved` may be there before the log names it.
+            let ts = ts.max(version.unwrap_or_default());
             if let Some(old) = self.keys.insert(tail.clone(), Changed { ts, version, slot }) {
                 self.order.remove(&(old.ts, tail.clone()));
                 if let Some((chunk, row)) = old.slot {

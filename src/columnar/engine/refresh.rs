@@ -134,8 +134,9 @@ impl Engine {
         if entry.is_wanted() {
             return Ok(true);
         }
-        let resolved = self.store.resolved().await?;
-        let changed = newest.delta.advance(&newest.view, &self.store, resolved).await;
+        // Held, that what the log names can be read.
+        let hold = self.store.snapshot().await?;
+        let changed = newest.delta.advance(&newest.view, &self.store, hold.at).await;
         let changed = changed.inspect_err(|e| entry.failed_reading(e))?;
         let manifest = &newest.view.manifest;
         let share = manifest.rows as usize / 100 * self.options.refresh_percent as usize;
