@@ -109,11 +109,17 @@ fn read_password(path: &Path) -> Result<String> {
     }
 }
 
-/// Joins a cluster's gateways; with it, what the cluster is, for the person who started this.
-pub(super) async fn open(
-    args: &ClusterArgs,
-    clock: &Arc<dyn Clock>,
-) -> Result<(SharedStore, String)> {
+/// A store on a cluster.
+pub(super) struct Joined {
+    pub store: SharedStore,
+    /// What the cluster is, for the person who started this.
+    pub about: String,
+    /// A folder name that no other keyspace has.
+    pub views: String,
+}
+
+/// Joins a cluster's gateways. `dir`: where more rows are sorted than memory is for.
+pub(super) async fn join(args: &ClusterArgs, clock: &Arc<dyn Clock>, dir: &Path) -> Result<Joined> {
     if args.commit == CommitKind::Accord {
         return Err(Error::unsupported("--commit accord"));
     }
@@ -135,6 +141,10 @@ pub(super) async fn open(
     let about = format!("keyspace {keyspace}, commit lwt; {}", cluster.about());
     let env =
         Arc::new(OnRuntime { clock: clock.clone(), runtime: tokio::runtime::Handle::current() });
-    let store = LwtStore::open(cluster, env, LwtOptions::default()).await?;
-    Ok((store, about))
+    // Files that a keyspace of the same name left are of other rows.
+    let identity = cluster.identity().iter();
+    let views = identity.fold(format!("{keyspace}-"), |name, byte| format!("{name}{byte:02x}"));
+    let options = LwtOptions { sort_dir: dir.to_owned(), ..LwtOptions::default() };
+    let store = LwtStore::open(cluster, env, options).await?;
+    Ok(Joined { store, about, views })
 }

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod demo;
+mod folder;
 mod serve;
 
 use std::net::SocketAddr;
@@ -86,7 +87,8 @@ pub struct StartArgs {
     /// Where the rows are.
     #[arg(long, env = "SLUICE_STORE", value_enum, default_value = "embedded")]
     pub store: StoreKind,
-    /// Folder of the embedded store; made if missing.
+    /// Folder of the embedded store; made if missing. With a cluster: of this gateway's columnar
+    /// views, which are made anew where it is lost; without it they last as long as the gateway.
     #[arg(long, env = "SLUICE_DATA", required_if_eq("store", "embedded"))]
     pub data: Option<PathBuf>,
     /// The cluster.

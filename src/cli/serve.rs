@@ -2,13 +2,14 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::folder::{self, Folder};
 use super::{Auth, StartArgs, StoreKind, cluster};
 use crate::catalog::{Catalog, Initial};
 use crate::clock::{Clock, SystemClock};
@@ -76,27 +77,44 @@ where
         drain_timeout: Duration::from_secs(args.server.drain_timeout),
     };
     let server = Server::bind(options)?;
-    let (store, database, place) = open(&args, &clock).await?;
+    let opened = open(&args, &clock).await?;
+    let database = opened.database;
     let gate = Arc::new(gate(database.clone(), &args, clock.as_ref()));
     database.collect_garbage();
-    let served = Served { database, address: server.local_addr()?, place };
+    let served = Served { database, address: server.local_addr()?, place: opened.place };
     tokio::spawn(async move {
         if let Err(error) = ready(served).await {
             tracing::error!(?error, "could not prepare the database");
         }
     });
     let outcome = server.run(gate, stop).await;
-    store.close().await?;
+    opened.store.close().await?;
     outcome
 }
 
-async fn open(
-    args: &StartArgs,
-    clock: &Arc<dyn Clock>,
-) -> Result<(SharedStore, Arc<Database>, String)> {
-    let (store, place) = match args.store {
-        StoreKind::Embedded => open_folder(&folder(args)?, clock)?,
-        StoreKind::Cassandra => cluster::open(&args.cluster, clock).await?,
+/// A store and the database on it.
+struct Opened {
+    store: SharedStore,
+    database: Arc<Database>,
+    /// Where the rows are, for the person who started this.
+    place: String,
+    /// Where the views of a cluster's gateway are.
+    _folder: Option<Folder>,
+}
+
+async fn open(args: &StartArgs, clock: &Arc<dyn Clock>) -> Result<Opened> {
+    let (store, place, views, folder) = match args.store {
+        StoreKind::Embedded => {
+            let data = data_folder(args)?;
+            let (store, place) = open_folder(&data, clock)?;
+            (store, place, data.join("columnar"), None)
+        }
+        StoreKind::Cassandra => {
+            let folder = args.data.as_deref().map_or_else(Folder::temporary, Folder::open)?;
+            let joined = cluster::join(&args.cluster, clock, folder.path()).await?;
+            let views = folder.path().join(joined.views);
+            (joined.store, joined.about, views, Some(folder))
+        }
     };
     if args.store == StoreKind::Cassandra && Catalog::is_missing(&store).await? {
         check_password(args)?;
@@ -107,37 +125,30 @@ async fn open(
         password: args.password.as_deref().map(|p| verifier(p, clock.as_ref())),
     };
     let catalog = Catalog::open(store.clone(), clock.clone(), &initial).await?;
-    let (mut settings, mut columns) = (Vec::new(), ColumnPath::none());
-    if args.store == StoreKind::Embedded {
-        let data = folder(args)?;
-        settings.push(("data_directory", data.display().to_string()));
-        let options = ColumnOptions {
-            dir: data.join("columnar"),
-            memory_bytes: args.server.analytics_memory << 20,
-            cache_bytes: args.server.analytics_cache << 20,
-        };
-        columns = ColumnPath::start(store.clone(), clock.clone(), options)?;
-    }
+    let options = ColumnOptions {
+        dir: views,
+        memory_bytes: args.server.analytics_memory << 20,
+        cache_bytes: args.server.analytics_cache << 20,
+    };
+    let columns = ColumnPath::start(store.clone(), clock.clone(), options)?;
+    let data = args.data.iter().map(|data| ("data_directory", data.display().to_string()));
+    let settings: Vec<_> = data.collect();
     let connections_max = args.server.max_connections;
     let (store_of, clock_of) = (store.clone(), clock.clone());
     let database =
         Database::new(store_of, catalog, clock_of, connections_max, &settings, verifier, columns)?;
-    Ok((store, database, place))
+    Ok(Opened { store, database, place, _folder: folder })
 }
 
-fn folder(args: &StartArgs) -> Result<PathBuf> {
+fn data_folder(args: &StartArgs) -> Result<PathBuf> {
     args.data.clone().ok_or_else(|| {
         Error::new(SqlState::INVALID_PARAMETER_VALUE, "the embedded store needs a folder")
             .with_hint("Give --data a folder; it is made if it is missing.")
     })
 }
 
-fn open_folder(data: &PathBuf, clock: &Arc<dyn Clock>) -> Result<(SharedStore, String)> {
-    std::fs::create_dir_all(data).map_err(|e| {
-        let message = format!("could not use the data folder {}: {e}", data.display());
-        Error::new(SqlState::IO_ERROR, message)
-            .with_hint("Give --data a folder that this user may write to.")
-    })?;
+fn open_folder(data: &Path, clock: &Arc<dyn Clock>) -> Result<(SharedStore, String)> {
+    folder::make(data)?;
     let store = EmbeddedStore::open(EmbeddedOptions::new(data), clock.clone())?;
     Ok((store, format!("data in {}", data.display())))
 }
@@ -165,7 +176,7 @@ fn check_auth(args: &StartArgs) -> Result<()> {
         .with_hint("Listen on 127.0.0.1, or use --auth scram with a password."));
     }
     match args.store {
-        StoreKind::Embedded if !folder(args)?.join("engine").exists() => check_password(args),
+        StoreKind::Embedded if !data_folder(args)?.join("engine").exists() => check_password(args),
         _ => Ok(()),
     }
 }

@@ -111,12 +111,18 @@ impl Database {
             return;
         }
         let database = Arc::downgrade(self);
+        let mut followed = self.catalog.snapshot();
         self.background.spawn(async move {
             loop {
                 tokio::time::sleep(FOLLOW_INTERVAL).await;
                 let Some(database) = database.upgrade() else { return };
-                if let Err(error) = database.catalog.settled().await {
-                    tracing::warn!(?error, "could not read the catalog again");
+                match database.catalog.settled().await {
+                    Ok(newest) if !Arc::ptr_eq(&newest, &followed) => {
+                        followed = newest;
+                        database.follow_schema();
+                    }
+                    Ok(_) => {}
+                    Err(error) => tracing::warn!(?error, "could not read the catalog again"),
                 }
             }
         });

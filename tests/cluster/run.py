@@ -3,9 +3,9 @@
     run.py [--nodes N] [--long] [PART…]
 
 Parts: conformance (the store seam's suite), scripts (tests/sql beside PostgreSQL), schema (DDL on
-two gateways), bank (money, with gateways killed), requests (of each class of statement, as
-documented), refusals (users, passwords, certificates), measures (requests and latencies). With three
-nodes the bank's faults are nodes killed and stopped too.
+two gateways), bank (money, with gateways killed), views (columnar, of two gateways), requests (of
+each class of statement, as documented), refusals (users, passwords, certificates), measures
+(requests and latencies). With three nodes the bank's faults are nodes killed and stopped too.
 """
 
 import argparse
@@ -23,6 +23,7 @@ import psycopg
 import bank
 import refusals
 import statements
+import views
 from gateways import ROOT, gateways
 from nodes import cassandra
 
@@ -220,8 +221,14 @@ def money(cluster, options):
         return bank.run(pair, seconds, faults=faults)
 
 
+def columns(cluster, options):
+    """Columnar views of two gateways."""
+    with gateways(cluster, 2, keyspace="views") as pair:
+        return views.run(pair, 60 if options.long else 15)
+
+
 PARTS = {"conformance": conformance, "scripts": scripts, "schema": schema, "bank": money,
-         "requests": requests, "refusals": refused, "measures": measures}
+         "views": columns, "requests": requests, "refusals": refused, "measures": measures}
 FEATURES = os.environ.get("SLUICE_TEST_FEATURES", "").split()
 
 

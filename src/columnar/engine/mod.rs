@@ -43,12 +43,12 @@ pub use run::BatchStream;
 use table::{Generation, TableEntry};
 pub use table::{ViewState, ViewStatus};
 
-/// Sorts of one partition that the memory must be enough for, at least to merge what they spilled.
 /// Memory that makes another partition of a query worth having. Sorts of several partitions merge
 /// theirs into one while others still fill the memory, and a merge cannot spill; one partition
 /// alone sorts any number of rows in 24 MiB.
 const PARTITION_BYTES_MIN: usize = 96 << 20;
 
+/// Sorts of one partition that the memory must be enough for, at least to merge what they spilled.
 const SORTS_AT_ONCE: usize = 8;
 
 /// Settings of the engine.

@@ -129,6 +129,11 @@ impl Cassandra {
         &self.about
     }
 
+    /// Which keyspace this is, of all that ever had its name.
+    pub fn identity(&self) -> &[u8] {
+        &self.names.identity
+    }
+
     /// Requests sent so far.
     pub fn counters(&self) -> &Counters {
         &self.counters

@@ -3,6 +3,7 @@
 mod measures;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::*;
 use crate::clock::SystemClock;
@@ -34,8 +35,9 @@ async fn connect(keyspace: &str, point: &str) -> Arc<Cassandra> {
 /// A gateway on a keyspace.
 async fn join(cassandra: &Arc<Cassandra>) -> SharedStore {
     let env: Arc<dyn Environment> = Arc::new(Tokio(Arc::new(SystemClock::new())));
-    let deadlock_timeout = std::time::Duration::from_millis(100);
-    let options = LwtOptions { deadlock_timeout, ..LwtOptions::default() };
+    let deadlock_timeout = Duration::from_millis(100);
+    let options =
+        LwtOptions { deadlock_timeout, log_kept: Duration::ZERO, ..LwtOptions::default() };
     LwtStore::open(cassandra.clone(), env, options).await.unwrap()
 }
 

@@ -253,11 +253,43 @@ impl Gateway {
     /// [`crate::kv::Store::trim_changes`]
     pub async fn trim_log(self: &Arc<Self>, space: SpaceId, cursor: &Cursor) -> Result<()> {
         self.check()?;
+        // By this gateway's clock: one that is far ahead takes from views of others what they still
+        // need, and they are made anew.
+        let kept = Timestamp::from_millis(self.options.log_kept.as_millis() as u64);
+        let young = Timestamp(self.clock.tick().0.saturating_sub(kept.0));
         for (incarnation, place) in decode(cursor)? {
-            let newest = self.remove_log_rows(space, incarnation, place.number, true).await?;
+            let end = self.old_rows_end(space, incarnation, place.number, young).await?;
+            let Some(upto) = end else { continue };
+            let newest = self.remove_log_rows(space, incarnation, upto, true).await?;
             tracing::debug!(space = space.0, incarnation, newest = newest.0, "log trimmed");
         }
         Ok(())
+    }
+
+    /// The last row, up to a number, before the first that is not older than `young`; none if it is
+    /// trimmed already.
+    async fn old_rows_end(
+        &self,
+        space: SpaceId,
+        incarnation: Incarnation,
+        upto: u64,
+        young: Timestamp,
+    ) -> Result<Option<u64>> {
+        let (mut after, mut end) = (0, None);
+        loop {
+            let below = upto.saturating_add(1);
+            let (rows, _) = self.log_rows(space, incarnation, after, below).await?;
+            for row in &rows {
+                if row.outcome.is_some_and(|ts| ts >= young.0) {
+                    return Ok(end);
+                }
+                after = row.number;
+                end = Some(row.number);
+            }
+            if rows.len() < LOG_PAGE_ROWS {
+                return Ok(end);
+            }
+        }
     }
 
     /// Removes log rows up to a number; first, if `note`, notes that in the partition.

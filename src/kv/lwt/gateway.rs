@@ -62,6 +62,10 @@ pub struct LwtOptions {
     pub batch_bytes_max: usize,
     /// Bytes of one key and value.
     pub row_bytes_max: usize,
+    /// How long the change log keeps what one gateway needs no more: others' views may be older.
+    pub log_kept: Duration,
+    /// Where more rows are sorted than memory is for.
+    pub sort_dir: std::path::PathBuf,
     /// Shows newest versions without making sure that they stay visible, to see that it is needed.
     #[cfg(test)]
     pub unsure: bool,
@@ -77,6 +81,8 @@ impl Default for LwtOptions {
             batch_rows_max: 1024,
             batch_bytes_max: 1 << 20,
             row_bytes_max: 6 << 20,
+            log_kept: Duration::from_secs(900),
+            sort_dir: std::env::temp_dir(),
             #[cfg(test)]
             unsure: false,
         }

@@ -4,7 +4,8 @@
 //! - `rows`: the bytes (`schemas/lwt.md`);
 //! - `gateway`: announcements, leases; `coalesce` shares its requests, `counting` counts them;
 //! - `peers`: all gateways' rows; `snapshots`: timestamps that can be read at;
-//! - `read`: plain QUORUM reads at a snapshot; `newest`: of one key, without one;
+//! - `read`: plain QUORUM reads at a snapshot; `newest`: of one key, without one; `segments`: all
+//!   of a space in key order;
 //! - `commit`, `several`: one batch in one partition, or intents and a verdict;
 //! - `settle`: outcomes of batches and of other gateways' commits;
 //! - `locks`, `deadlock`: row locks, cycles of waiters; `tables`: locks of tables; `changes`: the
@@ -28,6 +29,7 @@ pub mod partitions;
 mod peers;
 mod read;
 mod rows;
+mod segments;
 mod settle;
 mod several;
 #[cfg(test)]
@@ -51,6 +53,7 @@ pub use self::gateway::LwtOptions;
 use self::partitions::{Partitions, RingPosition, Table};
 use self::read::{Reader, within_partition};
 use self::rows::{key_at, place};
+use self::segments::RingSegments;
 use self::snapshots::Snapshot;
 use super::*;
 use crate::error::{Error, Result, SqlState};
@@ -349,50 +352,5 @@ impl Store for LwtStore {
 
     async fn close(&self) -> Result<()> {
         self.gateway.leave().await
-    }
-}
-
-/// A space's rows at a timestamp, through QUORUM reads. The ring has another order than the keys,
-/// so all is read and sorted first; an exporter beside the nodes will read their files instead.
-struct RingSegments {
-    gateway: Arc<Gateway>,
-    range: KeyRange,
-    at: Timestamp,
-    sorted: Option<std::vec::IntoIter<Entry>>,
-}
-
-impl RingSegments {
-    async fn read(&self) -> Result<Vec<Entry>> {
-        let snapshot = self.gateway.known_snapshot(self.at).await?;
-        let (space, mut after) = (self.range.space, None);
-        let mut entries = Vec::new();
-        loop {
-            let read =
-                self.gateway.ring_at(&snapshot, space, after, PAGE_ROWS, Reader::Plain).await?;
-            let Ok(read) = read else { return Err(Error::internal("a plain read gave way")) };
-            for (pk, ck, Version { ts, value }) in read.rows {
-                let key = key_at(space, &pk, &ck);
-                if let Some(value) = value.filter(|_| self.range.contains(&key)) {
-                    entries.push(Entry { key, ts, value });
-                }
-            }
-            match read.next {
-                Some(next) => after = Some(next),
-                None => break,
-            }
-        }
-        entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        Ok(entries)
-    }
-}
-
-impl Segments for RingSegments {
-    fn next(&mut self, rows_max: usize) -> Result<Vec<Entry>> {
-        if self.sorted.is_none() {
-            let entries = futures::executor::block_on(self.read())?;
-            self.sorted = Some(entries.into_iter());
-        }
-        let sorted = self.sorted.as_mut().into_iter().flatten();
-        Ok(sorted.take(rows_max).collect())
     }
 }

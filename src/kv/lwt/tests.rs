@@ -16,7 +16,11 @@ use super::*;
 use crate::clock::SystemClock;
 
 fn options() -> LwtOptions {
-    LwtOptions { deadlock_timeout: Duration::from_millis(50), ..LwtOptions::default() }
+    LwtOptions {
+        deadlock_timeout: Duration::from_millis(50),
+        log_kept: Duration::ZERO,
+        ..LwtOptions::default()
+    }
 }
 
 /// A gateway on a cluster of three simulated replicas, in real time.
