@@ -160,6 +160,26 @@ class Cluster:
         tokens = [n * RING // count - RING // 2 for n in range(count)]
         self.nodes = [Node(self, n, h, t) for n, (h, t) in enumerate(zip(hosts, tokens))]
 
+    def wait_joined(self):
+        """Until every node knows all others; who comes earlier takes the cluster for smaller."""
+        from cassandra.cluster import Cluster as Driver
+        from cassandra.policies import WhiteListRoundRobinPolicy
+
+        deadline = time.monotonic() + START_TIMEOUT_S
+        for node in self.nodes:
+            only = WhiteListRoundRobinPolicy([node.host])
+            driver = Driver([node.host], port=self.port, load_balancing_policy=only)
+            try:
+                session = driver.connect()
+                while len(session.execute("select peer from system.peers_v2").all()) + 1 < len(
+                    self.nodes
+                ):
+                    if time.monotonic() > deadline:
+                        raise RuntimeError(f"node {node.host} does not know all others")
+                    time.sleep(0.5)
+            finally:
+                driver.shutdown()
+
     def contact_points(self):
         return ",".join(f"{node.host}:{self.port}" for node in self.nodes)
 
@@ -178,6 +198,8 @@ def cassandra(count=1, heap="1g", paxos="v2", more="", folder=None, before=None)
         for node in cluster.nodes:
             node.start()
             node.wait_ready()
+        if count > 1:
+            cluster.wait_joined()
         yield cluster
     finally:
         for node in cluster.nodes:

@@ -62,7 +62,12 @@ pub(super) async fn open(
         Error::new(SqlState::CONNECTION_FAILURE, "could not read the cluster's own tables")
             .with_detail(e.to_string())
     })?;
-    about.replication = replicas(session, name).await?;
+    let (replication, least) = replicas(session, name).await?;
+    if about.nodes > 1 && least < REPLICAS {
+        tracing::warn!(keyspace = %name, %replication, "a node that is down stops all of the \
+            keyspace; ALTER KEYSPACE to three replicas, and repair");
+    }
+    about.replication = replication;
     check_tables(session, name).await?;
     let identity = settle(session, name, random).await?;
     Ok(Names { keyspace: name.clone(), identity })
@@ -123,8 +128,9 @@ fn replication(options: &CassandraOptions, about: &About) -> Result<String> {
     Ok(replication + "}")
 }
 
-/// The keyspace's replication, as it is told; strategies without quorums are refused.
-async fn replicas(session: &Session, name: &str) -> Result<String> {
+/// The keyspace's replication, as it is told, and the fewest replicas that a data centre has;
+/// strategies without quorums are refused.
+async fn replicas(session: &Session, name: &str) -> Result<(String, usize)> {
     use scylla::cluster::metadata::Strategy;
 
     let state = session.get_cluster_state();
@@ -133,12 +139,15 @@ async fn replicas(session: &Session, name: &str) -> Result<String> {
             .with_hint("Start again; the nodes do not agree on it so far.")
     })?;
     Ok(match &keyspace.strategy {
-        Strategy::SimpleStrategy { replication_factor } => replication_factor.to_string(),
+        Strategy::SimpleStrategy { replication_factor } => {
+            (replication_factor.to_string(), *replication_factor)
+        }
         Strategy::NetworkTopologyStrategy { datacenter_repfactors } => {
             let mut each: Vec<_> = datacenter_repfactors.iter().collect();
             each.sort();
+            let least = each.iter().map(|(_, n)| **n).min().unwrap_or(0);
             let each: Vec<String> = each.iter().map(|(dc, n)| format!("{dc}:{n}")).collect();
-            each.join(",")
+            (each.join(","), least)
         }
         other => {
             let message = format!("the replication of keyspace {name} cannot be used");
