@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::channel::mpsc;
+use futures::channel::{mpsc, oneshot};
 use futures::executor::block_on;
 use futures::{SinkExt, StreamExt};
 
@@ -47,39 +47,36 @@ impl RingSegments {
     fn read_sorted(&self) -> Result<Sorted> {
         // The cluster is asked on the gateway's runtime; this thread has none.
         let (sender, mut pages) = mpsc::channel(PAGES_AHEAD);
+        let (done, ended) = oneshot::channel();
         let (gateway, range, at) = (self.gateway.clone(), self.range.clone(), self.at);
-        let reading = read_pages(gateway.clone(), range, at, sender);
-        gateway.env.spawn(Box::pin(reading));
-        let mut sorter = Sorter::new(gateway.options.sort_dir.clone(), RUN_BYTES_MAX);
+        self.gateway.env.spawn(Box::pin(async move {
+            let _ = done.send(read_pages(&gateway, &range, at, sender).await);
+        }));
+        let mut sorter = Sorter::new(self.gateway.options.sort_dir.clone(), RUN_BYTES_MAX);
         while let Some(page) = block_on(pages.next()) {
-            for entry in page? {
+            for entry in page {
                 sorter.add(entry)?;
             }
         }
+        // A task that is gone has not read to the end.
+        block_on(ended).map_err(|_| Error::internal("reading a space was given up"))??;
         sorter.finish()
     }
 }
 
-/// Sends all pages of a range, or what went wrong; ends early when nobody wants them.
+/// Sends all pages of a range; ends early when nobody wants them.
 async fn read_pages(
-    gateway: Arc<Gateway>,
-    range: KeyRange,
+    gateway: &Arc<Gateway>,
+    range: &KeyRange,
     at: Timestamp,
-    mut pages: mpsc::Sender<Result<Vec<Entry>>>,
-) {
-    let snapshot = match gateway.known_snapshot(at).await {
-        Ok(snapshot) => snapshot,
-        Err(error) => {
-            let _ = pages.send(Err(error)).await;
-            return;
-        }
-    };
+    mut pages: mpsc::Sender<Vec<Entry>>,
+) -> Result<()> {
+    let snapshot = gateway.known_snapshot(at).await?;
     let mut after = None;
     loop {
-        let page = read_page(&gateway, &range, &snapshot, &mut after).await;
-        let ends = page.is_err() || after.is_none();
-        if pages.send(page).await.is_err() || ends {
-            return;
+        let page = read_page(gateway, range, &snapshot, &mut after).await?;
+        if pages.send(page).await.is_err() || after.is_none() {
+            return Ok(());
         }
     }
 }
