@@ -26,7 +26,6 @@ mod tests;
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -70,19 +69,6 @@ pub struct CassandraOptions {
     pub authority: Option<PathBuf>,
 }
 
-/// Requests sent so far, by kind.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// QUORUM reads.
-    pub reads: AtomicU64,
-    /// SERIAL reads.
-    pub serial_reads: AtomicU64,
-    /// Plain writes.
-    pub writes: AtomicU64,
-    /// Conditional batches.
-    pub batches: AtomicU64,
-}
-
 /// A keyspace of a cluster.
 pub struct Cassandra {
     session: Session,
@@ -92,7 +78,6 @@ pub struct Cassandra {
     requests: Semaphore,
     /// One change of the schema at a time.
     schema: tokio::sync::Mutex<()>,
-    counters: Counters,
     warned: Mutex<std::collections::HashSet<&'static str>>,
 }
 
@@ -115,7 +100,6 @@ impl Cassandra {
             about,
             requests: Semaphore::new(REQUESTS_MAX),
             schema: tokio::sync::Mutex::new(()),
-            counters: Counters::default(),
             warned: Mutex::default(),
         });
         for table in [Table::Gateways, Table::Transactions, Table::Log] {
@@ -134,11 +118,6 @@ impl Cassandra {
         &self.names.identity
     }
 
-    /// Requests sent so far.
-    pub fn counters(&self) -> &Counters {
-        &self.counters
-    }
-
     /// Makes a table, if it is missing, and waits until all nodes know it.
     async fn make(&self, table: Table) -> Result<(), Trouble> {
         let _one = self.schema.lock().await;
@@ -149,14 +128,12 @@ impl Cassandra {
     async fn with_table<'a, T>(
         &'a self,
         table: Table,
-        counter: &AtomicU64,
         request: impl Fn() -> BoxFuture<'a, Result<T, Trouble>> + Send + Sync,
     ) -> Result<T, Failure> {
         let Ok(_permit) = self.requests.acquire().await else {
             return Err(Failure::Unavailable);
         };
         for _ in 0..TABLE_TRIES_MAX {
-            counter.fetch_add(1, Ordering::Relaxed);
             match request().await {
                 Ok(answer) => return Ok(answer),
                 Err(Trouble::NoTable) => {
@@ -335,12 +312,12 @@ impl Partitions for Cassandra {
         select: Select,
         consistency: Consistency,
     ) -> Result<Vec<Row>, Failure> {
-        let (consistency, counter) = match consistency {
-            Consistency::Quorum => (CqlConsistency::Quorum, &self.counters.reads),
-            Consistency::Serial => (CqlConsistency::Serial, &self.counters.serial_reads),
+        let consistency = match consistency {
+            Consistency::Quorum => CqlConsistency::Quorum,
+            Consistency::Serial => CqlConsistency::Serial,
         };
         let request = Arc::new((partition.clone(), select));
-        self.with_table(partition.table, counter, || {
+        self.with_table(partition.table, || {
             let request = request.clone();
             Box::pin(async move { self.read_partition(&request.0, &request.1, consistency).await })
         })
@@ -353,7 +330,7 @@ impl Partitions for Cassandra {
         after: Option<RingPosition>,
         limit: usize,
     ) -> Result<RingPage, Failure> {
-        self.with_table(table, &self.counters.reads, || {
+        self.with_table(table, || {
             let after = after.clone();
             Box::pin(async move { self.ring_page(table, after.as_ref(), limit).await })
         })
@@ -367,7 +344,7 @@ impl Partitions for Cassandra {
         timestamp: u64,
     ) -> Result<(), Failure> {
         let request = Arc::new((partition.clone(), writes));
-        self.with_table(partition.table, &self.counters.writes, || {
+        self.with_table(partition.table, || {
             let request = request.clone();
             Box::pin(async move { self.send_writes(&request.0, &request.1, timestamp).await })
         })
@@ -376,7 +353,7 @@ impl Partitions for Cassandra {
 
     async fn cas(&self, batch: Batch) -> Result<Applied, Failure> {
         let batch = Arc::new(batch);
-        self.with_table(batch.partition.table, &self.counters.batches, || {
+        self.with_table(batch.partition.table, || {
             let batch = batch.clone();
             Box::pin(async move { self.send_batch(&batch).await })
         })
@@ -394,7 +371,7 @@ impl Partitions for Cassandra {
     }
 
     async fn size(&self, table: Table) -> Result<(u64, u64), Failure> {
-        self.with_table(table, &self.counters.reads, || {
+        self.with_table(table, || {
             Box::pin(async move {
                 let (text, values) = self.names.size(table);
                 let answer = self.select(text, &values, CqlConsistency::One).await?;

@@ -33,12 +33,12 @@ async fn connect(keyspace: &str, point: &str) -> Arc<Cassandra> {
 }
 
 /// A gateway on a keyspace.
-async fn join(cassandra: &Arc<Cassandra>) -> SharedStore {
+async fn join(cluster: Arc<dyn Partitions>) -> SharedStore {
     let env: Arc<dyn Environment> = Arc::new(Tokio(Arc::new(SystemClock::new())));
     let deadlock_timeout = Duration::from_millis(100);
     let options =
         LwtOptions { deadlock_timeout, log_kept: Duration::ZERO, ..LwtOptions::default() };
-    LwtStore::open(cassandra.clone(), env, options).await.unwrap()
+    LwtStore::open(cluster, env, options).await.unwrap()
 }
 
 mod on_one_partition {
@@ -46,7 +46,7 @@ mod on_one_partition {
 
     async fn make() -> Option<(SharedStore, ())> {
         let point = contact_point()?;
-        Some((join(&connect(&fresh_keyspace(), &point).await).await, ()))
+        Some((join(connect(&fresh_keyspace(), &point).await).await, ()))
     }
 
     crate::kv::conformance::suite!(make);
@@ -59,7 +59,7 @@ mod over_many_partitions {
 
     async fn make() -> Option<(SharedStore, ())> {
         let point = contact_point()?;
-        Some((Spread::over(join(&connect(&fresh_keyspace(), &point).await).await), ()))
+        Some((Spread::over(join(connect(&fresh_keyspace(), &point).await).await), ()))
     }
 
     crate::kv::conformance::suite!(make);

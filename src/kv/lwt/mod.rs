@@ -19,7 +19,7 @@
 mod changes;
 mod coalesce;
 mod commit;
-mod counting;
+pub mod counting;
 mod deadlock;
 pub mod env;
 mod gateway;

@@ -6,34 +6,37 @@ use std::time::Duration;
 use super::*;
 use crate::clock::Clock;
 use crate::kv::conformance::{commit, committed, txn};
-use crate::kv::{Commit, Expect, Key, LockMode, LockRequest, LockWait, SpaceId, Timestamp, Write};
+use crate::kv::lwt::counting::Counting;
+use crate::kv::{
+    Commit, Expect, Key, LockMode, LockRequest, LockWait, Requests, SpaceId, Timestamp, Write,
+};
 
 const ROUNDS: usize = 200;
 const SPACE: SpaceId = SpaceId(300);
 
 /// Requests so far: reads, SERIAL reads, plain writes, conditional batches.
-fn counted(cassandra: &Cassandra) -> [u64; 4] {
-    let c = cassandra.counters();
-    [&c.reads, &c.serial_reads, &c.writes, &c.batches].map(|n| n.load(Ordering::Relaxed))
+fn counted(requests: &Requests) -> [u64; 4] {
+    let r = requests;
+    [&r.reads, &r.serial_reads, &r.writes, &r.lwts].map(|n| n.load(Ordering::Relaxed))
 }
 
 /// The median of a step's time, and its requests each.
 async fn measure<F: Future<Output = ()>>(
     clock: &SystemClock,
-    cassandra: &Cassandra,
+    requests: &Requests,
     mut step: impl FnMut(usize) -> F,
 ) -> (Duration, [f64; 4]) {
     for n in 0..ROUNDS / 4 {
         step(n).await;
     }
-    let before = counted(cassandra);
+    let before = counted(requests);
     let mut times = Vec::with_capacity(ROUNDS);
     for n in 0..ROUNDS {
         let began = clock.monotonic();
         step(n).await;
         times.push(clock.monotonic() - began);
     }
-    let after = counted(cassandra);
+    let after = counted(requests);
     times.sort_unstable();
     let each = std::array::from_fn(|i| (after[i] - before[i]) as f64 / ROUNDS as f64);
     (times[ROUNDS / 2], each)
@@ -50,6 +53,7 @@ fn update(n: usize) -> Commit {
 }
 
 async fn raw(cassandra: &Cassandra, clock: &SystemClock) -> [Duration; 3] {
+    let none = Requests::default();
     let name = format!("{}.raw", cassandra.names.keyspace);
     let session = &cassandra.session;
     let table = format!("CREATE TABLE {name} (pk blob PRIMARY KEY, ts blob, va blob)");
@@ -63,15 +67,15 @@ async fn raw(cassandra: &Cassandra, clock: &SystemClock) -> [Duration; 3] {
     for n in 0..50 {
         session.execute_unpaged(&put, (&ts, &va, pk(n))).await.unwrap();
     }
-    let read = measure(clock, cassandra, async |n| {
+    let read = measure(clock, &none, async |n| {
         session.execute_unpaged(&get, (pk(n),)).await.unwrap();
     });
     let read = read.await.0;
-    let write = measure(clock, cassandra, async |n| {
+    let write = measure(clock, &none, async |n| {
         session.execute_unpaged(&put, (&ts, &va, pk(n))).await.unwrap();
     });
     let write = write.await.0;
-    let both = measure(clock, cassandra, async |n| {
+    let both = measure(clock, &none, async |n| {
         session.execute_unpaged(&get, (pk(n),)).await.unwrap();
         session.execute_unpaged(&cas, (&ts, &va, pk(n), &ts)).await.unwrap();
     });
@@ -84,7 +88,9 @@ async fn operations_beside_bare_cql() {
     let Some(point) = contact_point() else { return };
     let clock = SystemClock::new();
     let cassandra = connect(&fresh_keyspace(), &point).await;
-    let store = join(&cassandra).await;
+    let requests = Arc::new(Requests::default());
+    let counting = Counting { below: cassandra.clone(), requests: requests.clone() };
+    let store = join(Arc::new(counting)).await;
     for n in 0..50 {
         committed(store.commit(update(n)).await.unwrap());
     }
@@ -99,27 +105,27 @@ async fn operations_beside_bare_cql() {
         );
         each
     };
-    let snapshot = measure(&clock, &cassandra, async |_| {
+    let snapshot = measure(&clock, &requests, async |_| {
         store.snapshot().await.unwrap();
     });
     show("snapshot", snapshot.await, read);
-    let get = measure(&clock, &cassandra, async |n| {
+    let get = measure(&clock, &requests, async |n| {
         let hold = store.snapshot().await.unwrap();
         assert!(store.get(&key(n % 50), hold.at).await.unwrap().is_some());
     });
     let each = show("point read at a new snapshot", get.await, read);
     assert!(each[0] < 3.3 && each[3] == 0.0, "{each:?}");
-    let newest = measure(&clock, &cassandra, async |n| {
+    let newest = measure(&clock, &requests, async |n| {
         assert!(store.get(&key(n % 50), Timestamp::MAX).await.unwrap().is_some());
     });
     let each = show("point read of what is newest", newest.await, read);
     assert!(each[0] < 2.3 && each[3] == 0.0, "{each:?}");
-    let commits = measure(&clock, &cassandra, async |n| {
+    let commits = measure(&clock, &requests, async |n| {
         committed(store.commit(update(n)).await.unwrap());
     });
     let each = show("one-row commit", commits.await, read_cas);
     assert!(each[3] < 1.1, "{each:?}");
-    let tables = measure(&clock, &cassandra, async |n| {
+    let tables = measure(&clock, &requests, async |n| {
         let commit = update(n);
         let request = LockRequest {
             txn: commit.txn,
@@ -132,7 +138,7 @@ async fn operations_beside_bare_cql() {
     });
     let each = show("one-row commit under a table's lock", tables.await, read_cas);
     assert!(each[3] < 1.1, "{each:?}");
-    let several = measure(&clock, &cassandra, async |n| {
+    let several = measure(&clock, &requests, async |n| {
         let writes = (0..5).flat_map(|i| update(5 * n + i).writes).collect();
         committed(store.commit(Commit { txn: txn(), ..commit(writes) }).await.unwrap());
     });
