@@ -258,69 +258,47 @@ impl Gateway {
         let kept = Timestamp::from_millis(self.options.log_kept.as_millis() as u64);
         let young = Timestamp(self.clock.tick().0.saturating_sub(kept.0));
         for (incarnation, place) in decode(cursor)? {
-            let end = self.old_rows_end(space, incarnation, place.number, young).await?;
-            let Some(upto) = end else { continue };
-            let newest = self.remove_log_rows(space, incarnation, upto, true).await?;
-            tracing::debug!(space = space.0, incarnation, newest = newest.0, "log trimmed");
+            self.remove_log_rows(space, incarnation, place.number, Some(young)).await?;
         }
         Ok(())
     }
 
-    /// The last row, up to a number, before the first that is not older than `young`; none if it is
-    /// trimmed already.
-    async fn old_rows_end(
-        &self,
-        space: SpaceId,
-        incarnation: Incarnation,
-        upto: u64,
-        young: Timestamp,
-    ) -> Result<Option<u64>> {
-        let (mut after, mut end) = (0, None);
-        loop {
-            let below = upto.saturating_add(1);
-            let (rows, _) = self.log_rows(space, incarnation, after, below).await?;
-            for row in &rows {
-                if row.outcome.is_some_and(|ts| ts >= young.0) {
-                    return Ok(end);
-                }
-                after = row.number;
-                end = Some(row.number);
-            }
-            if rows.len() < LOG_PAGE_ROWS {
-                return Ok(end);
-            }
-        }
-    }
-
-    /// Removes log rows up to a number; first, if `note`, notes that in the partition.
+    /// Removes log rows up to a number. Where the log goes on, only those before the first that is
+    /// not older than `young`; how far is noted in the partition first.
     async fn remove_log_rows(
         &self,
         space: SpaceId,
         incarnation: Incarnation,
         upto: u64,
-        note: bool,
-    ) -> Result<Timestamp> {
+        young: Option<Timestamp>,
+    ) -> Result<()> {
         let below = upto.saturating_add(1);
         let (mut newest, mut after) = (Timestamp::ZERO, 0);
         let mut removed = Vec::new();
         loop {
             let (rows, trimmed) = self.log_rows(space, incarnation, after, below).await?;
             newest = newest.max(trimmed.map_or(Timestamp::ZERO, |(_, newest)| newest));
-            for row in &rows {
+            let kept = rows.iter().position(|row| match (row.outcome, young) {
+                (Some(ts), Some(young)) => ts >= young.0,
+                _ => false,
+            });
+            for row in &rows[..kept.unwrap_or(rows.len())] {
                 newest = newest.max(Timestamp(row.outcome.unwrap_or_default()));
                 removed.push(row.number);
                 after = row.number;
             }
-            if rows.len() < LOG_PAGE_ROWS {
+            if rows.len() < LOG_PAGE_ROWS || kept.is_some() {
                 break;
             }
         }
+        let Some(last) = removed.last() else { return Ok(()) };
         let partition = log_partition(space, incarnation);
-        if note {
-            let value = [upto.to_be_bytes(), newest.0.to_be_bytes()].concat();
+        if young.is_some() {
+            let value = [last.to_be_bytes(), newest.0.to_be_bytes()].concat();
             let (row, column) = (RowKey::STATIC, Column::Tr);
             let write = CellWrite { row, column, value: Some(value.into()) };
-            self.write(&partition, vec![write], upto).await?;
+            self.write(&partition, vec![write], *last).await?;
+            tracing::debug!(space = space.0, incarnation, newest = newest.0, "log trimmed");
         }
         for numbers in removed.chunks(LOG_PAGE_ROWS) {
             let cells = numbers.iter().flat_map(|n| {
@@ -331,14 +309,14 @@ impl Gateway {
             });
             self.write(&partition, cells.collect(), REMOVED_TIME).await?;
         }
-        Ok(newest)
+        Ok(())
     }
 
     /// Removes all settled log rows of a space that is gone.
     pub async fn drop_log(self: &Arc<Self>, space: SpaceId, view: &View) -> Result<()> {
         for peer in &view.peers {
             let upto = end_of(peer, space).saturating_sub(1);
-            self.remove_log_rows(space, peer.incarnation, upto, false).await?;
+            self.remove_log_rows(space, peer.incarnation, upto, None).await?;
         }
         Ok(())
     }
