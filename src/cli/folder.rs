@@ -3,6 +3,8 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use tempfile::TempDir;
+
 use crate::error::{Error, Result, SqlState};
 
 /// Start of the name of folders that last as long as their process.
@@ -13,8 +15,9 @@ const LOCK: &str = "lock";
 /// A folder of this process alone.
 pub(super) struct Folder {
     path: PathBuf,
-    temporary: bool,
     _lock: File,
+    /// Removes it, where it does not stay.
+    _temporary: Option<TempDir>,
 }
 
 impl Folder {
@@ -26,7 +29,7 @@ impl Folder {
         make(path)?;
         let lock = File::create(path.join(LOCK))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Folder { path: path.to_owned(), temporary: false, _lock: lock }),
+            Ok(()) => Ok(Folder { path: path.to_owned(), _lock: lock, _temporary: None }),
             Err(TryLockError::WouldBlock) => {
                 let message = format!("the folder {} belongs to another process", path.display());
                 Err(Error::new(SqlState::OBJECT_IN_USE, message)
@@ -50,24 +53,12 @@ impl Folder {
             }
         }
         let made = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(&place)?;
-        let mut folder = Folder::open(made.path())?;
-        let _ = made.keep();
-        folder.temporary = true;
-        Ok(folder)
+        let folder = Folder::open(made.path())?;
+        Ok(Folder { _temporary: Some(made), ..folder })
     }
 
     pub fn path(&self) -> &Path {
         &self.path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if self.temporary
-            && let Err(error) = std::fs::remove_dir_all(&self.path)
-        {
-            tracing::warn!(folder = %self.path.display(), ?error, "could not be removed");
-        }
     }
 }
 
