@@ -96,6 +96,32 @@ impl Encoder {
         Ok(())
     }
 
+    /// Appends a field as another row value has it.
+    pub fn raw(&mut self, id: ColumnId, body: Body<'_>) {
+        match body {
+            Body::Varint(v) => {
+                self.tag(id, VARINT);
+                write_varint(v, &mut self.out);
+            }
+            Body::Fixed8(bytes) => {
+                self.tag(id, FIXED8);
+                self.out.extend_from_slice(&bytes);
+            }
+            Body::Fixed4(bytes) => {
+                self.tag(id, FIXED4);
+                self.out.extend_from_slice(&bytes);
+            }
+            Body::Bytes(bytes, _) => self.bytes_field(id, bytes),
+            Body::Bool(v) => self.tag(id, if v { TRUE } else { FALSE }),
+            Body::Null => self.tag(id, NULL),
+            Body::Small(scale, mantissa) => {
+                self.tag(id, SMALL_NUMERIC);
+                write_varint(scale, &mut self.out);
+                write_varint(mantissa, &mut self.out);
+            }
+        }
+    }
+
     /// The bytes.
     pub fn finish(self) -> Bytes {
         self.out.into()
@@ -131,11 +157,13 @@ impl Encoder {
     }
 }
 
-fn zigzag(v: i64) -> u64 {
+/// A signed number as an unsigned one, small where it is.
+pub fn zigzag(v: i64) -> u64 {
     (v << 1 ^ v >> 63) as u64
 }
 
-fn unzigzag(v: u64) -> i64 {
+/// The reverse of [`zigzag`].
+pub fn unzigzag(v: u64) -> i64 {
     (v >> 1) as i64 ^ -((v & 1) as i64)
 }
 
@@ -152,17 +180,26 @@ fn write_varint(mut v: u64, out: &mut Vec<u8>) {
 pub struct Field<'a> {
     /// Its column.
     pub id: ColumnId,
-    body: Body<'a>,
+    /// What it holds.
+    pub body: Body<'a>,
 }
 
+/// A field's form and what it says.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Body<'a> {
+pub enum Body<'a> {
+    /// A number, zigzag.
     Varint(u64),
+    /// A float8, little endian.
     Fixed8([u8; 8]),
+    /// A float4, little endian.
     Fixed4([u8; 4]),
+    /// Bytes, and where they begin in the row value.
     Bytes(&'a [u8], usize),
+    /// A bool.
     Bool(bool),
+    /// NULL, where that is not the same as missing.
     Null,
+    /// A numeric: scale, and mantissa in zigzag.
     Small(u64, u64),
 }
 
