@@ -110,6 +110,7 @@ pub fn table(types: &[SqlType], key_columns: usize) -> TableDescriptor {
         },
         hidden_key: key_columns == 0,
         partition_columns: key_columns.min(1) as u16,
+        keys_in_value: false,
         indexes: Vec::new(),
         checks: Vec::new(),
         columnar: true,

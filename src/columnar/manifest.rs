@@ -258,6 +258,7 @@ mod tests {
             },
             hidden_key: true,
             partition_columns: 0,
+            keys_in_value: false,
             indexes: Vec::new(),
             checks: Vec::new(),
             columnar: true,

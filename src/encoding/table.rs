@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! row    key   = space | primary key columns' codes (or the 16-byte row id)
-//!        value = fields of the other columns, and of key columns whose code is lossy
+//!        value = fields of the other columns, and of key columns whose code is lossy, or of all
+//!                where the store keeps columns for other readers (`keys_in_value`)
 //! index  key   = space | index columns' codes with markers | [primary key tail]
 //!        value = the primary key tail where the key has none, else empty
 //! ```
@@ -74,7 +75,8 @@ impl TableCodec {
         }
         let mut fields = Vec::with_capacity(table.columns.len());
         for column in &table.columns {
-            let in_key = key_columns.iter().any(|k| k.id == column.id && k.lossless);
+            let in_key =
+                !table.keys_in_value && key_columns.iter().any(|k| k.id == column.id && k.lossless);
             let missing = match &column.missing {
                 Some(text) => Some(io::parse_text(text, column.ty, &Default::default(), 0)?),
                 None => None,

@@ -153,7 +153,13 @@ impl Data {
 #[async_trait]
 impl Store for MemoryStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "memory", ordered: true, cheap_locks: true, cheap_snapshots: true }
+        Capabilities {
+            name: "memory",
+            ordered: true,
+            cheap_locks: true,
+            cheap_snapshots: true,
+            native_columns: false,
+        }
     }
 
     async fn snapshot(&self) -> Result<Hold> {

@@ -36,7 +36,8 @@ use bytes::Bytes;
 pub use self::requests::Requests;
 pub use crate::clock::Timestamp;
 use crate::error::Result;
-pub use crate::types::descriptor::SpaceId;
+use crate::types::SqlType;
+pub use crate::types::descriptor::{ColumnId, SpaceId};
 
 /// The space of the catalog's descriptors: a commit there changes the schema.
 pub const SCHEMA_SPACE: SpaceId = SpaceId(1);
@@ -289,6 +290,19 @@ pub struct Capabilities {
     /// Whether a snapshot costs little (memory) or round trips: a statement that reads one key
     /// then asks for its newest version instead.
     pub cheap_snapshots: bool,
+    /// Whether values' columns are kept as columns that others than Sluice can read.
+    pub native_columns: bool,
+}
+
+/// A column of a table, as [`Store::describe`] tells of it.
+#[derive(Clone, Debug)]
+pub struct NativeColumn {
+    /// Its name in SQL.
+    pub name: String,
+    /// Its identity in its table, and in row values.
+    pub id: ColumnId,
+    /// Its type.
+    pub ty: SqlType,
 }
 
 /// A transaction, over all gateways and restarts.
@@ -580,6 +594,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Reads a space from snapshotted segments at `at`, which the caller holds.
     fn segments(&self, range: &KeyRange, at: Timestamp) -> Result<Box<dyn Segments>>;
+
+    /// Tells, before anything of it is committed, what the row values of a space consist of
+    /// (`encoding::row`): stores that others read keep these columns for them. `name` is the
+    /// table's.
+    async fn describe(&self, _: SpaceId, _name: &str, _columns: &[NativeColumn]) -> Result<()> {
+        Ok(())
+    }
 
     /// Removes every version of a space that was dropped or truncated. Idempotent.
     async fn drop_space(&self, space: SpaceId) -> Result<()>;

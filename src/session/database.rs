@@ -11,11 +11,12 @@ use super::plans::PlanCache;
 use super::registry::Registry;
 use super::settings::Settings;
 use super::system;
+use crate::catalog::object::Object;
 use crate::catalog::{Catalog, CatalogSnapshot};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result, SqlState};
 use crate::exec::StoreStatistics;
-use crate::kv::SharedStore;
+use crate::kv::{NativeColumn, SharedStore};
 use crate::txn::{CommitInfo, Txn, TxnManager};
 
 /// Version of PostgreSQL whose behaviour is given.
@@ -145,6 +146,7 @@ impl Database {
         let database = self.clone();
         let publication = self.catalog.publication();
         let work = tokio::spawn(async move {
+            database.describe(&schema).await?;
             match txn.commit().await {
                 Ok(info) => {
                     publication.publish(&schema, info.ts);
@@ -162,6 +164,24 @@ impl Database {
             }
         });
         work.await.map_err(|e| Error::internal("a commit of DDL panicked").with_source(e))?
+    }
+
+    /// Tells the store of the columns of tables that are new or changed.
+    async fn describe(&self, schema: &CatalogSnapshot) -> Result<()> {
+        let store = self.transactions.store();
+        if !store.capabilities().native_columns {
+            return Ok(());
+        }
+        for change in schema.changes() {
+            let Some(Object::Table(table)) = &change.object else { continue };
+            let name = format!("{}.{}", table.schema, table.name);
+            let columns = table.columns.iter();
+            let columns: Vec<NativeColumn> = columns
+                .map(|c| NativeColumn { name: c.name.clone(), id: c.id, ty: c.ty })
+                .collect();
+            store.describe(table.primary.space, &name, &columns).await?;
+        }
+        Ok(())
     }
 
     /// Drops what committed DDL left behind, as soon as nobody reads it any more.

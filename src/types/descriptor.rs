@@ -223,6 +223,9 @@ pub struct TableDescriptor {
     pub hidden_key: bool,
     /// How many of the primary key's columns make the partition part.
     pub partition_columns: u16,
+    /// Whether values have the key's columns too: for stores that keep columns for other readers.
+    #[serde(default)]
+    pub keys_in_value: bool,
     /// Secondary indexes.
     pub indexes: Vec<IndexDescriptor>,
     /// CHECK constraints, by name.
@@ -268,6 +271,7 @@ impl TableDescriptor {
                 state: IndexState::Public,
             },
             hidden_key: true,
+            keys_in_value: false,
             partition_columns: 1,
             indexes: Vec::new(),
             checks: Vec::new(),

@@ -3,9 +3,9 @@
     run.py [--nodes N] [--long] [PART…]
 
 Parts: conformance (the store seam's suite), scripts (tests/sql beside PostgreSQL), schema (DDL on
-two gateways), bank (money, with gateways killed), views (columnar, of two gateways), requests (of
-each class of statement, as documented), refusals (users, passwords, certificates), measures
-(requests and latencies). With three nodes the bank's faults are nodes killed and stopped too.
+two gateways), native (rows as other readers find them), bank (money, with gateways killed), views
+(columnar, of two gateways), requests (of each class of statement, as documented), refusals (users,
+passwords, certificates), measures (requests and latencies). With three nodes the bank's faults are nodes killed and stopped too.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import time
 import psycopg
 
 import bank
+import native
 import refusals
 import statements
 import views
@@ -136,7 +137,6 @@ def schema(cluster, _):
         b.execute("create table x (t text)")
         a.execute("insert into x values ('here')")
         expect("made again", b.execute("select * from x").fetchall(), [("here",)])
-        rows_through_the_driver(cluster, wrong)
         churn(pair, wrong)
         tables = [sorted(r[0] for r in c.execute("select relname from pg_class where relkind in "
                   "('r', 'i') and relname like 'c%'").fetchall()) for c in (a, b)]
@@ -144,25 +144,6 @@ def schema(cluster, _):
         a.close()
         b.close()
     return wrong
-
-
-def rows_through_the_driver(cluster, wrong):
-    """The rows are in Cassandra's own tables: a head for each."""
-    from cassandra.cluster import Cluster
-
-    host, port = cluster.contact_points().split(",")[0].split(":")
-    driver = Cluster([host], port=int(port))
-    try:
-        session = driver.connect("ddl")
-        spaces = [r.table_name for r in session.execute(
-            "select table_name from system_schema.tables where keyspace_name = 'ddl'")]
-        heads = [row for space in spaces if space.startswith("s") and space[1:].isdigit()
-                 for row in session.execute(
-                     f"select va, dl from {space} where kind = 1 allow filtering")]
-        if not any(row.dl is None and row.va is not None and b"here" in row.va for row in heads):
-            wrong.append("the row is not in any table of the keyspace")
-    finally:
-        driver.shutdown()
 
 
 def churn(pair, wrong):
@@ -221,13 +202,20 @@ def money(cluster, options):
         return bank.run(pair, seconds, faults=faults)
 
 
+def beside(cluster, _):
+    """Rows as other readers find them."""
+    with gateways(cluster, 2, keyspace="beside") as pair:
+        return native.run(cluster, pair, "beside")
+
+
 def columns(cluster, options):
     """Columnar views of two gateways."""
     with gateways(cluster, 2, keyspace="views") as pair:
         return views.run(pair, 60 if options.long else 15)
 
 
-PARTS = {"conformance": conformance, "scripts": scripts, "schema": schema, "bank": money,
+PARTS = {"conformance": conformance, "scripts": scripts, "schema": schema, "native": beside,
+         "bank": money,
          "views": columns, "requests": requests, "refusals": refused, "measures": measures}
 FEATURES = os.environ.get("SLUICE_TEST_FEATURES", "").split()
 

@@ -66,6 +66,7 @@ impl SchemaChange<'_> {
             primary: self.hidden_key().await?,
             hidden_key: true,
             partition_columns: 1,
+            keys_in_value: self.catalog.store().capabilities().native_columns,
             indexes: Vec::new(),
             checks: Vec::new(),
             columnar: new.columnar,

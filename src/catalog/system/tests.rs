@@ -65,6 +65,7 @@ fn snapshot() -> CatalogSnapshot {
         primary: index(16385, "t_pkey", 1, Some(16386)),
         hidden_key: false,
         partition_columns: 1,
+        keys_in_value: false,
         indexes: vec![index(16387, "t_b_idx", 2, None)],
         checks: vec![CheckDescriptor {
             not_valid: false,

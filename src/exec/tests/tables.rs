@@ -75,6 +75,7 @@ fn table(name: &str, oid: u32, columns: &[(&str, SqlType)]) -> Arc<TableDescript
         primary: index(&format!("{name}_pkey"), oid, 1, true),
         hidden_key: false,
         partition_columns: 1,
+        keys_in_value: false,
         indexes,
         checks: Vec::new(),
         columnar: false,

@@ -10,6 +10,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use super::native::Natives;
 use super::rows::Value;
 use crate::kv::lwt::partitions::*;
 
@@ -31,6 +32,9 @@ pub(super) const SPACE_COLUMNS: &[Column] = &[
     Column::Iv,
 ];
 
+/// The part of a row value that has no columns of its own.
+const REST: &str = "vr";
+
 /// The columns that a read of a table gives.
 pub(super) fn columns(table: Table) -> &'static [Column] {
     match table {
@@ -49,7 +53,7 @@ fn name(column: Column) -> &'static str {
         Column::Ts => "ts",
         Column::Tx => "tx",
         Column::Pv => "pv",
-        Column::Dl => "dl",
+        Column::Dl => "live",
         Column::Va => "va",
         Column::Lk => "lk",
         Column::In => "\"in\"",
@@ -92,6 +96,12 @@ impl Names {
         }
     }
 
+    /// A table's name without its keyspace.
+    fn bare(&self, table: Table) -> String {
+        let qualified = self.table(table);
+        qualified.split('.').next_back().unwrap_or_default().to_owned()
+    }
+
     /// A table's name as every statement that names it has it.
     pub fn prefix(&self, table: Table) -> String {
         format!(" {} ", self.table(table))
@@ -118,23 +128,29 @@ impl Names {
         text
     }
 
-    /// `CREATE TABLE`
-    pub fn create(&self, table: Table) -> String {
+    /// `CREATE TABLE`, of a space with these columns of values and the table's name in SQL.
+    pub fn create(&self, table: Table, natives: &[String], comment: &str) -> String {
         let (columns, key, order) = match table {
             Table::Gateways => ("pk blob, ck blob, st blob, rt blob", "pk, ck", ""),
             Table::Transactions => ("pk blob, vd blob, wt blob", "pk", ""),
             Table::Log => ("pk blob, ck blob, tr blob STATIC, ch blob, oc blob", "pk, ck", ""),
             Table::Space(_) => (
-                "pk blob, kind tinyint, ck blob, ver bigint, gd blob, lg blob, fe blob, ts blob, \
-                 tx blob, pv blob, dl blob, va blob, lk blob, \"in\" blob, iv blob",
+                "pk blob, kind tinyint, ck blob, ver bigint, live boolean, gd blob, lg blob, \
+                 fe blob, ts blob, tx blob, pv blob, va blob, vr blob, lk blob, \"in\" blob, \
+                 iv blob",
                 "pk, kind, ck, ver",
                 "CLUSTERING ORDER BY (kind ASC, ck ASC, ver DESC) AND ",
             ),
         };
-        let (name, id) = (self.table(table), self.id(table));
+        let mut columns = columns.to_owned();
+        for native in natives {
+            columns += ", ";
+            columns += native;
+        }
+        let (name, id, comment) = (self.table(table), self.id(table), comment.replace('\'', "''"));
         format!(
             "CREATE TABLE IF NOT EXISTS {name} ({columns}, PRIMARY KEY ({key})) \
-             WITH {order}read_repair = 'BLOCKING' AND id = {id}"
+             WITH {order}read_repair = 'BLOCKING' AND comment = '{comment}' AND id = {id}"
         )
     }
 
@@ -144,7 +160,7 @@ impl Names {
     }
 
     /// The SELECT of a read of one partition.
-    pub fn select(&self, partition: &Partition, select: &Select) -> Bound_ {
+    pub fn select(&self, partition: &Partition, select: &Select, natives: &Natives) -> Bound_ {
         let table = partition.table;
         let mut values = vec![Value::blob(&partition.key)];
         let rest = match (table, select) {
@@ -190,7 +206,7 @@ impl Names {
                 text + " LIMIT ?"
             }
         };
-        let (from, list) = (self.prefix(table), select_list(table));
+        let (from, list) = (self.prefix(table), select_list(table, natives));
         (format!("SELECT {list} FROM{from}WHERE pk = ?{rest}"), values)
     }
 
@@ -202,7 +218,13 @@ impl Names {
     }
 
     /// Heads of partitions with a higher token than a key's.
-    pub fn ring(&self, table: Table, after: Option<&Bytes>, limit: usize) -> Bound_ {
+    pub fn ring(
+        &self,
+        table: Table,
+        after: Option<&Bytes>,
+        limit: usize,
+        natives: &Natives,
+    ) -> Bound_ {
         let mut values = Vec::with_capacity(2);
         let beyond = match after {
             Some(key) => {
@@ -212,7 +234,7 @@ impl Names {
             None => "",
         };
         values.push(Value::limit(limit));
-        let (from, list) = (self.prefix(table), select_list(table));
+        let (from, list) = (self.prefix(table), select_list(table, natives));
         let text =
             format!("SELECT pk, {list} FROM{from}WHERE {beyond}kind = 1 LIMIT ? ALLOW FILTERING");
         (text, values)
@@ -227,15 +249,41 @@ impl Names {
 
     /// A node's own guess at a table's size.
     pub fn size(&self, table: Table) -> Bound_ {
-        let qualified = self.table(table);
-        let bare = qualified.split('.').next_back().unwrap_or_default().to_owned();
         let text = "SELECT partitions_count, mean_partition_size FROM system.size_estimates \
                     WHERE keyspace_name = ? AND table_name = ?";
-        (text.to_owned(), vec![Value::Text(self.keyspace.clone()), Value::Text(bare)])
+        (text.to_owned(), vec![Value::Text(self.keyspace.clone()), Value::Text(self.bare(table))])
     }
 
-    /// The statements of a conditional batch: one for each row, one for each range removed.
-    pub fn conditional(&self, batch: &Batch) -> Vec<Bound_> {
+    /// The columns of a table, and their types.
+    pub fn table_columns(&self, table: Table) -> Bound_ {
+        let text = "SELECT column_name, type FROM system_schema.columns \
+                    WHERE keyspace_name = ? AND table_name = ?";
+        let values = vec![Value::Text(self.keyspace.clone()), Value::Text(self.bare(table))];
+        (text.to_owned(), values)
+    }
+
+    /// A table's comment, and its name.
+    pub fn read_comment(&self, table: Table) -> Bound_ {
+        let text = "SELECT comment, table_name FROM system_schema.tables \
+                    WHERE keyspace_name = ? AND table_name = ?";
+        let values = vec![Value::Text(self.keyspace.clone()), Value::Text(self.bare(table))];
+        (text.to_owned(), values)
+    }
+
+    /// `ALTER TABLE … ADD`
+    pub fn add_columns(&self, table: Table, definitions: &[String]) -> String {
+        format!("ALTER TABLE {} ADD ({})", self.table(table), definitions.join(", "))
+    }
+
+    /// Writes a table's SQL name beside it.
+    pub fn comment(&self, table: Table, comment: &str) -> String {
+        let comment = comment.replace('\'', "''");
+        format!("ALTER TABLE {} WITH comment = '{comment}'", self.table(table))
+    }
+
+    /// The statements of a conditional batch: one for each row, one for each range removed. And
+    /// the highest column id in its values.
+    pub fn conditional(&self, batch: &Batch, natives: &Natives) -> (Vec<Bound_>, u16) {
         let mut rows: BTreeMap<&RowKey, (Vec<&Condition>, Vec<&CellWrite>)> = BTreeMap::new();
         for condition in &batch.conditions {
             let conditions = &mut rows.entry(&condition.row).or_default().0;
@@ -249,6 +297,7 @@ impl Names {
         let (table, key) = (batch.partition.table, &batch.partition.key);
         let from = self.prefix(table);
         let mut statements = Vec::with_capacity(rows.len() + batch.prune.len());
+        let mut highest = 0;
         for (row, (conditions, writes)) in rows {
             let mut cells: BTreeMap<Column, Option<&Bytes>> =
                 writes.iter().map(|w| (w.column, w.value.as_ref())).collect();
@@ -261,6 +310,10 @@ impl Names {
                 cells.extend(same);
             }
             let (mut text, mut values) = (format!("UPDATE{from}SET "), Vec::new());
+            if let Some(value) = cells.get(&Column::Va).filter(|_| !natives.columns.is_empty()) {
+                highest = set_value(&mut text, &mut values, natives, *value, row).max(highest);
+                cells.remove(&Column::Va);
+            }
             set_cells(&mut text, &mut values, &cells);
             self.add_row(&mut text, &mut values, table, key, row);
             for (n, condition) in conditions.iter().enumerate() {
@@ -285,7 +338,7 @@ impl Names {
             let version = Value::Big(*version as i64);
             statements.push((text, vec![Value::blob(key), Value::blob(ck), version]));
         }
-        statements
+        (statements, highest)
     }
 
     /// The statements of a plain write: one for each row.
@@ -335,15 +388,51 @@ impl Names {
     }
 }
 
-fn set_cells(text: &mut String, values: &mut Vec<Value>, cells: &BTreeMap<Column, Option<&Bytes>>) {
-    for (n, (column, value)) in cells.iter().enumerate() {
-        if n > 0 {
-            *text += ", ";
-        }
-        *text += name(*column);
-        *text += " = ?";
-        values.push(Value::Blob(value.cloned()));
+/// Adds ` column = ?`, after a comma if it is not the first.
+fn set_cell(text: &mut String, values: &mut Vec<Value>, column: &str, value: Value) {
+    if text.ends_with('?') {
+        *text += ", ";
     }
+    *text += column;
+    *text += " = ?";
+    values.push(value);
+}
+
+fn set_cells(text: &mut String, values: &mut Vec<Value>, cells: &BTreeMap<Column, Option<&Bytes>>) {
+    for (column, value) in cells {
+        let value = match column {
+            Column::Dl => Value::Cell(Some(Bytes::copy_from_slice(&[u8::from(value.is_none())]))),
+            _ => Value::Blob(value.cloned()),
+        };
+        set_cell(text, values, name(*column), value);
+    }
+}
+
+/// Adds a value in columns of its table's own; the highest column id in it.
+fn set_value(
+    text: &mut String,
+    values: &mut Vec<Value>,
+    natives: &Natives,
+    value: Option<&Bytes>,
+    row: &RowKey,
+) -> u16 {
+    let split = value.and_then(|value| natives.split(value));
+    let (whole, rest) = match &split {
+        Some(split) => (None, Some(split.rest.clone())),
+        None => (value.cloned(), None),
+    };
+    // What a history row does not have it never had.
+    let cell = |cell: Option<Bytes>| match (cell, row.kind) {
+        (None, Kind::History) => Value::Unset,
+        (cell, _) => Value::Cell(cell),
+    };
+    set_cell(text, values, name(Column::Va), cell(whole));
+    set_cell(text, values, REST, cell(rest));
+    for (n, native) in natives.columns.iter().enumerate() {
+        let own = split.as_ref().and_then(|split| split.cells[n].clone());
+        set_cell(text, values, &native.name, cell(own));
+    }
+    split.map_or(0, |split| split.highest)
 }
 
 fn add_bounds(
@@ -369,7 +458,7 @@ fn add_bounds(
     }
 }
 
-fn select_list(table: Table) -> String {
+fn select_list(table: Table, natives: &Natives) -> String {
     let mut list = match table {
         Table::Space(_) => "kind, ck, ver",
         Table::Gateways | Table::Log => "ck",
@@ -379,6 +468,14 @@ fn select_list(table: Table) -> String {
     for column in columns(table) {
         list += ", ";
         list += name(*column);
+    }
+    if !natives.columns.is_empty() {
+        list += ", ";
+        list += REST;
+        for native in &natives.columns {
+            list += ", ";
+            list += &native.name;
+        }
     }
     list
 }

@@ -15,6 +15,8 @@ use crate::kv::lwt::partitions::{Failure, Refusal};
 pub(super) enum Trouble {
     /// The table is not there (yet).
     NoTable,
+    /// The table has other columns than were known.
+    UnknownColumn,
     /// Not enough nodes, and nothing happened.
     Unavailable(String),
     /// No answer; it may have happened.
@@ -33,7 +35,9 @@ impl Trouble {
     /// What the protocol makes of it.
     pub fn failure(&self) -> Failure {
         match self {
-            Trouble::NoTable | Trouble::Unavailable(_) => Failure::Unavailable,
+            Trouble::NoTable | Trouble::UnknownColumn | Trouble::Unavailable(_) => {
+                Failure::Unavailable
+            }
             Trouble::Uncertain(_) => Failure::Uncertain,
             Trouble::Overloaded(_) => Failure::Uncertain,
             Trouble::TooLarge(_) => Failure::Refused(Refusal::TooLarge),
@@ -46,6 +50,7 @@ impl Trouble {
     pub fn describe(&self) -> (&'static str, &str) {
         match self {
             Trouble::NoTable => ("no table", ""),
+            Trouble::UnknownColumn => ("unknown column", ""),
             Trouble::Unavailable(text) => ("unavailable", text),
             Trouble::Uncertain(text) => ("uncertain", text),
             Trouble::Overloaded(text) => ("overloaded", text),
@@ -67,6 +72,9 @@ impl Trouble {
                 (SqlState::CONNECTION_FAILURE, text.clone())
             }
             Trouble::NoTable => (SqlState::CONNECTION_FAILURE, "a table is missing".to_owned()),
+            Trouble::UnknownColumn => {
+                (SqlState::CONNECTION_FAILURE, "a column is missing".to_owned())
+            }
         };
         Error::new(code, format!("could not {what} on the cluster")).with_detail(text)
     }
@@ -125,6 +133,8 @@ fn db_error(db: &DbError, message: &str, text: String) -> Trouble {
         DbError::IsBootstrapping => Trouble::Unavailable(text),
         DbError::Unauthorized | DbError::AuthenticationError => Trouble::Unauthorized(text),
         DbError::Invalid if is_missing_table(message) => Trouble::NoTable,
+        // A node that has not heard of it yet.
+        DbError::Invalid if message.starts_with("Undefined column name") => Trouble::UnknownColumn,
         // A node that has not heard of the keyspace yet.
         DbError::Invalid if message.to_lowercase().contains("keyspace") => {
             Trouble::Unavailable(text)

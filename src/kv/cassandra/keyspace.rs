@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result, SqlState};
 
 /// The format of all tables (`schemas/lwt.md`).
-const FORMAT: i32 = 1;
+const FORMAT: i32 = 2;
 /// How commits are made, and the domain of their serial consistency.
 const COMMIT: &str = "lwt";
 const SERIAL: &str = "SERIAL";
@@ -226,7 +226,10 @@ fn agree(keyspace: &str, mut columns: Vec<Option<CqlValue>>) -> Result<Bytes> {
         return Err(differs(message).with_hint("Start a newer version of sluice on it."));
     }
     if format < FORMAT {
-        return Err(differs(format!("keyspace {keyspace} has an unknown format {format}")));
+        let message = format!(
+            "keyspace {keyspace} has format {format}, and this version reads format {FORMAT} only"
+        );
+        return Err(differs(message).with_hint("Give --keyspace a new name."));
     }
     for (at, what, ours) in [(1, "commit protocol", COMMIT), (2, "serial domain", SERIAL)] {
         let theirs = text(at).unwrap_or_default();

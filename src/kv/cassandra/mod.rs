@@ -2,6 +2,7 @@
 //!
 //! - `connect`: addresses, credentials, TLS, policies; what cluster is refused; `refused`: why a
 //!   cluster refuses;
+//! - `native`: columns of values as columns of CQL; `natives`: which those of a table are;
 //! - `keyspace`: the keyspace and what was decided once for it;
 //! - `cql`: statement texts and table definitions; `prepared`: their cache;
 //! - `rows`: values bound and rows read; `failure`: what errors mean to the protocol.
@@ -17,6 +18,8 @@ mod connect;
 mod cql;
 mod failure;
 mod keyspace;
+mod native;
+mod natives;
 mod prepared;
 mod refused;
 mod rows;
@@ -26,6 +29,7 @@ mod tests;
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -39,10 +43,12 @@ use tokio::sync::Semaphore;
 use self::connect::change_schema;
 use self::cql::Names;
 use self::failure::{Trouble, trouble};
+use self::natives::Known;
 use self::prepared::{Prepared, Use};
 use self::rows::{Value, applied, decode, decode_ring};
 use crate::error::Result;
 use crate::kv::lwt::partitions::*;
+use crate::kv::{NativeColumn, SpaceId};
 
 pub use self::connect::About;
 
@@ -50,6 +56,9 @@ pub use self::connect::About;
 const REQUESTS_MAX: usize = 2048;
 /// Times that a request makes its table and tries again.
 const TABLE_TRIES_MAX: u32 = 5;
+
+/// Before a table's columns are read again, when one was not known.
+const COLUMN_PAUSE: Duration = Duration::from_millis(50);
 
 /// Where the cluster is and how it is used.
 #[derive(Clone, Debug, Default)]
@@ -75,6 +84,7 @@ pub struct Cassandra {
     names: Names,
     prepared: Prepared,
     about: About,
+    natives: Known,
     requests: Semaphore,
     /// One change of the schema at a time.
     schema: tokio::sync::Mutex<()>,
@@ -98,6 +108,7 @@ impl Cassandra {
             names,
             prepared: Prepared::default(),
             about,
+            natives: Known::default(),
             requests: Semaphore::new(REQUESTS_MAX),
             schema: tokio::sync::Mutex::new(()),
             warned: Mutex::default(),
@@ -121,7 +132,7 @@ impl Cassandra {
     /// Makes a table, if it is missing, and waits until all nodes know it.
     async fn make(&self, table: Table) -> Result<(), Trouble> {
         let _one = self.schema.lock().await;
-        change_schema(&self.session, self.names.create(table)).await
+        change_schema(&self.session, self.names.create(table, &[], "")).await
     }
 
     /// Runs a request; makes its table first if that is missing.
@@ -137,7 +148,7 @@ impl Cassandra {
             match request().await {
                 Ok(answer) => return Ok(answer),
                 Err(Trouble::NoTable) => {
-                    self.prepared.forget(self.names.prefix(table).as_str());
+                    self.forget(table);
                     if let Err(trouble) = self.make(table).await {
                         self.note(&trouble);
                         // Nothing of the request itself was sent.
@@ -146,6 +157,10 @@ impl Cassandra {
                             failure => failure,
                         });
                     }
+                }
+                Err(Trouble::UnknownColumn) => {
+                    self.forget(table);
+                    tokio::time::sleep(COLUMN_PAUSE).await;
                 }
                 Err(trouble) => {
                     self.note(&trouble);
@@ -188,9 +203,10 @@ impl Cassandra {
         select: &Select,
         consistency: CqlConsistency,
     ) -> Result<Vec<Row>, Trouble> {
-        let (text, values) = self.names.select(partition, select);
+        let natives = self.natives(partition.table).await?;
+        let (text, values) = self.names.select(partition, select, &natives);
         let rows = self.select(text, &values, consistency).await?;
-        let mut rows = decode(partition.table, &rows)?;
+        let mut rows = decode(partition.table, &natives, &rows)?;
         if let (Table::Log, Select::Range { .. }) = (partition.table, select) {
             // After the rows: what removes rows writes how far before it does.
             let (text, values) = self.names.log_static(partition);
@@ -208,10 +224,11 @@ impl Cassandra {
         limit: usize,
     ) -> Result<RingPage, Trouble> {
         let quorum = CqlConsistency::Quorum;
+        let natives = self.natives(table).await?;
         let Some(after) = after else {
-            let (text, values) = self.names.ring(table, None, limit);
+            let (text, values) = self.names.ring(table, None, limit, &natives);
             let answer = self.select(text, &values, quorum).await?;
-            return Ok(page_of(decode_ring(&answer)?, limit));
+            return Ok(page_of(decode_ring(&natives, &answer)?, limit));
         };
         let mut rows = Vec::new();
         let partition = Partition { table, key: after.partition.clone() };
@@ -222,7 +239,8 @@ impl Cassandra {
             limit,
         };
         let (beside, beside_values) = self.names.same_token(table, &after.partition);
-        let (beyond, beyond_values) = self.names.ring(table, Some(&after.partition), limit);
+        let (beyond, beyond_values) =
+            self.names.ring(table, Some(&after.partition), limit, &natives);
         let (rest, beside, beyond) = join3(
             self.read_partition(&partition, &rest, quorum),
             self.select(beside, &beside_values, quorum),
@@ -247,7 +265,7 @@ impl Cassandra {
             let found = self.read_partition(&partition, &all, quorum).await?;
             rows.extend(found.into_iter().map(|row| (key.clone(), row)));
         }
-        rows.extend(decode_ring(&beyond?)?);
+        rows.extend(decode_ring(&natives, &beyond?)?);
         Ok(page_of(rows, limit))
     }
 
@@ -257,7 +275,12 @@ impl Cassandra {
         cql.set_serial_consistency(Some(SerialConsistency::Serial));
         cql.set_is_idempotent(false);
         let mut values = Vec::new();
-        for (text, bound) in self.names.conditional(batch) {
+        let natives = self.natives(batch.partition.table).await?;
+        let (mut statements, highest) = self.names.conditional(batch, &natives);
+        if let Some(natives) = self.newer_natives(batch.partition.table, &natives, highest).await? {
+            (statements, _) = self.names.conditional(batch, &natives);
+        }
+        for (text, bound) in statements {
             let statement = self.prepared.get(&self.session, text, Use::Conditional).await?;
             cql.append_statement(statement);
             values.push(bound);
@@ -360,9 +383,21 @@ impl Partitions for Cassandra {
         .await
     }
 
+    async fn describe(
+        &self,
+        space: SpaceId,
+        name: &str,
+        columns: &[NativeColumn],
+    ) -> Result<(), Failure> {
+        self.describe_table(Table::Space(space), name, columns).await.map_err(|trouble| {
+            self.note(&trouble);
+            trouble.failure()
+        })
+    }
+
     async fn remove(&self, table: Table) -> Result<(), Failure> {
         let _one = self.schema.lock().await;
-        self.prepared.forget(self.names.prefix(table).as_str());
+        self.forget(table);
         let dropped = change_schema(&self.session, self.names.drop(table)).await;
         dropped.map_err(|trouble| {
             self.note(&trouble);

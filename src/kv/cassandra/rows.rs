@@ -10,6 +10,7 @@ use scylla::serialize::writers::{CellWriter, WrittenCellProof};
 
 use super::cql::{columns, row_tuple};
 use super::failure::Trouble;
+use super::native::Natives;
 use crate::kv::lwt::partitions::*;
 
 /// A bound value.
@@ -21,6 +22,10 @@ pub(super) enum Value {
     Big(i64),
     Text(String),
     Blobs(Vec<Bytes>),
+    /// A value as CQL has it, of whatever type.
+    Cell(Option<Bytes>),
+    /// Leaves a column as it is.
+    Unset,
     /// Clustering keys of a space's rows.
     Rows(Vec<(i8, Bytes, i64)>),
 }
@@ -55,10 +60,20 @@ impl SerializeValue for Value {
             Value::Big(value) => value.serialize(typ, writer),
             Value::Text(value) => value.serialize(typ, writer),
             Value::Blobs(value) => value.serialize(typ, writer),
+            Value::Cell(None) => Ok(writer.set_null()),
+            Value::Cell(Some(bytes)) => {
+                writer.set_value(bytes).map_err(|_| SerializationError::new(TooLong(bytes.len())))
+            }
+            Value::Unset => Ok(writer.set_unset()),
             Value::Rows(value) => value.serialize(typ, writer),
         }
     }
 }
+
+/// A value longer than CQL's lengths.
+#[derive(Debug, thiserror::Error)]
+#[error("a value of {0} bytes is too long for CQL")]
+struct TooLong(usize);
 
 /// Takes a row's cells one after the other.
 struct Cells<'a>(ColumnIterator<'a, 'a>);
@@ -103,7 +118,7 @@ fn each(
     Ok(())
 }
 
-fn row(table: Table, cells: &mut Cells<'_>) -> Result<Option<Row>, Trouble> {
+fn row(table: Table, natives: &Natives, cells: &mut Cells<'_>) -> Result<Option<Row>, Trouble> {
     let key = match table {
         Table::Space(_) => {
             let kind = match cells.number()? {
@@ -122,30 +137,49 @@ fn row(table: Table, cells: &mut Cells<'_>) -> Result<Option<Row>, Trouble> {
     };
     let mut found = Vec::new();
     for column in columns(table) {
-        if let Some(value) = cells.next()? {
-            found.push((*column, value));
+        match (column, cells.next()?) {
+            (_, None) => {}
+            // CQL says which rows live; the protocol, which do not.
+            (Column::Dl, Some(live)) if live.as_ref() == [1] => {}
+            (_, Some(value)) => found.push((*column, value)),
+        }
+    }
+    if matches!(table, Table::Space(_)) && !natives.columns.is_empty() {
+        let rest = cells.next()?;
+        let native: Result<Vec<_>, _> = natives.columns.iter().map(|_| cells.next()).collect();
+        let (native, whole) = (native?, found.iter().any(|(column, _)| *column == Column::Va));
+        if let Some(rest) = rest.filter(|_| !whole) {
+            let at = found.partition_point(|(column, _)| *column < Column::Va);
+            found.insert(at, (Column::Va, natives.join(&rest, &native)?));
         }
     }
     Ok((!found.is_empty()).then_some(Row { key, cells: found }))
 }
 
 /// The rows of a read of one partition.
-pub(super) fn decode(table: Table, answer: &QueryRowsResult) -> Result<Vec<Row>, Trouble> {
+pub(super) fn decode(
+    table: Table,
+    natives: &Natives,
+    answer: &QueryRowsResult,
+) -> Result<Vec<Row>, Trouble> {
     let mut rows = Vec::with_capacity(answer.rows_num());
     each(answer, |cells| {
-        rows.extend(row(table, cells)?);
+        rows.extend(row(table, natives, cells)?);
         Ok(())
     })?;
     Ok(rows)
 }
 
 /// The rows of a page of the ring, all of them: how many there are says whether it goes on.
-pub(super) fn decode_ring(answer: &QueryRowsResult) -> Result<Vec<(Bytes, Row)>, Trouble> {
+pub(super) fn decode_ring(
+    natives: &Natives,
+    answer: &QueryRowsResult,
+) -> Result<Vec<(Bytes, Row)>, Trouble> {
     let mut rows = Vec::with_capacity(answer.rows_num());
     each(answer, |cells| {
         let key = cells.bytes()?;
         let table = Table::Space(crate::types::descriptor::SpaceId(0));
-        rows.extend(row(table, cells)?.map(|row| (key, row)));
+        rows.extend(row(table, natives, cells)?.map(|row| (key, row)));
         Ok(())
     })?;
     Ok(rows)
@@ -159,6 +193,17 @@ pub(super) fn decode_keys(answer: &QueryRowsResult) -> Result<Vec<Bytes>, Troubl
         Ok(())
     })?;
     Ok(keys)
+}
+
+/// Rows of two texts.
+pub(super) fn decode_texts(answer: &QueryRowsResult) -> Result<Vec<(String, String)>, Trouble> {
+    let mut texts = Vec::with_capacity(answer.rows_num());
+    let text = |bytes: Bytes| String::from_utf8_lossy(&bytes).into_owned();
+    each(answer, |cells| {
+        texts.push((text(cells.bytes()?), text(cells.bytes()?)));
+        Ok(())
+    })?;
+    Ok(texts)
 }
 
 /// The static row of a log.

@@ -201,7 +201,13 @@ fn load_trims(engine: &Engine) -> Result<HashMap<SpaceId, Place>> {
 #[async_trait]
 impl Store for EmbeddedStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "embedded", ordered: true, cheap_locks: true, cheap_snapshots: true }
+        Capabilities {
+            name: "embedded",
+            ordered: true,
+            cheap_locks: true,
+            cheap_snapshots: true,
+            native_columns: false,
+        }
     }
 
     async fn snapshot(&self) -> Result<Hold> {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 
 use super::partitions::*;
-use crate::kv::Requests;
+use crate::kv::{NativeColumn, Requests, SpaceId};
 
 /// A way to the cluster on which requests are counted.
 pub struct Counting {
@@ -72,6 +72,15 @@ impl Partitions for Counting {
             add(&self.requests.conflicts);
         }
         answer
+    }
+
+    async fn describe(
+        &self,
+        space: SpaceId,
+        name: &str,
+        columns: &[NativeColumn],
+    ) -> Result<(), Failure> {
+        self.below.describe(space, name, columns).await
     }
 
     async fn remove(&self, table: Table) -> Result<(), Failure> {

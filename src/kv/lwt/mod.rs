@@ -199,7 +199,13 @@ fn decode_position(from: &Continuation) -> Result<RingPosition> {
 #[async_trait]
 impl Store for LwtStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities { name: "lwt", ordered: false, cheap_locks: false, cheap_snapshots: false }
+        Capabilities {
+            name: "lwt",
+            ordered: false,
+            cheap_locks: false,
+            cheap_snapshots: false,
+            native_columns: true,
+        }
     }
 
     fn counted(self: Arc<Self>, requests: Arc<Requests>) -> Option<SharedStore> {
@@ -319,6 +325,10 @@ impl Store for LwtStore {
     fn segments(&self, range: &KeyRange, at: Timestamp) -> Result<Box<dyn Segments>> {
         let (gateway, range) = (self.gateway.clone(), range.clone());
         Ok(Box::new(RingSegments { gateway, range, at, sorted: None }))
+    }
+
+    async fn describe(&self, space: SpaceId, name: &str, columns: &[NativeColumn]) -> Result<()> {
+        Ok(self.gateway.partitions.describe(space, name, columns).await?)
     }
 
     async fn drop_space(&self, space: SpaceId) -> Result<()> {

@@ -9,7 +9,7 @@
 //! One table looks like this (`schemas/lwt.md` has all of them):
 //!
 //! ```text
-//! CREATE TABLE s200 (pk blob, kind tinyint, ck blob, ver bigint, gd blob STATIC, lg blob STATIC,
+//! CREATE TABLE s200 (pk blob, kind tinyint, ck blob, ver bigint, gd blob, lg blob,
 //!     ts blob, tx blob, …, PRIMARY KEY (pk, kind, ck, ver))
 //!     WITH CLUSTERING ORDER BY (kind ASC, ck ASC, ver DESC) AND read_repair = 'BLOCKING'
 //! ```
@@ -21,6 +21,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::error::{Error, SqlState};
+use crate::kv::NativeColumn;
 use crate::types::descriptor::SpaceId;
 
 /// Tries of a repeatable request before its failure is told.
@@ -368,6 +369,16 @@ pub trait Partitions: Send + Sync + 'static {
 
     /// A conditional batch: one lightweight transaction.
     async fn cas(&self, batch: Batch) -> Result<Applied, Failure>;
+
+    /// `CREATE TABLE`, `ALTER TABLE … ADD`: the columns that values of a space consist of.
+    async fn describe(
+        &self,
+        _space: SpaceId,
+        _name: &str,
+        _columns: &[NativeColumn],
+    ) -> Result<(), Failure> {
+        Ok(())
+    }
 
     /// `DROP TABLE`: nothing of it is needed any more. What still asks finds it empty.
     async fn remove(&self, table: Table) -> Result<(), Failure>;

@@ -83,6 +83,7 @@ pub(crate) fn table(name: &str, keys: u16) -> Arc<TableDescriptor> {
         primary: index(format!("{name}_pkey"), (1..=keys).map(key).collect(), 0, true),
         hidden_key: false,
         partition_columns: 1,
+        keys_in_value: false,
         indexes: vec![index(format!("{name}_c"), vec![key(3)], 1, false)],
         checks: Vec::new(),
         columnar: false,

@@ -66,6 +66,7 @@ fn table(number: u32, line: &str) -> TableDescriptor {
         hidden_key: index.columns.is_empty(),
         primary: index,
         partition_columns: 1,
+        keys_in_value: false,
         indexes: Vec::new(),
         checks: Vec::new(),
         columnar: false,

@@ -38,6 +38,7 @@ fn table(id: u32, name: &str, columns: Vec<ColumnDescriptor>) -> TableDescriptor
         primary: index(id + 1, &format!("{name}_pkey"), 1),
         hidden_key: false,
         partition_columns: 1,
+        keys_in_value: false,
         indexes: vec![index(id + 2, &format!("{name}_c_key"), 3)],
         checks: Vec::new(),
         columnar: false,
