@@ -16,6 +16,7 @@
 pub mod change;
 mod counter;
 pub mod descriptor;
+pub mod foreign;
 mod lookup;
 pub mod names;
 pub mod object;

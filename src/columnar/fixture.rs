@@ -118,6 +118,7 @@ pub fn table(types: &[SqlType], key_columns: usize) -> TableDescriptor {
         foreign_keys: Vec::new(),
         owner: "owner".into(),
         version: 1,
+        foreign: None,
     }
 }
 

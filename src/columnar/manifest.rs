@@ -266,6 +266,7 @@ mod tests {
             foreign_keys: Vec::new(),
             owner: "o".into(),
             version: 3,
+            foreign: None,
         };
         Manifest {
             generation: 7,

@@ -17,6 +17,7 @@ mod cte;
 pub mod ddl;
 mod distinct;
 pub mod dml;
+mod foreign;
 mod function;
 mod join;
 mod key;
@@ -192,7 +193,7 @@ pub async fn lock_table(
     table: &TableDescriptor,
     mode: LockMode,
 ) -> Result<()> {
-    if table.kind == RelationKind::Virtual {
+    if table.kind != RelationKind::Table {
         return Ok(());
     }
     let wait = ctx.lock_wait();

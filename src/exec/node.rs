@@ -11,6 +11,7 @@ use super::context::{ExecContext, State};
 use super::cte::{CteScanNode, RecursiveNode, StatementsNode, WithNode};
 use super::distinct::DistinctNode;
 use super::dml::nodes::{DeleteNode, InsertNode, LockRowsNode, UpdateNode};
+use super::foreign::ForeignNode;
 use super::function::FunctionNode;
 use super::join::{ApplyNode, HashNode, LookupNode, NestedNode};
 use super::limit::LimitNode;
@@ -53,6 +54,7 @@ fn build_op(plan: &PlanNode, state: &mut State) -> Box<dyn Node> {
         Op::Values(p) => Box::new(ValuesNode::new(p.clone())),
         Op::Scan(p) => Box::new(ScanNode::new(p.clone())),
         Op::Virtual(p) => Box::new(VirtualNode::new(p.clone())),
+        Op::Foreign(p) => Box::new(ForeignNode::new(p.clone())),
         Op::Function(p) => Box::new(FunctionNode::new(p.clone(), state)),
         Op::Filter(p) => Box::new(FilterNode::new(p.clone(), state)),
         Op::Project(p) => Box::new(ProjectNode::new(p.clone(), state)),

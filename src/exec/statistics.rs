@@ -40,7 +40,7 @@ impl StoreStatistics {
 
 impl Statistics for StoreStatistics {
     fn rows(&self, table: &TableDescriptor) -> Option<f64> {
-        if table.kind == RelationKind::Virtual {
+        if table.kind != RelationKind::Table {
             return None;
         }
         let now = self.clock.monotonic();

@@ -19,6 +19,7 @@ pub mod cassandra;
 #[cfg(test)]
 pub(crate) mod conformance;
 pub mod embedded;
+pub mod foreign;
 pub mod holds;
 pub mod locks;
 pub mod lwt;
@@ -530,6 +531,11 @@ pub trait Store: Send + Sync + 'static {
     /// The store as one transaction has it, its requests counted in `requests`; none: this store
     /// does not count.
     fn counted(self: Arc<Self>, _requests: Arc<Requests>) -> Option<SharedStore> {
+        None
+    }
+
+    /// The tables beside it in the cluster it is on; none: it is on no cluster.
+    fn foreign(&self) -> Option<&dyn foreign::Foreign> {
         None
     }
 

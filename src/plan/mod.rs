@@ -17,6 +17,7 @@
 pub mod access;
 pub mod compare;
 pub mod explain;
+pub mod foreign;
 pub mod node;
 mod physical;
 mod rewrite;

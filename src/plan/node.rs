@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::access::Access;
+use super::foreign::ForeignPlan;
 use super::route::{ColumnarQuery, TableRoute};
 use super::scalar::{Scalar, Scalars};
 use crate::encoding::table::{IndexCodec, RowDecoder, TableCodec};
@@ -191,6 +192,7 @@ pub enum Op {
     Values(Arc<ValuesPlan>),
     Scan(Arc<ScanPlan>),
     Virtual(Arc<VirtualPlan>),
+    Foreign(Arc<ForeignPlan>),
     Function(Arc<FunctionPlan>),
     Filter(Arc<FilterPlan>),
     Project(Arc<ProjectPlan>),

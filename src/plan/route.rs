@@ -187,6 +187,9 @@ fn without_choice(
     if table.kind == RelationKind::Virtual {
         return Ok(Some((Path::Row, "catalog relation")));
     }
+    if table.kind == RelationKind::Foreign {
+        return Ok(Some((Path::Row, "foreign table")));
+    }
     if facts.writes && !engines.row && !facts.target {
         return Err(only_rows(table));
     }

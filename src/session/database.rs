@@ -18,6 +18,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::exec::StoreStatistics;
 use crate::kv::{NativeColumn, SharedStore};
 use crate::txn::{CommitInfo, Txn, TxnManager};
+use crate::types::descriptor::RelationKind;
 
 /// Version of PostgreSQL whose behaviour is given.
 pub const POSTGRES_VERSION: &str = "15.0";
@@ -174,6 +175,9 @@ impl Database {
         }
         for change in schema.changes() {
             let Some(Object::Table(table)) = &change.object else { continue };
+            if table.kind != RelationKind::Table {
+                continue;
+            }
             let name = format!("{}.{}", table.schema, table.name);
             let columns = table.columns.iter();
             let columns: Vec<NativeColumn> = columns

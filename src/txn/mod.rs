@@ -207,6 +207,11 @@ impl Txn {
         self.options.isolation
     }
 
+    /// Its store.
+    pub fn store(&self) -> &SharedStore {
+        &self.manager.store
+    }
+
     /// Whether it was begun READ ONLY.
     pub fn read_only(&self) -> bool {
         self.options.read_only

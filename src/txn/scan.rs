@@ -120,10 +120,6 @@ impl Txn {
         Ok(Page { entries, next: Some(Position { after: None, rest }.encode()) })
     }
 
-    fn store(&self) -> &dyn crate::kv::Store {
-        &*self.manager.store
-    }
-
     /// Merges own writes of the stretch a page covers into it.
     fn merge(
         &self,

@@ -7,6 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::SqlType;
+use super::cql::CqlType;
+
 /// A table's or index's own part of the key space. Numbers below 100 are reserved.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
@@ -32,6 +34,79 @@ pub enum RelationKind {
     Table,
     /// A catalog relation made from the schema snapshot.
     Virtual,
+    /// A table of the cluster that is not the store's own: its `foreign` says which.
+    Foreign,
+}
+
+/// The table of the cluster that a foreign table stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignDescriptor {
+    /// Its keyspace.
+    pub keyspace: String,
+    /// Its name there.
+    pub table: String,
+    /// Columns, one for each of the foreign table's, in its order.
+    pub columns: Vec<ForeignColumn>,
+    /// Columns of its partition key.
+    pub partition_columns: u16,
+    /// Columns of its clustering key.
+    pub clustering_columns: u16,
+}
+
+/// A column of the cluster's table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignColumn {
+    /// The foreign table's column.
+    pub id: ColumnId,
+    /// Its name in the cluster.
+    pub name: String,
+    /// Its type there.
+    pub ty: CqlType,
+    /// What it is to the table.
+    pub role: ForeignRole,
+}
+
+/// What a column is to its table in the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ForeignRole {
+    /// Of the partition key, at this place.
+    Partition(u16),
+    /// Of the clustering key, at this place; whether it descends.
+    Clustering(u16, bool),
+    /// One value for a partition.
+    Static,
+    /// A value of each row.
+    Regular,
+}
+
+impl ForeignDescriptor {
+    /// The columns of the primary key in its order, partition key first; none where the foreign
+    /// table has not all of them.
+    pub fn key(&self) -> Option<Vec<&ForeignColumn>> {
+        let mut key = self.partition()?;
+        for at in 0..self.clustering_columns {
+            key.push(self.clustering(at)?);
+        }
+        Some(key)
+    }
+
+    /// The columns of the partition key; none where the foreign table has not all of them.
+    pub fn partition(&self) -> Option<Vec<&ForeignColumn>> {
+        (0..self.partition_columns)
+            .map(|at| self.columns.iter().find(|c| c.role == ForeignRole::Partition(at)))
+            .collect()
+    }
+
+    /// The column at a place of the clustering key, if the foreign table has it.
+    pub fn clustering(&self, at: u16) -> Option<&ForeignColumn> {
+        let is_at = |role| matches!(role, ForeignRole::Clustering(place, _) if place == at);
+        self.columns.iter().find(|c| is_at(c.role))
+    }
+
+    /// The column that a foreign table's column stands for.
+    pub fn column(&self, id: ColumnId) -> Option<&ForeignColumn> {
+        self.columns.iter().find(|c| c.id == id)
+    }
 }
 
 /// A column.
@@ -243,6 +318,9 @@ pub struct TableDescriptor {
     pub owner: String,
     /// Counts up with every change of this descriptor.
     pub version: u64,
+    /// What a foreign table stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign: Option<Box<ForeignDescriptor>>,
 }
 
 impl TableDescriptor {
@@ -280,6 +358,7 @@ impl TableDescriptor {
             foreign_keys: Vec::new(),
             owner: String::new(),
             version: 1,
+            foreign: None,
         }
     }
 

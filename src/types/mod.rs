@@ -1,6 +1,7 @@
 //! Values and their types, as PostgreSQL has them. Plain data, no input or output.
 
 pub mod array;
+pub mod cql;
 pub mod datetime;
 pub mod descriptor;
 pub mod interval;

@@ -31,7 +31,7 @@ use super::{Catalog, CatalogSnapshot};
 use crate::error::{Error, Result, SqlState};
 use crate::kv::{Key, LockMode, SpaceId};
 use crate::txn::Txn;
-use crate::types::descriptor::TableDescriptor;
+use crate::types::descriptor::{RelationKind, TableDescriptor};
 
 /// The key that stands for a whole table when it is locked.
 pub fn table_lock(table: &TableDescriptor) -> Key {
@@ -90,10 +90,13 @@ impl<'a> SchemaChange<'a> {
         let mut space = table.space();
         loop {
             let id = ObjectId::Plain(Kind::Table, table.id.0);
-            // Table first: DML that runs holds it, and must not meet a locked descriptor.
-            let lock = Key::new(space, &[], 0);
-            let wait = self.txn.block();
-            self.txn.lock_newest(&[lock], mode, wait).await?;
+            // Table first: DML that runs holds it, and must not meet a locked descriptor. A foreign
+            // table has no rows here whose writers would have to be waited for.
+            if table.kind == RelationKind::Table {
+                let lock = Key::new(space, &[], 0);
+                let wait = self.txn.block();
+                self.txn.lock_newest(&[lock], mode, wait).await?;
+            }
             let Some(Object::Table(newest)) = self.lock_object(id).await? else {
                 return Err(undefined_table(&table.name));
             };

@@ -12,8 +12,8 @@ use super::{SchemaChange, undefined_table};
 use crate::error::{Error, Result, SqlState};
 use crate::kv::LockMode;
 use crate::types::descriptor::{
-    CheckDescriptor, ColumnDescriptor, ColumnId, ForeignKeyDescriptor, IndexDescriptor, IndexState,
-    RelationKind, TableDescriptor, TableId,
+    CheckDescriptor, ColumnDescriptor, ColumnId, ForeignDescriptor, ForeignKeyDescriptor,
+    IndexDescriptor, IndexState, RelationKind, TableDescriptor, TableId,
 };
 
 /// A CHECK constraint to make.
@@ -74,6 +74,7 @@ impl SchemaChange<'_> {
             foreign_keys: Vec::new(),
             owner: self.owner.clone(),
             version: 0,
+            foreign: None,
         };
         for check in new.checks {
             let check = self.new_check(&table, check).await?;
@@ -93,6 +94,26 @@ impl SchemaChange<'_> {
             let index = self.new_key(&table, key, "key").await?;
             table.indexes.push(index);
         }
+        self.write_table(table)
+    }
+
+    /// CREATE FOREIGN TABLE: a descriptor that no rows of the store go with. 42P07 if the name is
+    /// taken.
+    pub async fn create_foreign_table(
+        &mut self,
+        schema: &str,
+        name: &str,
+        columns: Vec<ColumnDescriptor>,
+        foreign: ForeignDescriptor,
+    ) -> Result<Arc<TableDescriptor>> {
+        self.hold_schema(schema).await?;
+        let id = self.catalog.next_oid().await?;
+        self.claim_relation(schema, name, id).await?;
+        let mut table =
+            TableDescriptor::unplaced(TableId(id), schema, name, RelationKind::Foreign, columns);
+        table.foreign = Some(Box::new(foreign));
+        table.owner = self.owner.clone();
+        table.version = 0;
         self.write_table(table)
     }
 
@@ -164,7 +185,9 @@ impl SchemaChange<'_> {
     /// DROP TABLE of a table locked by [`SchemaChange::lock_table`].
     pub fn drop_table(&mut self, table: &TableDescriptor) -> Result<()> {
         self.release_relation(&table.schema, &table.name)?;
-        self.discard_space(table.space())?;
+        if table.kind == RelationKind::Table {
+            self.discard_space(table.space())?;
+        }
         for (_, index) in visible_indexes(table) {
             self.release_relation(&table.schema, &index.name)?;
             self.drop_comments(oids::CLASS_RELATION, index.oid)?;

@@ -8,7 +8,8 @@ use super::cells::*;
 use super::types::{collation_of, operator_class};
 use super::{Source, all, attributes};
 use crate::types::descriptor::{
-    ConstraintTiming, ForeignAction, ForeignKeyDescriptor, IndexDescriptor, TableDescriptor,
+    ConstraintTiming, ForeignAction, ForeignKeyDescriptor, IndexDescriptor, RelationKind,
+    TableDescriptor,
 };
 use crate::types::{Datum, Row};
 
@@ -127,6 +128,7 @@ fn classes(source: &Source<'_>) -> Vec<Row> {
     let sizes = source.snapshot.sizes().read();
     for table in source.snapshot.tables() {
         let (schema, owner) = (source.schema(&table.schema), source.owner(&table.owner));
+        let is_foreign = table.kind == RelationKind::Foreign;
         let estimate = |oid| sizes.get(&oid).map_or(-1.0, |size| size.rows as f32);
         rows.push(
             Class {
@@ -134,10 +136,10 @@ fn classes(source: &Source<'_>) -> Vec<Row> {
                 name: &table.name,
                 schema,
                 owner,
-                access_method: HEAP,
-                file: table.space().0,
+                access_method: if is_foreign { 0 } else { HEAP },
+                file: if is_foreign { 0 } else { table.space().0 },
                 rows: estimate(table.id.0),
-                kind: b'r',
+                kind: if is_foreign { b'f' } else { b'r' },
                 columns: usize::from(table.next_column) - 1,
                 checks: table.checks.len(),
                 has_index: visible_indexes(table).next().is_some(),

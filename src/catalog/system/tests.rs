@@ -79,6 +79,7 @@ fn snapshot() -> CatalogSnapshot {
         foreign_keys: Vec::new(),
         owner: "me".into(),
         version: 1,
+        foreign: None,
     };
     snapshot.put(crate::catalog::object::Object::Table(Arc::new(table)));
     let target = CommentTarget { class: oids::CLASS_RELATION, oid: 16384, sub_id: 0 };

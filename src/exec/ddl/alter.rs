@@ -12,7 +12,21 @@ use crate::kv::LockMode;
 use crate::sql::ddl::{
     AlterTable, Constraint, ConstraintKind, ObjectKind, ObjectName, OptionValue, StorageOption,
 };
-use crate::types::descriptor::{ColumnId, ForeignKeyDescriptor, TableDescriptor};
+use crate::types::descriptor::{ColumnId, ForeignKeyDescriptor, RelationKind, TableDescriptor};
+
+/// 0A000 for what cannot be done to a foreign table: its columns are the cluster's.
+fn check_foreign(action: &AlterTable) -> Result<()> {
+    match action {
+        AlterTable::RenameTable(_)
+        | AlterTable::RenameColumn { .. }
+        | AlterTable::OwnerTo(_)
+        | AlterTable::SetSchema(_) => Ok(()),
+        _ => Err(Error::unsupported("ALTER FOREIGN TABLE other than RENAME, OWNER and SET SCHEMA")
+            .with_hint(
+                "Change the table in the cluster, drop the foreign table, import it again.",
+            )),
+    }
+}
 
 impl Runner<'_> {
     pub(super) async fn alter(
@@ -35,10 +49,15 @@ impl Runner<'_> {
         match relation {
             Relation::Table(table)
                 if kind == ObjectKind::Table
+                    || (kind == ObjectKind::ForeignTable
+                        && table.kind == RelationKind::Foreign)
                     || (kind == ObjectKind::Index
                         && matches!(actions, [AlterTable::RenameTable(_)])) =>
             {
                 super::refuse_system(&table)?;
+                if table.kind == RelationKind::Foreign {
+                    actions.iter().try_for_each(check_foreign)?;
+                }
                 let Some(mut table) = self.lock_found(&table, LockMode::Update).await? else {
                     return Box::pin(self.alter(kind, name, if_exists, actions)).await;
                 };

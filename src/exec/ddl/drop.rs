@@ -9,7 +9,7 @@ use crate::catalog::change::undefined_schema;
 use crate::error::{Error, Result, SqlState};
 use crate::kv::LockMode;
 use crate::sql::ddl::{ObjectKind, ObjectName};
-use crate::types::descriptor::{ForeignKeyDescriptor, TableDescriptor};
+use crate::types::descriptor::{ForeignKeyDescriptor, RelationKind, TableDescriptor};
 
 /// Objects that messages about CASCADE name; more are counted.
 const NAMED_MAX: usize = 100;
@@ -77,7 +77,9 @@ impl Runner<'_> {
         gone: &[u32],
     ) -> Result<bool> {
         match (kind, relation) {
-            (ObjectKind::Table, Relation::Table(table)) => {
+            (ObjectKind::Table | ObjectKind::ForeignTable, Relation::Table(table))
+                if (kind == ObjectKind::ForeignTable) == (table.kind == RelationKind::Foreign) =>
+            {
                 refuse_system(&table)?;
                 let Some(table) = self.lock_found(&table, LockMode::Update).await? else {
                     return Ok(false);
@@ -127,7 +129,7 @@ impl Runner<'_> {
         gone: &[u32],
     ) -> Result<()> {
         let table = self.change.lock_table(table, LockMode::Update).await?;
-        let dropped = format!("table {}", table.name);
+        let dropped = format!("{} {}", word(&table), table.name);
         let own = [gone, &[table.id.0]].concat();
         self.drop_references(&table, &dropped, &dropped, cascade, &|_| true, &own).await?;
         self.change.drop_owned_sequences(&table, None).await?;
@@ -153,7 +155,7 @@ impl Runner<'_> {
             .cloned()
             .collect();
         let mut objects: Vec<(u32, String)> =
-            tables.iter().map(|t| (t.id.0, format!("table {}", t.name))).collect();
+            tables.iter().map(|t| (t.id.0, format!("{} {}", word(t), t.name))).collect();
         objects.extend(sequences.iter().map(|s| (s.oid, format!("sequence {}", s.name))));
         objects.sort();
         let objects: Vec<String> = objects.into_iter().map(|(_, object)| object).collect();
@@ -196,6 +198,12 @@ impl Runner<'_> {
     ) -> Result<Tag> {
         let mut tables: Vec<Arc<TableDescriptor>> = Vec::new();
         for name in names {
+            if let Some(Relation::Table(table)) = self.find(name)?
+                && table.kind == RelationKind::Foreign
+            {
+                let message = format!("cannot truncate foreign table \"{}\"", table.name);
+                return Err(Error::unsupported_message(message));
+            }
             let table = self.locked_table(name, LockMode::Update).await?;
             if tables.iter().all(|t| t.id != table.id) {
                 tables.push(table);
@@ -227,6 +235,14 @@ impl Runner<'_> {
             }
         }
         Ok("TRUNCATE TABLE".into())
+    }
+}
+
+/// What messages call a table.
+fn word(table: &TableDescriptor) -> &'static str {
+    match table.kind {
+        RelationKind::Foreign => ObjectKind::ForeignTable.word(),
+        _ => ObjectKind::Table.word(),
     }
 }
 
@@ -262,6 +278,9 @@ pub(super) fn refuse_dependents(dropped: &str, on: &str, objects: &[String]) -> 
 fn other_kind(kind: ObjectKind, name: &str, relation: &Relation) -> Error {
     let article = if kind == ObjectKind::Index { "an" } else { "a" };
     let (statement, what) = match relation {
+        Relation::Table(table) if table.kind == RelationKind::Foreign => {
+            ("FOREIGN TABLE", "a foreign table")
+        }
         Relation::Table(_) => ("TABLE", "a table"),
         Relation::Index(..) => ("INDEX", "an index"),
         Relation::Sequence(_) => ("SEQUENCE", "a sequence"),

@@ -12,7 +12,8 @@ use crate::functions::{self, CastContext};
 use crate::kv::LockMode;
 use crate::sql::ddl::{Constraint, ForeignKey};
 use crate::types::descriptor::{
-    ColumnDescriptor, ColumnId, ForeignKeyDescriptor, IndexDescriptor, TableDescriptor,
+    ColumnDescriptor, ColumnId, ForeignKeyDescriptor, IndexDescriptor, RelationKind,
+    TableDescriptor,
 };
 use crate::types::{Datum, io, pg_type};
 
@@ -92,7 +93,7 @@ impl Runner<'_> {
                 Some(Relation::Table(parent)) if parent.id == table.id => {
                     return Ok(Arc::clone(table));
                 }
-                Some(Relation::Table(parent)) => {
+                Some(Relation::Table(parent)) if parent.kind != RelationKind::Foreign => {
                     super::refuse_system(&parent)?;
                     // Its writers wait: no key that is referenced goes before this commits.
                     if let Some(locked) = self.lock_found(&parent, LockMode::NoKeyUpdate).await? {

@@ -7,7 +7,7 @@ use crate::catalog::change::NewIndex;
 use crate::error::{Error, Result, SqlState};
 use crate::kv::LockMode;
 use crate::sql::ddl::CreateIndex;
-use crate::types::descriptor::{IndexColumn, TableDescriptor};
+use crate::types::descriptor::{IndexColumn, RelationKind, TableDescriptor};
 
 /// Columns an index can have.
 const INDEX_COLUMNS_MAX: usize = 32;
@@ -16,7 +16,12 @@ impl Runner<'_> {
     pub(super) async fn create_index(&mut self, create: &CreateIndex) -> Result<Tag> {
         let tag = Ok("CREATE INDEX".into());
         let table = match self.find(&create.table)? {
-            Some(Relation::Table(table)) => table,
+            Some(Relation::Table(table)) if table.kind != RelationKind::Foreign => table,
+            Some(Relation::Table(_)) => {
+                let message = format!("cannot create index on relation \"{}\"", create.table.name);
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
+                    .with_detail("This operation is not supported for foreign tables."));
+            }
             Some(Relation::Sequence(_)) => {
                 let message = format!("cannot create index on relation \"{}\"", create.table.name);
                 return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)

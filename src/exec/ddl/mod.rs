@@ -15,6 +15,7 @@ mod create_as;
 mod define;
 mod drop;
 mod foreign;
+mod foreign_table;
 mod identity;
 mod index;
 mod role;
@@ -111,6 +112,8 @@ impl Runner<'_> {
         match ddl {
             Ddl::CreateTable(create) => self.create_table(create).await,
             Ddl::CreateTableAs(create) => self.create_table_as(create).await,
+            Ddl::CreateForeignTable(create) => self.create_foreign_table(create).await,
+            Ddl::ImportForeignSchema(import) => self.import_foreign_schema(import).await,
             Ddl::CreateIndex(create) => self.create_index(create).await,
             Ddl::CreateSchema { name, owner, if_not_exists } => {
                 self.create_schema(name.as_deref(), owner.as_deref(), *if_not_exists).await
@@ -286,6 +289,9 @@ impl Runner<'_> {
     ) -> Result<Arc<TableDescriptor>> {
         loop {
             match self.find(name)? {
+                Some(Relation::Table(table)) if table.kind == RelationKind::Foreign => {
+                    return Err(wrong_kind(&name.name, "is not a table"));
+                }
                 Some(Relation::Table(table)) => {
                     refuse_system(&table)?;
                     if let Some(locked) = self.lock_found(&table, mode).await? {
@@ -353,7 +359,7 @@ fn constraint_oid(table: &TableDescriptor, name: &str) -> Option<u32> {
 }
 
 fn refuse_system(table: &TableDescriptor) -> Result<()> {
-    if table.kind == RelationKind::Table {
+    if table.kind != RelationKind::Virtual {
         return Ok(());
     }
     Err(Error::new(

@@ -83,6 +83,7 @@ fn table(name: &str, oid: u32, columns: &[(&str, SqlType)]) -> Arc<TableDescript
         foreign_keys: Vec::new(),
         owner: "postgres".into(),
         version: 1,
+        foreign: None,
     })
 }
 

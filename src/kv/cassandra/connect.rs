@@ -192,30 +192,74 @@ fn tls(path: &Path) -> Result<TlsContext> {
     Ok(TlsContext::Rustls023(Arc::new(config)))
 }
 
-/// One text column of some rows, by a statement without parameters.
+/// Some columns of texts, by a statement without parameters.
 pub(super) async fn texts<const N: usize>(
     session: &Session,
     text: &str,
 ) -> Result<Vec<[Option<String>; N]>> {
-    let failed = |e: String| {
-        Error::new(SqlState::CONNECTION_FAILURE, "could not read the cluster's own tables")
-            .with_detail(e)
-    };
+    texts_with(session, text, ()).await
+}
+
+fn unreadable(cause: String) -> Error {
+    Error::new(SqlState::CONNECTION_FAILURE, "could not read the cluster's own tables")
+        .with_detail(cause)
+}
+
+async fn texts_with<const N: usize>(
+    session: &Session,
+    text: &str,
+    values: impl scylla::serialize::row::SerializeRow,
+) -> Result<Vec<[Option<String>; N]>> {
     let mut statement = Statement::new(text);
     statement.set_consistency(Consistency::One);
-    let answer = session.query_unpaged(statement, ()).await.map_err(|e| failed(e.to_string()))?;
-    let answer = answer.into_rows_result().map_err(|e| failed(e.to_string()))?;
+    let answer = session.query_unpaged(statement, values).await;
+    let answer = answer.map_err(|e| unreadable(e.to_string()))?;
+    let answer = answer.into_rows_result().map_err(|e| unreadable(e.to_string()))?;
     let mut found = Vec::new();
-    let rows = answer.rows::<scylla::value::Row>().map_err(|e| failed(e.to_string()))?;
+    let rows = answer.rows::<scylla::value::Row>().map_err(|e| unreadable(e.to_string()))?;
     for row in rows {
-        let row = row.map_err(|e| failed(e.to_string()))?;
+        let row = row.map_err(|e| unreadable(e.to_string()))?;
         let mut texts = std::array::from_fn(|_| None);
         for (into, value) in texts.iter_mut().zip(row.columns) {
-            *into = value.and_then(|v| v.as_text().cloned());
+            // Numbers as their digits.
+            *into = value.and_then(|v| match v.as_int() {
+                Some(number) => Some(number.to_string()),
+                None => v.as_text().cloned(),
+            });
         }
         found.push(texts);
     }
     Ok(found)
+}
+
+/// Columns of texts of the rows about one keyspace.
+pub(super) async fn texts_about<const N: usize>(
+    session: &Session,
+    text: &str,
+    keyspace: &str,
+) -> Result<Vec<[Option<String>; N]>> {
+    texts_with(session, text, (keyspace,)).await
+}
+
+/// The types of a keyspace: name, names and types of the fields.
+pub(super) async fn user_types(
+    session: &Session,
+    keyspace: &str,
+) -> Result<Vec<(String, Vec<(String, String)>)>> {
+    let text = "SELECT type_name, field_names, field_types FROM system_schema.types \
+                WHERE keyspace_name = ?";
+    let mut statement = Statement::new(text);
+    statement.set_consistency(Consistency::One);
+    let answer = session.query_unpaged(statement, (keyspace,)).await;
+    let answer = answer.map_err(|e| unreadable(e.to_string()))?;
+    let answer = answer.into_rows_result().map_err(|e| unreadable(e.to_string()))?;
+    let rows = answer.rows::<(String, Vec<String>, Vec<String>)>();
+    rows.map_err(|e| unreadable(e.to_string()))?
+        .map(|row| {
+            let (name, names, types) = row.map_err(|e| unreadable(e.to_string()))?;
+            Ok((name, names.into_iter().zip(types).collect()))
+        })
+        .collect()
 }
 
 /// Runs a statement that changes the schema and can be repeated, until all nodes know the change.

@@ -109,6 +109,19 @@ pub(super) fn trouble(error: &ExecutionError) -> Trouble {
     }
 }
 
+/// What an error of a statement about another keyspace's table means: as [`trouble`], but that
+/// nothing happened either where there were too few nodes for a statement without a condition,
+/// and that its keyspace is gone where it is not known.
+pub(super) fn foreign_trouble(error: &ExecutionError) -> Trouble {
+    if let ExecutionError::LastAttemptError(RequestAttemptError::DbError(db, message)) = error {
+        match db {
+            DbError::Invalid if message.contains("eyspace") => return Trouble::NoTable,
+            _ => {}
+        }
+    }
+    trouble(error)
+}
+
 fn attempt(error: &RequestAttemptError) -> Trouble {
     let text = error.to_string();
     match error {

@@ -5,7 +5,8 @@
 //! - `native`: columns of values as columns of CQL; `natives`: which those of a table are;
 //! - `keyspace`: the keyspace and what was decided once for it;
 //! - `cql`: statement texts and table definitions; `prepared`: their cache;
-//! - `rows`: values bound and rows read; `failure`: what errors mean to the protocol.
+//! - `rows`: values bound and rows read; `failure`: what errors mean to the protocol;
+//! - `foreign`: tables of other keyspaces, as they are.
 //!
 //! The driver never tries again by itself: a conditional batch without an answer is settled by the
 //! protocol, and plain requests are repeated by it too. Reads and plain writes carry everything
@@ -17,6 +18,7 @@
 mod connect;
 mod cql;
 mod failure;
+mod foreign;
 mod keyspace;
 mod native;
 mod natives;
@@ -417,5 +419,9 @@ impl Partitions for Cassandra {
             })
         })
         .await
+    }
+
+    fn foreign(&self) -> Option<&dyn crate::kv::foreign::Foreign> {
+        Some(self)
     }
 }

@@ -231,16 +231,28 @@ pub(super) fn decode_sizes(answer: &QueryRowsResult) -> Result<(u64, u64), Troub
 }
 
 /// `[applied]`
-pub(super) fn applied(answer: &QueryRowsResult) -> Result<Applied, Trouble> {
+pub(super) fn is_applied(answer: &QueryRowsResult) -> Result<bool, Trouble> {
     let mut applied = None;
     each(answer, |cells| {
         let cell = cells.bytes()?;
         applied.get_or_insert(cell.as_ref() == [1]);
         Ok(())
     })?;
-    match applied {
-        Some(true) => Ok(Applied::Yes),
-        Some(false) => Ok(Applied::No),
-        None => Err(short("the outcome of a conditional batch")),
-    }
+    applied.ok_or_else(|| short("the outcome of a conditional batch"))
+}
+
+/// `[applied]`, to the protocol.
+pub(super) fn applied(answer: &QueryRowsResult) -> Result<Applied, Trouble> {
+    Ok(if is_applied(answer)? { Applied::Yes } else { Applied::No })
+}
+
+/// All cells of all rows.
+pub(super) fn cells(answer: &QueryRowsResult) -> Result<Vec<Vec<Option<Bytes>>>, Trouble> {
+    let width = answer.column_specs().len();
+    let mut rows = Vec::with_capacity(answer.rows_num());
+    each(answer, |cells| {
+        rows.push((0..width).map(|_| cells.next()).collect::<Result<_, _>>()?);
+        Ok(())
+    })?;
+    Ok(rows)
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 
 use super::partitions::*;
+use crate::kv::foreign::Foreign;
 use crate::kv::{NativeColumn, Requests, SpaceId};
 
 /// A way to the cluster on which requests are counted.
@@ -90,5 +91,9 @@ impl Partitions for Counting {
     async fn size(&self, table: Table) -> Result<(u64, u64), Failure> {
         add(&self.requests.reads);
         self.noted(self.below.size(table).await)
+    }
+
+    fn foreign(&self) -> Option<&dyn Foreign> {
+        self.below.foreign()
     }
 }

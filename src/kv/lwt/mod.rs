@@ -212,6 +212,10 @@ impl Store for LwtStore {
         Some(Arc::new(LwtStore { gateway: self.gateway.counting(requests) }))
     }
 
+    fn foreign(&self) -> Option<&dyn foreign::Foreign> {
+        self.gateway.partitions.foreign()
+    }
+
     async fn snapshot(&self) -> Result<Hold> {
         let snapshot = Arc::new(self.gateway.snapshot().await?);
         self.gateway.remember(&snapshot);

@@ -22,6 +22,7 @@ use bytes::Bytes;
 
 use crate::error::{Error, SqlState};
 use crate::kv::NativeColumn;
+use crate::kv::foreign::Foreign;
 use crate::types::descriptor::SpaceId;
 
 /// Tries of a repeatable request before its failure is told.
@@ -385,4 +386,9 @@ pub trait Partitions: Send + Sync + 'static {
 
     /// The nodes' own statistics (`system.size_estimates`): partitions, and their bytes.
     async fn size(&self, table: Table) -> Result<(u64, u64), Failure>;
+
+    /// Tables of other keyspaces, if it is a cluster that has any.
+    fn foreign(&self) -> Option<&dyn Foreign> {
+        None
+    }
 }

@@ -88,7 +88,9 @@ fn applied_subplans(plan: &Plan) -> Vec<usize> {
 
 fn inputs(node: &PlanNode) -> Vec<&PlanNode> {
     match &node.op {
-        Op::Values(_) | Op::Scan(_) | Op::Virtual(_) | Op::CteScan(_) => Vec::new(),
+        Op::Values(_) | Op::Scan(_) | Op::Virtual(_) | Op::Foreign(_) | Op::CteScan(_) => {
+            Vec::new()
+        }
         Op::Function(p) => p.input.iter().collect(),
         Op::Filter(p) => vec![&p.input],
         Op::Project(p) => vec![&p.input],
@@ -286,6 +288,10 @@ fn title(node: &PlanNode) -> String {
         Op::Values(_) => "Values Scan on \"*VALUES*\"".into(),
         Op::Scan(p) => scan_title(p),
         Op::Virtual(p) => format!("Seq Scan on {}", p.table.name),
+        Op::Foreign(p) if p.table.name.as_str() == p.alias.as_ref() => {
+            format!("Foreign Scan on {}", p.alias)
+        }
+        Op::Foreign(p) => format!("Foreign Scan on {} {}", p.table.name, p.alias),
         Op::Function(p) if p.input.is_some() => "ProjectSet".into(),
         Op::Function(p) => match p.calls.first() {
             Some(call) => format!("Function Scan on {}", call.function.name),

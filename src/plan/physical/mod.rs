@@ -7,6 +7,7 @@
 
 mod aggregate;
 mod dml;
+mod foreign;
 mod joins;
 mod lock;
 mod order;

@@ -34,6 +34,9 @@ impl Planner<'_> {
         if scan.table.kind == RelationKind::Virtual {
             return self.virtual_scan(scan);
         }
+        if scan.table.kind == RelationKind::Foreign {
+            return self.foreign_scan(scan, want);
+        }
         for (id, column) in &scan.columns {
             self.origins.insert(column.id, (scan.table.clone(), *id));
         }
@@ -287,7 +290,7 @@ impl Planner<'_> {
         Ok(Access { index, columns, parts, low, high, point, partition_columns, subqueries })
     }
 
-    fn bound(
+    pub(super) fn bound(
         &mut self,
         condition: Option<&Condition>,
         known: &[ColId],
@@ -334,7 +337,7 @@ pub(super) fn is_unique(table: &TableDescriptor, columns: &HashSet<ColumnId>) ->
         .any(|i| !i.columns.is_empty() && i.columns.iter().all(|c| columns.contains(&c.column)))
 }
 
-fn values_of(test: &Test) -> f64 {
+pub(super) fn values_of(test: &Test) -> f64 {
     match test {
         Test::OneOf(list) => list.len() as f64,
         Test::Element(array) => array_len(array),

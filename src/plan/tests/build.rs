@@ -91,6 +91,7 @@ pub(crate) fn table(name: &str, keys: u16) -> Arc<TableDescriptor> {
         foreign_keys: Vec::new(),
         owner: "postgres".into(),
         version: 1,
+        foreign: None,
     })
 }
 

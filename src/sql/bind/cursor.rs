@@ -63,7 +63,7 @@ impl Binder<'_> {
         match rel {
             Rel::Scan(scan) => {
                 let locked = scan.lock.is_some();
-                if scan.table.kind == RelationKind::Virtual || (joined && !locked) {
+                if scan.table.kind != RelationKind::Table || (joined && !locked) {
                     return;
                 }
                 let id = match scan.row_key {

@@ -98,6 +98,9 @@ impl Binder<'_> {
             return Ok(());
         }
         let _ = name;
+        if table.kind == RelationKind::Foreign {
+            return Err(Error::unsupported("writing to foreign tables"));
+        }
         if table.id.0 >= oids::FIRST_USER {
             let message = format!("cannot change sequence \"{}\"", table.name);
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));

@@ -74,6 +74,7 @@ fn table(number: u32, line: &str) -> TableDescriptor {
         foreign_keys: Vec::new(),
         owner: "postgres".to_owned(),
         version: 1,
+        foreign: None,
     }
 }
 

@@ -39,6 +39,10 @@ pub enum Ddl {
     CreateTable(Box<CreateTable>),
     /// CREATE TABLE AS, SELECT INTO
     CreateTableAs(Box<CreateTableAs>),
+    /// CREATE FOREIGN TABLE
+    CreateForeignTable(Box<CreateForeignTable>),
+    /// IMPORT FOREIGN SCHEMA
+    ImportForeignSchema(Box<ImportForeignSchema>),
     /// CREATE INDEX
     CreateIndex(Box<CreateIndex>),
     /// CREATE SCHEMA
@@ -127,10 +131,13 @@ impl Ddl {
         match self {
             Ddl::CreateTable(_) => "CREATE TABLE",
             Ddl::CreateTableAs(_) => "CREATE TABLE AS",
+            Ddl::CreateForeignTable(_) => "CREATE FOREIGN TABLE",
+            Ddl::ImportForeignSchema(_) => "IMPORT FOREIGN SCHEMA",
             Ddl::CreateIndex(_) => "CREATE INDEX",
             Ddl::CreateSchema { .. } => "CREATE SCHEMA",
             Ddl::Drop { kind, .. } => match kind {
                 ObjectKind::Table => "DROP TABLE",
+                ObjectKind::ForeignTable => "DROP FOREIGN TABLE",
                 ObjectKind::Index => "DROP INDEX",
                 ObjectKind::Schema => "DROP SCHEMA",
                 ObjectKind::View => "DROP VIEW",
@@ -140,6 +147,7 @@ impl Ddl {
             Ddl::Truncate { .. } => "TRUNCATE TABLE",
             Ddl::AlterTable { kind, .. } => match kind {
                 ObjectKind::Table => "ALTER TABLE",
+                ObjectKind::ForeignTable => "ALTER FOREIGN TABLE",
                 ObjectKind::Index => "ALTER INDEX",
                 ObjectKind::Schema => "ALTER SCHEMA",
                 ObjectKind::View => "ALTER VIEW",
@@ -162,6 +170,7 @@ impl Ddl {
 #[expect(missing_docs, reason = "SQL's own names")]
 pub enum ObjectKind {
     Table,
+    ForeignTable,
     Index,
     Schema,
     View,
@@ -174,6 +183,7 @@ impl ObjectKind {
     pub fn word(self) -> &'static str {
         match self {
             ObjectKind::Table => "table",
+            ObjectKind::ForeignTable => "foreign table",
             ObjectKind::Index => "index",
             ObjectKind::Schema => "schema",
             ObjectKind::View => "view",
@@ -320,6 +330,56 @@ pub struct CreateTableAs {
     pub query: Query,
     /// WITH DATA
     pub with_data: bool,
+}
+
+/// CREATE FOREIGN TABLE.
+#[derive(Clone, Debug)]
+pub struct CreateForeignTable {
+    /// Its name.
+    pub name: ObjectName,
+    /// IF NOT EXISTS
+    pub if_not_exists: bool,
+    /// Columns, each with its OPTIONS.
+    pub columns: Vec<(ColumnDefinition, Vec<ForeignOption>)>,
+    /// SERVER
+    pub server: String,
+    /// OPTIONS
+    pub options: Vec<ForeignOption>,
+}
+
+/// An option of a foreign object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignOption {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// IMPORT FOREIGN SCHEMA.
+#[derive(Clone, Debug)]
+pub struct ImportForeignSchema {
+    /// The server's schema.
+    pub remote: String,
+    /// Which tables of it.
+    pub tables: ImportedTables,
+    /// FROM SERVER
+    pub server: String,
+    /// INTO
+    pub into: String,
+    /// OPTIONS
+    pub options: Vec<ForeignOption>,
+}
+
+/// Which tables IMPORT FOREIGN SCHEMA is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImportedTables {
+    /// All.
+    All,
+    /// LIMIT TO
+    Only(Vec<String>),
+    /// EXCEPT
+    Except(Vec<String>),
 }
 
 /// CREATE INDEX.

@@ -8,8 +8,8 @@ use super::Parser;
 use crate::error::{Error, Result};
 
 impl Parser<'_> {
-    /// ALTER TABLE, past TABLE.
-    pub(super) fn alter_table(&mut self) -> Result<Ddl> {
+    /// ALTER TABLE and ALTER FOREIGN TABLE, past TABLE.
+    pub(super) fn alter_table(&mut self, kind: ObjectKind) -> Result<Ddl> {
         let at = self.at();
         if self.is(K::All) && self.is_at(1, K::In) {
             return Err(self.unsupported("ALTER TABLE ALL IN TABLESPACE", at));
@@ -25,7 +25,7 @@ impl Parser<'_> {
         } else {
             self.list(Self::alter_table_action)?
         };
-        Ok(Ddl::AlterTable { kind: ObjectKind::Table, name, if_exists, actions })
+        Ok(Ddl::AlterTable { kind, name, if_exists, actions })
     }
 
     fn rename(&mut self) -> Result<AlterTable> {

@@ -2,13 +2,13 @@
 
 use super::super::ddl::{
     ColumnDefinition, Constraint, CreateIndex, CreateSequence, CreateTable, CreateTableAs, Ddl,
-    IndexColumn, ObjectName, SequenceOptions, StorageOption,
+    ForeignOption, IndexColumn, ObjectName, SequenceOptions, StorageOption,
 };
 use super::super::keywords::Keyword as K;
 use super::super::lexer::Kind;
 use super::super::position_at;
 use super::Parser;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Operator classes that order as the type's default does, the only collation being C.
 const DEFAULT_ORDER_CLASSES: &[&str] = &[
@@ -167,8 +167,17 @@ impl Parser<'_> {
         }
     }
 
-    /// `columnDef`
+    /// `columnDef` of a table in the store.
     pub(super) fn column_definition(&mut self) -> Result<ColumnDefinition> {
+        let (column, options) = self.column_with_options()?;
+        if !options.is_empty() {
+            return Err(Error::unsupported("OPTIONS").at(column.position));
+        }
+        Ok(column)
+    }
+
+    /// `columnDef`
+    pub(super) fn column_with_options(&mut self) -> Result<(ColumnDefinition, Vec<ForeignOption>)> {
         let at = self.at();
         let name = self.column_name()?.name.to_string();
         let ty = self.type_name()?;
@@ -181,13 +190,11 @@ impl Parser<'_> {
         if self.is(K::Compression) {
             return Err(self.unsupported("COMPRESSION", self.at()));
         }
-        if self.is(K::Options) {
-            return Err(self.unsupported("OPTIONS", self.at()));
-        }
+        let options = self.generic_options()?;
         while let Some(constraint) = self.column_constraint()? {
             column.constraints.extend(constraint);
         }
-        Ok(column)
+        Ok((column, options))
     }
 
     /// CREATE INDEX, past INDEX.

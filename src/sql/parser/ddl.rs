@@ -79,7 +79,7 @@ const OBJECT_WORDS: &[K] = &[
 ];
 
 impl Parser<'_> {
-    /// CREATE, ALTER, DROP, TRUNCATE, COMMENT, GRANT, REVOKE.
+    /// CREATE, ALTER, DROP, TRUNCATE, COMMENT, GRANT, REVOKE, IMPORT FOREIGN SCHEMA.
     pub(super) fn ddl(&mut self) -> Result<StatementKind> {
         let from = self.next;
         let parsed = match self.kind() {
@@ -87,6 +87,7 @@ impl Parser<'_> {
             Kind::Keyword(K::Alter) => self.alter()?,
             Kind::Keyword(K::Drop) => self.drop_objects()?,
             Kind::Keyword(K::Truncate) => Some(self.truncate()?),
+            Kind::Keyword(K::Import) => Some(self.import_foreign_schema()?),
             Kind::Keyword(K::Comment) => self.comment()?,
             _ => None,
         };
@@ -159,6 +160,10 @@ impl Parser<'_> {
                 self.next += 2;
                 Ok(Some(self.create_sequence()?))
             }
+            Kind::Keyword(K::Foreign) if self.is_at(2, K::Table) => {
+                self.next += 3;
+                Ok(Some(self.create_foreign_table()?))
+            }
             _ => Ok(None),
         }
     }
@@ -170,7 +175,11 @@ impl Parser<'_> {
         match self.peek_at(1).kind {
             Kind::Keyword(K::Table) => {
                 self.next += 2;
-                Ok(Some(self.alter_table()?))
+                Ok(Some(self.alter_table(ObjectKind::Table)?))
+            }
+            Kind::Keyword(K::Foreign) if self.is_at(2, K::Table) => {
+                self.next += 3;
+                Ok(Some(self.alter_table(ObjectKind::ForeignTable)?))
             }
             Kind::Keyword(K::Index) => {
                 self.next += 2;
@@ -194,6 +203,7 @@ impl Parser<'_> {
         }
         let (kind, words) = match (self.peek_at(1).kind, self.peek_at(2).kind) {
             (Kind::Keyword(K::Table), _) => (ObjectKind::Table, 2),
+            (Kind::Keyword(K::Foreign), Kind::Keyword(K::Table)) => (ObjectKind::ForeignTable, 3),
             (Kind::Keyword(K::Index), _) => (ObjectKind::Index, 2),
             (Kind::Keyword(K::Schema), _) => (ObjectKind::Schema, 2),
             (Kind::Keyword(K::View), _) => (ObjectKind::View, 2),

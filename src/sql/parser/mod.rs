@@ -13,6 +13,7 @@ pub mod cursor;
 pub mod ddl;
 pub mod dml;
 pub mod expr;
+mod foreign;
 pub mod from;
 pub mod primary;
 pub mod query;

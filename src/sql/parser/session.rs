@@ -86,12 +86,16 @@ impl Parser<'_> {
             | K::Cluster
             | K::Reindex
             | K::Merge
-            | K::Import
             | K::Reassign
             | K::Security => Ok(self.unsupported_statement(keyword)),
-            K::Create | K::Alter | K::Drop | K::Truncate | K::Comment | K::Grant | K::Revoke => {
-                self.ddl()
-            }
+            K::Create
+            | K::Alter
+            | K::Drop
+            | K::Truncate
+            | K::Comment
+            | K::Grant
+            | K::Revoke
+            | K::Import => self.ddl(),
             _ => Err(self.unexpected()),
         }
     }

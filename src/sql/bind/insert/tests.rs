@@ -46,6 +46,7 @@ fn table(id: u32, name: &str, columns: Vec<ColumnDescriptor>) -> TableDescriptor
         foreign_keys: Vec::new(),
         owner: "me".into(),
         version: 1,
+        foreign: None,
     }
 }
 
