@@ -1,4 +1,4 @@
-//! The command line: `sluice start`, `sluice demo`, `sluice version`.
+//! The command line: `sluice start`, `sluice demo`, `sluice sstable`, `sluice version`.
 //!
 //! Every flag has an environment variable; a flag wins over it. What goes wrong before the server
 //! is ready is an error with a hint, and a non-zero exit.
@@ -7,6 +7,8 @@ mod cluster;
 mod demo;
 mod folder;
 mod serve;
+#[cfg(feature = "columnar")]
+mod sstable;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,6 +35,10 @@ pub enum Command {
     Start(Box<StartArgs>),
     /// Serve a sample database that is thrown away at the end.
     Demo(DemoArgs),
+    /// Read a Cassandra table from its files on disk, without Cassandra.
+    #[cfg(feature = "columnar")]
+    #[command(subcommand)]
+    Sstable(sstable::SstableCommand),
     /// Print the version.
     Version {
         /// As JSON.
@@ -130,6 +136,8 @@ pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Start(args) => serve::start(*args),
         Command::Demo(args) => demo::run(args),
+        #[cfg(feature = "columnar")]
+        Command::Sstable(command) => sstable::run(command),
         Command::Version { json } => {
             print_version(json);
             Ok(())

@@ -20,7 +20,7 @@
 //! its snapshot, whatever its view's age; a failure here fails a query, never the gateway.
 //!
 //! [`delta`] and [`view`] know no plans, [`export`] knows no generations, and nothing here reads
-//! through a transaction.
+//! through a transaction. [`sstable`] stands beside all of it: it reads Cassandra's own files.
 
 pub mod delta;
 pub mod engine;
@@ -33,5 +33,6 @@ pub mod manifest;
 pub mod mask;
 pub mod query;
 pub mod rows;
+pub mod sstable;
 pub mod values;
 pub mod view;
