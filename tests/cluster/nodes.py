@@ -13,6 +13,7 @@ import time
 
 START_TIMEOUT_S = 150
 STOP_TIMEOUT_S = 15
+NODETOOL_TIMEOUT_S = 120
 RING = 1 << 64
 
 EXPORTS = """java.base/jdk.internal.misc java.base/jdk.internal.ref java.base/java.lang.ref
@@ -86,7 +87,7 @@ class Node:
     def __init__(self, cluster, number, host, token):
         self.cluster, self.host, self.token = cluster, host, token
         self.folder = pathlib.Path(cluster.folder) / f"node{number}"
-        self.process = None
+        self.process, self.jmx_port = None, None
 
     def start(self):
         folder, cluster = self.folder, self.cluster
@@ -97,6 +98,8 @@ class Node:
             more=cluster.more,
         ))
         (folder / "conf" / "logback.xml").write_text(LOGBACK.format(folder=folder))
+        (folder / "conf" / "logback-off.xml").write_text("<configuration/>")
+        self.jmx_port = free_port()
         flags = [f"--add-exports={e}=ALL-UNNAMED" for e in EXPORTS]
         flags += [f"--add-opens={o}=ALL-UNNAMED" for o in OPENS]
         properties = {
@@ -104,7 +107,7 @@ class Node:
             "logback.configurationFile": f"{folder}/conf/logback.xml",
             "cassandra.storagedir": folder,
             "cassandra-foreground": "yes",
-            "cassandra.jmx.local.port": free_port(),
+            "cassandra.jmx.local.port": self.jmx_port,
             "cassandra.ring_delay_ms": 2000,
             "cassandra.skip_wait_for_gossip_to_settle": 0,
             # Makes and drops tables in a third of the time. A node that is killed needs it.
@@ -132,6 +135,21 @@ class Node:
                 return
             time.sleep(0.2)
         raise RuntimeError(f"node {self.host} did not answer:\n{self.said()}")
+
+    def nodetool(self, *arguments):
+        """Cassandra's own administration: `flush`, `compact`, …"""
+        opened = ["java.base/sun.nio.ch", "java.base/jdk.internal.ref"]
+        done = subprocess.run(
+            ["java", "-XX:TieredStopAtLevel=1", *[f"--add-exports={e}=ALL-UNNAMED" for e in opened],
+             f"-Dcassandra.storagedir={self.folder}", f"-Dlogback.configurationFile="
+             f"{self.folder}/conf/logback-off.xml", "-cp", f"{jars()}/*",
+             "org.apache.cassandra.tools.NodeTool", "-h", "127.0.0.1", "-p", str(self.jmx_port),
+             *arguments],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=NODETOOL_TIMEOUT_S,
+        )
+        if done.returncode:
+            raise RuntimeError(f"nodetool {' '.join(arguments)}: {done.stdout}")
+        return done.stdout
 
     def said(self):
         parts = [self.folder / "out", self.folder / "system.log"]

@@ -5,7 +5,8 @@
 Parts: conformance (the store seam's suite), scripts (tests/sql beside PostgreSQL), schema (DDL on
 two gateways), native (rows as other readers find them), bank (money, with gateways killed), views
 (columnar, of two gateways), requests (of each class of statement, as documented), refusals (users,
-passwords, certificates), measures (requests and latencies). With three nodes the bank's faults are nodes killed and stopped too.
+passwords, certificates), sstables (Cassandra's files beside its SELECT), measures (requests and
+latencies). With three nodes the bank's faults are nodes killed and stopped too.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import psycopg
 import bank
 import native
 import refusals
+import sstables
 import statements
 import views
 from gateways import ROOT, gateways
@@ -215,8 +217,8 @@ def columns(cluster, options):
 
 
 PARTS = {"conformance": conformance, "scripts": scripts, "schema": schema, "native": beside,
-         "bank": money,
-         "views": columns, "requests": requests, "refusals": refused, "measures": measures}
+         "bank": money, "views": columns, "requests": requests, "refusals": refused,
+         "sstables": sstables.run, "measures": measures}
 FEATURES = os.environ.get("SLUICE_TEST_FEATURES", "").split()
 
 
