@@ -37,8 +37,8 @@ pub struct DumpArgs {
     /// File to write to, instead of the standard output.
     #[arg(long)]
     output: Option<PathBuf>,
-    /// Names of the primary key's columns, which the files do not say: partition key, then
-    /// clustering columns.
+    /// Names of the primary key's columns, partition key before clustering columns, where neither a
+    /// schema.cql beside the files nor the node's system_schema says them.
     #[arg(long, value_delimiter = ',')]
     keys: Option<Vec<String>>,
     /// The time that decides what has expired, in seconds since 1970, instead of the present.
@@ -55,6 +55,8 @@ pub enum DumpFormat {
     Json,
     /// Apache Parquet, compressed with zstd.
     Parquet,
+    /// Their number alone, after all of them were read.
+    Count,
 }
 
 /// Does what was asked for.
@@ -62,15 +64,16 @@ pub(super) fn run(command: SstableCommand) -> Result<()> {
     match command {
         SstableCommand::Ls { paths } => list(&paths),
         SstableCommand::Dump(args) => {
-            let mut table = Table::open(&args.paths)?;
+            let now = args.now.unwrap_or_else(|| SystemClock::new().wall_micros() / MICROS);
+            let mut table = Table::open(&args.paths, now)?;
             if let Some(names) = &args.keys {
                 table.name_key(names)?;
             }
-            let now = args.now.unwrap_or_else(|| SystemClock::new().wall_micros() / MICROS);
             let format = match args.format {
                 DumpFormat::Csv => Format::Csv,
                 DumpFormat::Json => Format::Json,
                 DumpFormat::Parquet => Format::Parquet,
+                DumpFormat::Count => Format::Count,
             };
             dump::dump(&table, now, format, args.output.as_deref()).map(|_| ())
         }

@@ -250,6 +250,7 @@ impl Raw {
             }
             None => None,
         };
+        let block = usize::try_from(bytes).unwrap_or(block).min(block);
         Ok(Raw { file, bytes, buffer: vec![0; block], from: 0, to: 0, digest })
     }
 

@@ -30,6 +30,8 @@ pub enum Format {
     Json,
     /// Apache Parquet, compressed with zstd.
     Parquet,
+    /// Their number alone, after all of them were read.
+    Count,
 }
 
 /// Writes the rows that are alive at `now`, in seconds since 1970. Gives how many.
@@ -77,6 +79,7 @@ fn write_rows(table: &Table, now: i64, format: Format, to: impl Write) -> Result
     let mut to = BufWriter::with_capacity(1 << 20, to);
     let columns = table.columns();
     let mut line = String::new();
+    let count_only = format == Format::Count;
     if format == Format::Csv {
         for (n, column) in columns.iter().enumerate() {
             line.push_str(if n == 0 { "" } else { "," });
@@ -87,7 +90,7 @@ fn write_rows(table: &Table, now: i64, format: Format, to: impl Write) -> Result
     let mut count = 0;
     for batch in table.scan(now)? {
         let batch = batch?;
-        for row in 0..batch.num_rows() {
+        for row in 0..if count_only { 0 } else { batch.num_rows() } {
             line.clear();
             let written = match format {
                 Format::Csv => csv_line(&mut line, columns, &batch, row),
@@ -98,6 +101,9 @@ fn write_rows(table: &Table, now: i64, format: Format, to: impl Write) -> Result
             to.write_all(line.as_bytes())?;
         }
         count += batch.num_rows() as u64;
+    }
+    if count_only {
+        writeln!(to, "{count}")?;
     }
     to.flush()?;
     Ok(count)

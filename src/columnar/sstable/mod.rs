@@ -14,8 +14,8 @@
 //! make anything here panic; memory is a block and the longest row for each file, and one batch;
 //! one time decides for a whole run what has expired. Cassandra's sources are the authority.
 //!
-//! Not here: indexes and filters (every file is read from its beginning), the commit log, names of
-//! key columns and times of dropped columns, which no SSTable has.
+//! Not here: indexes and filters (every file is read from its beginning), the commit log, and times
+//! of dropped columns, which no SSTable has.
 
 mod bytes;
 mod clustering;
@@ -26,6 +26,7 @@ mod data;
 pub mod dump;
 pub mod files;
 mod merge;
+mod names;
 mod numbers;
 mod reader;
 mod row;

@@ -229,6 +229,9 @@ impl Reader {
         let (at, end) = body;
         if flags == flags::END_OF_PARTITION {
             self.data.consume(end - self.data.place());
+            if self.range != Deletion::NONE {
+                return Err(self.data.bad(Bad { at: 0, what: "a range does not end" }));
+            }
             return Ok(Item::End);
         }
         let Reader { data, row, regulars, encoding, missing, range, .. } = self;
@@ -237,7 +240,7 @@ impl Reader {
         let read = cursor.vint().and_then(|_| {
             if flags == flags::MARKER {
                 let bound = Bound::of(extended).unwrap_or(Bound::InclusiveEnd);
-                *range = read_range(&mut cursor, encoding, bound)?;
+                *range = read_range(&mut cursor, encoding, bound, *range)?;
                 return Ok(Item::Marker(bound));
             }
             read_body(&mut cursor, encoding, regulars, (flags, extended), missing, row)?;
@@ -286,9 +289,17 @@ impl Head<'_> {
     }
 }
 
-/// The deletion of what follows a marker.
-fn read_range(cursor: &mut Cursor<'_>, encoding: &Encoding, bound: Bound) -> Result<Deletion, Bad> {
+/// The deletion of what follows a marker, before which `open` was the deletion.
+fn read_range(
+    cursor: &mut Cursor<'_>,
+    encoding: &Encoding,
+    bound: Bound,
+    open: Deletion,
+) -> Result<Deletion, Bad> {
     let deletion = encoding.deletion(cursor)?;
+    if open != if bound.is_start() { Deletion::NONE } else { deletion } {
+        return Err(cursor.bad("a range ends that is not open, or starts in another"));
+    }
     let range = if bound.is_boundary() {
         encoding.deletion(cursor)?
     } else if bound.is_start() {

@@ -1,8 +1,8 @@
 //! A table as its SSTables describe it: columns, and the files whose rows are merged.
 //!
 //! Headers have the types of key and clustering columns but not their names, which are `key`,
-//! `key2`, …, `column1`, … unless they are given. Columns come in the order of `SELECT *`:
-//! partition key, clustering, static, regular ones, the last two by name.
+//! `key2`, …, `column1`, … unless [`names`] finds them or they are given. Columns come in the order
+//! of `SELECT *`: partition key, clustering, static, regular ones, the last two by name.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
 use super::files::{self, Files, TableName};
+use super::names;
 use super::scan::Scan;
 use super::statistics::{self, Column, Header, Statistics};
 use super::types::{CqlType, Place};
@@ -69,12 +70,24 @@ pub struct Table {
 }
 
 impl Table {
-    /// The table whose files, or folders of files, are given.
+    /// The table whose files, or folders of files, are given. Its definition, where one lies beside
+    /// them, is read as of `now`, in seconds since 1970.
     ///
     /// # Errors
     /// 0A000 for versions, types and compressors that are not read, XX001 for bytes that cannot be
     /// what was written, 22023 for files of different tables.
-    pub fn open(paths: &[PathBuf]) -> Result<Table> {
+    pub fn open(paths: &[PathBuf], now: i64) -> Result<Table> {
+        let mut table = Table::unnamed(paths)?;
+        let folder = table.sstables[0].files.folder.clone();
+        let names = names::of_keys(&folder, table.name.as_ref(), now);
+        if let Some(names) = names.filter(|n| n.len() == table.key.len() + table.clustering.len()) {
+            table.name_key(&names)?;
+        }
+        Ok(table)
+    }
+
+    /// As [`Table::open`], but without a look at what lies beside the files.
+    pub(super) fn unnamed(paths: &[PathBuf]) -> Result<Table> {
         let mut found: Option<Table> = None;
         for files in files::find(paths)? {
             let statistics = statistics::read(&files)?;
