@@ -33,6 +33,8 @@ mod row;
 mod scan;
 pub mod statistics;
 pub mod table;
+#[cfg(test)]
+mod tests;
 pub mod text;
 mod token;
 pub mod types;
