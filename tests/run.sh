@@ -55,6 +55,8 @@ part "Django beside PostgreSQL" "$PYTHON" tests/pg/django_orm.py
 part "bad input beside PostgreSQL" "$PYTHON" tests/pg/bad_input.py
 part "one Cassandra node" "$PYTHON" tests/cluster/run.py
 if [ -n "$long" ]; then
+    part "setup of the next Cassandra" setup_cassandra_next
+    part "Cassandra's files, all formats" "$PYTHON" tests/cluster/sstables.py
     part "killed at random instants" env SLUICE_TEST_CRASH_ROUNDS=40 cargo test --quiet --test it crash
     part "cluster store, many seeds" \
         env SLUICE_SIM_SEEDS=500 cargo test --quiet --lib kv::lwt::tests

@@ -54,14 +54,25 @@ setup_python() {
 
 # Cassandra's jars, and a Java to run them with. Sets CASSANDRA_LIB.
 setup_cassandra() {
-    local version=5.0.6 folder="$SLUICE_CACHE/cassandra"
+    CASSANDRA_LIB="$SLUICE_CACHE/cassandra/5.0.6"
+    export CASSANDRA_LIB
+    cassandra_jars 5.0.6
+}
+
+# Those of the version after it, whose files are read too. Sets CASSANDRA_NEXT_LIB.
+setup_cassandra_next() {
+    CASSANDRA_NEXT_LIB="$SLUICE_CACHE/cassandra/6.0-alpha2"
+    export CASSANDRA_NEXT_LIB
+    cassandra_jars 6.0-alpha2
+}
+
+cassandra_jars() {
+    local version=$1 folder="$SLUICE_CACHE/cassandra"
     if ! java -version >/dev/null 2>&1 || ! mvn -version >/dev/null 2>&1; then
         apt_install openjdk-17-jdk-headless maven
     fi
-    CASSANDRA_LIB="$folder/$version"
-    export CASSANDRA_LIB
-    if [ ! -e "$CASSANDRA_LIB/cassandra-all-$version.jar" ]; then
-        rm -rf "$CASSANDRA_LIB"
+    if [ ! -e "$folder/$version/cassandra-all-$version.jar" ]; then
+        rm -rf "${folder:?}/$version"
         mkdir -p "$folder"
         cat >"$folder/pom.xml" <<POM
 <project>
@@ -75,6 +86,6 @@ setup_cassandra() {
 POM
         (cd "$folder" &&
             mvn --quiet --batch-mode dependency:copy-dependencies -DoutputDirectory="$version.part")
-        mv "$folder/$version.part" "$CASSANDRA_LIB"
+        mv "$folder/$version.part" "$folder/$version"
     fi
 }

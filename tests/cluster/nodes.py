@@ -73,9 +73,9 @@ def free_port(host="127.0.0.1"):
         return s.getsockname()[1]
 
 
-def jars():
+def jars(variable="CASSANDRA_LIB"):
     """The class path; tests/setup.sh fetches it."""
-    folder = pathlib.Path(os.environ.get("CASSANDRA_LIB", "no-cassandra"))
+    folder = pathlib.Path(os.environ.get(variable, "no-cassandra"))
     if not any(folder.glob("cassandra-all-*.jar")):
         raise SystemExit(f"no Cassandra in {folder}; setup_cassandra of tests/setup.sh gets it")
     return folder
@@ -120,7 +120,7 @@ class Node:
             self.process = subprocess.Popen(
                 ["java", f"-Xms{cluster.heap}", f"-Xmx{cluster.heap}", "-XX:+UseSerialGC",
                  "-Xss512k", "-XX:TieredStopAtLevel=4", *flags, "-cp",
-                 f"{folder}/conf:{jars()}/*", "org.apache.cassandra.service.CassandraDaemon"],
+                 f"{folder}/conf:{cluster.jars}/*", "org.apache.cassandra.service.CassandraDaemon"],
                 stdout=out, stderr=out, cwd=folder, start_new_session=True,
             )
 
@@ -142,7 +142,7 @@ class Node:
         done = subprocess.run(
             ["java", "-XX:TieredStopAtLevel=1", *[f"--add-exports={e}=ALL-UNNAMED" for e in opened],
              f"-Dcassandra.storagedir={self.folder}", f"-Dlogback.configurationFile="
-             f"{self.folder}/conf/logback-off.xml", "-cp", f"{jars()}/*",
+             f"{self.folder}/conf/logback-off.xml", "-cp", f"{self.cluster.jars}/*",
              "org.apache.cassandra.tools.NodeTool", "-h", "127.0.0.1", "-p", str(self.jmx_port),
              *arguments],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=NODETOOL_TIMEOUT_S,
@@ -169,8 +169,9 @@ class Node:
 class Cluster:
     """Nodes that are each other's peers."""
 
-    def __init__(self, folder, count, heap, paxos, more):
+    def __init__(self, folder, count, heap, paxos, more, variable):
         self.folder, self.heap, self.paxos, self.more = folder, heap, paxos, more
+        self.variable, self.jars = variable, jars(variable)
         # A loopback network of its own: several runs on one machine do not meet.
         net = f"127.{random.randrange(1, 250)}.{random.randrange(1, 250)}"
         hosts = [f"{net}.{n + 1}" for n in range(count)]
@@ -203,13 +204,14 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cassandra(count=1, heap="1g", paxos="v2", more="", folder=None, before=None):
+def cassandra(count=1, heap="1g", paxos="v2", more="", folder=None, before=None,
+              variable="CASSANDRA_LIB"):
     """A cluster, in a temporary folder. Its processes are gone afterwards, whatever happens.
 
-    `before` may still change it, its addresses known."""
+    `before` may still change it, its addresses known; `variable` says where its jars are."""
     own = folder is None
     folder = folder or tempfile.mkdtemp(prefix="sluice-cassandra-")
-    cluster = Cluster(folder, count, heap, paxos, more)
+    cluster = Cluster(folder, count, heap, paxos, more, variable)
     try:
         if before is not None:
             before(cluster)

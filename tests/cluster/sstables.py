@@ -1,30 +1,38 @@
 """Files that Cassandra wrote, flushed and compacted, read by `sluice sstable`, beside its SELECT.
 
+    sstables.py [--fixtures FOLDER] [FORMAT…]
+
 Tables of all types are written in several rounds, each flushed into files of its own: rows are
 overwritten, deleted, left to expire. The rows of all files together have to be those of SELECT,
-in the same order, before and after a compaction.
+in the same order, before and after a compaction. Formats are those of Cassandra 5.0 and 6.0; as a
+part of run.py it takes the one that 5.0 writes by itself.
+With --fixtures it writes the small tables that the library's own tests read (tests/sstables).
 """
 
+import argparse
 import csv
 import datetime
 import decimal
 import io
 import ipaddress
 import json
+import pathlib
 import random
+import shutil
 import struct
 import subprocess
 import time
 import uuid
 
 from cassandra.cluster import Cluster as Driver
-from cassandra.policies import WhiteListRoundRobinPolicy
 from cassandra.util import Date, Duration, Time
-from servers import sluice_binary
+from gateways import sluice_binary
+from nodes import cassandra
 
 KEYSPACE = "sst"
 # Without the node's own compactions: the test says when.
 MANUAL = "compaction = {'class': 'SizeTieredCompactionStrategy', 'enabled': false}"
+CSV_TABLES = ["scalars_lz4", "collections", "statics"]
 # Seconds until what expires during the test has expired.
 SHORT_TTL_S = 4
 LONG_TTL_S = 100_000
@@ -42,6 +50,14 @@ KEYS = ["varint", "decimal", "double", "timeuuid", "uuid", "inet", "date", "bool
         "timestamp", "text", "blob", "frozen<list<int>>", "frozen<map<int, text>>",
         "frozen<set<double>>", "frozen<tuple<int, text>>", "frozen<person>", "time", "smallint",
         "float", "vector<int, 2>", "frozen<set<varint>>"]
+# What makes a node write each format: its jars, and its settings.
+FORMATS = {
+    "nb": ("CASSANDRA_LIB", ""),
+    "oa": ("CASSANDRA_LIB", "storage_compatibility_mode: NONE"),
+    "da": ("CASSANDRA_LIB", "storage_compatibility_mode: NONE\nsstable: {selected_format: bti}"),
+    "pa": ("CASSANDRA_NEXT_LIB", ""),
+    "ea": ("CASSANDRA_NEXT_LIB", "sstable: {selected_format: bti}"),
+}
 COMPRESSIONS = {
     "lz4": "{'class': 'LZ4Compressor', 'chunk_length_in_kb': 4}",
     "snappy": "{'class': 'SnappyCompressor'}",
@@ -50,6 +66,9 @@ COMPRESSIONS = {
     "none": "{'enabled': false}",
     "raw": "{'class': 'LZ4Compressor', 'min_compress_ratio': 4}",
 }
+# Of Cassandra 6.0: by a dictionary that is trained from the table's first file.
+DICTIONARY_BYTES_MIN = 8000
+DICTIONARY = "{'class': 'ZstdDictionaryCompressor', 'chunk_length_in_kb': 4}"
 
 
 def value(rng, cql):
@@ -172,6 +191,19 @@ class Tables:
                    f"compression = {COMPRESSIONS['none']}")
         self.choices = [[part(self.rng, t) for _ in range(3)] for t in KEYS]
         self.names = names
+
+    def trained(self, node):
+        """A table compressed by a dictionary of its own."""
+        self.table("trained", "k int, c int, t text, u uuid, primary key (k, c)",
+                   f"compression = {DICTIONARY}")
+        for part in range(2):
+            for n in range(3000):
+                self.cql("insert into trained (k, c, t, u) values (?, ?, ?, ?)", n % 40, n,
+                         f"row {n} of part {part}: " + "common words " * (n % 9),
+                         uuid.UUID(int=n * 10**20, version=4))
+            node.nodetool("flush", KEYSPACE)
+            if part == 0:
+                node.nodetool("compressiondictionary", "train", "--force", KEYSPACE, "trained")
 
     def round(self, n, compressions):
         rng = self.rng
@@ -427,8 +459,9 @@ class Check:
                     self.wrong.append(f"{table} {when}: {name} {kind} is {a!r}, not {b!r}"[:900])
                     return
 
-    def csv(self, table, when):
-        text, error = read(self.folder(table), "--keys", self.keys(table))
+    def csv(self, table, when, folder=None):
+        """Names of key columns come from what lies beside the files."""
+        text, error = read(folder or self.folder(table))
         if error:
             self.wrong.append(f"{table} {when}: {error}")
             return
@@ -450,14 +483,12 @@ class Check:
     def all(self, tables, when):
         for table in tables:
             self.json(table, when)
-        for table in ("scalars_lz4", "collections", "statics"):
+        for table in CSV_TABLES:
             self.csv(table, when)
 
 
 def connect(cluster):
-    host = cluster.nodes[0].host
-    driver = Driver([host], port=cluster.port,
-                    load_balancing_policy=WhiteListRoundRobinPolicy([host]))
+    driver = Driver([cluster.nodes[0].host], port=cluster.port)
     return driver, driver.connect()
 
 
@@ -475,10 +506,24 @@ def compare(cluster, compressions):
         for n in range(3):
             tables.round(n, compressions)
             node.nodetool("flush", KEYSPACE)
+        if cluster.variable == "CASSANDRA_NEXT_LIB":
+            tables.trained(node)
+        node.nodetool("flush", "system_schema")
         time.sleep(SHORT_TTL_S + 1)
         check.all(tables.made, "in three files")
         node.nodetool("compact", KEYSPACE)
         check.all(tables.made, "compacted")
+        if "trained" in tables.made:
+            # The dictionary is in the file, or this says nothing of it.
+            infos = check.folder("trained").glob("*-CompressionInfo.db")
+            sizes = [f.stat().st_size for f in infos]
+            if max(sizes) < DICTIONARY_BYTES_MIN:
+                check.wrong.append(f"trained: no dictionary in files of {sizes} bytes")
+        node.nodetool("snapshot", "-t", "now", KEYSPACE)
+        for table in CSV_TABLES:
+            place = node.folder / f"snapshot_{table}"
+            shutil.move(check.folder(table) / "snapshots" / "now", place)
+            check.csv(table, "in a snapshot", place)
         files = sorted(p.name for p in check.folder("times").glob("*-Data.db"))
         print(f"   {len(tables.made)} tables, {check.rows} rows compared, files like {files[0]}")
         return check.wrong
@@ -488,4 +533,105 @@ def compare(cluster, compressions):
 
 def run(cluster, _):
     """The format that Cassandra 5.0 writes by itself."""
+    if len(cluster.nodes) > 1:
+        print("   left out: the files of one node are not all rows")
+        return []
     return compare(cluster, list(COMPRESSIONS))
+
+
+def formats(name):
+    """One format, on a node of its own."""
+    variable, more = FORMATS[name]
+    with cassandra(more=more, variable=variable) as cluster:
+        return [f"{name}: {text}" for text in compare(cluster, list(COMPRESSIONS))]
+
+
+# The small tables: compression of each format, and what is written into the first file and into the
+# second. Times of writing are given, so that the files say the same whenever they are made.
+FIXTURE_COMPRESSIONS = dict(zip(FORMATS, ["lz4", "zstd", "snappy", "none", "deflate"]))
+FIXTURE_TABLE = """k text, c int, d text, s int static, st set<text> static, v text, n int,
+    m map<text, int>, l list<int>, p person, f frozen<list<int>>, u varint,
+    primary key (k, c, d)"""
+FIXTURE_ROWS = [
+    [
+        "insert into t (k, c, d, v, n, m, l, p, f, u) values ('all', 1, 'a', 'old', 1, "
+        "{'x': 1, 'y': 2}, [1, 2], {name: 'ann', age: 3}, [7], 12345678901234567890) {at} 100",
+        "insert into t (k, c, d, v, n) values ('all', 2, 'b', 'kept', 2) {at} 100",
+        "insert into t (k, s, st) values ('all', 5, {'p', 'q'}) {at} 100",
+        "insert into t (k, c, d, v) values ('gone', 1, 'a', 'x') {at} 100",
+        "insert into t (k, s) values ('only static', 9) {at} 100",
+        "insert into t (k, c, d, n) values ('range', 1, 'a', 1) {at} 100",
+        "insert into t (k, c, d, n) values ('range', 2, 'a', 2) {at} 100",
+        "insert into t (k, c, d, n) values ('range', 2, 'b', 3) {at} 100",
+        "insert into t (k, c, d, n) values ('range', 3, 'a', 4) {at} 100",
+        "insert into t (k, c, d, v, n) values ('ttl', 1, 'a', 'stays', 1) {at} 100",
+        "update t {at} 100 and ttl 300000000 set n = 2 where k = 'ttl' and c = 2 and d = 'a'",
+        "insert into t (k, c, d, v) values ('tie', 1, 'a', 'a') {at} 100",
+        "insert into t (k, c, d, v) values ('tie', 2, 'a', 'same time') {at} 100",
+        "insert into t (k, c, d, v) values ('%s', 1, 'a', 'long key') {at} 100" % ("k" * 300),
+    ],
+    [
+        "insert into t (k, c, d, v) values ('all', 1, 'a', 'new') {at} 200",
+        "update t {at} 200 set m['z'] = 3, l = l + [3], p.age = 4 "
+        "where k = 'all' and c = 1 and d = 'a'",
+        "delete m['x'] from t {at} 200 where k = 'all' and c = 1 and d = 'a'",
+        "delete n from t {at} 50 where k = 'all' and c = 2 and d = 'b'",
+        "delete from t {at} 200 where k = 'gone'",
+        "delete from t {at} 200 where k = 'range' and c = 2",
+        "delete from t {at} 200 where k = 'range' and c > 2 and c <= 3",
+        "insert into t (k, c, d, n) values ('range', 3, 'z', 5) {at} 300",
+        "update t {at} 200 and ttl 300000000 set n = 8 where k = 'ttl' and c = 1 and d = 'a'",
+        "insert into t (k, c, d, v) values ('tie', 1, 'a', 'b') {at} 100",
+        "delete v from t {at} 100 where k = 'tie' and c = 2 and d = 'a'",
+    ],
+]
+
+
+def fixture(name, folder):
+    """Writes one format's small table: two files, and what SELECT JSON says of them."""
+    variable, more = FORMATS[name]
+    # Else what is slow to compress is flushed by LZ4.
+    more += "\nflush_compression: table"
+    target = pathlib.Path(folder) / name
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    with cassandra(more=more, variable=variable) as cluster:
+        driver, session = connect(cluster)
+        session.execute(f"create keyspace {KEYSPACE} with replication = "
+                        "{'class': 'SimpleStrategy', 'replication_factor': 1}")
+        session.set_keyspace(KEYSPACE)
+        session.execute("create type person (name text, age int)")
+        compression = COMPRESSIONS[FIXTURE_COMPRESSIONS[name]]
+        session.execute(f"create table t ({FIXTURE_TABLE}) with compression = {compression} "
+                        f"and {MANUAL}")
+        for rows in FIXTURE_ROWS:
+            for row in rows:
+                session.execute(row.replace("{at}", "using timestamp"))
+            cluster.nodes[0].nodetool("flush", KEYSPACE)
+        lines = [row[0] for row in session.execute("select json * from t")]
+        (target / "expected.json").write_text("\n".join(lines) + "\n")
+        wanted = ["Data", "Statistics", "CompressionInfo", "Digest", "CRC"]
+        for file in Check(cluster, session).folder("t").iterdir():
+            if any(f"-{component}." in file.name for component in wanted):
+                shutil.copy(file, target)
+        driver.shutdown()
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--fixtures")
+    arguments.add_argument("formats", nargs="*", choices=[*FORMATS, []])
+    options = arguments.parse_args()
+    wrong = []
+    for name in options.formats or FORMATS:
+        print(f"-- {name}", flush=True)
+        if options.fixtures:
+            fixture(name, options.fixtures)
+        else:
+            wrong += formats(name)
+    print("\n".join(wrong) or "ok")
+    raise SystemExit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()
