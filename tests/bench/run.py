@@ -1,6 +1,6 @@
-"""Benchmarks beside PostgreSQL and DuckDB in one run: medians, spread, ratios.
+"""Benchmarks beside PostgreSQL, DuckDB and Cassandra in one run: medians, spread, ratios.
 
-    run.py [pgbench] [copy] [tpch] [isolation]     all of them without a name
+    run.py [pgbench] [copy] [tpch] [isolation] [sstable]     all of them without a name
 
 Machines are noisy: every figure is the median of several alternating runs, and the ratio that
 counts is the median of the ratios of neighbouring runs. Both sides commit durably (fsync). The
@@ -20,6 +20,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "pg"))
 
 import psycopg  # noqa: E402
+import sstables  # noqa: E402
 import tpch  # noqa: E402
 from servers import postgres, sluice  # noqa: E402
 
@@ -287,7 +288,9 @@ def bench_isolation(data):
 
 
 def main():
-    wanted = sys.argv[1:] or ["pgbench", "copy", "tpch", "isolation"]
+    wanted = sys.argv[1:] or ["pgbench", "copy", "tpch", "isolation", "sstable"]
+    if "sstable" in wanted:
+        sstables.bench(line, RUNS)
     with tempfile.TemporaryDirectory() as folder:
         if "pgbench" in wanted:
             bench_pgbench()

@@ -1,11 +1,12 @@
 #!/bin/bash
 # All benchmarks, each beside its peer in the same run; prints ratios with their spread.
 #
-#     tests/bench/run.sh [pgbench] [tpch] [copy] [isolation]     (default: all)
+#     tests/bench/run.sh [pgbench] [tpch] [copy] [isolation] [sstable]     (default: all)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/setup.sh
 setup_postgres
 setup_python tests
+setup_cassandra
 cargo build --release --quiet
 exec "$PYTHON" tests/bench/run.py "$@"
