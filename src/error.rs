@@ -228,6 +228,8 @@ pub struct Fields {
     pub data_type: Option<String>,
     /// Constraint concerned.
     pub constraint: Option<String>,
+    /// Whether there is nobody left to answer.
+    pub ends_session: bool,
     /// The cause, for the log; clients are not sent it.
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -247,6 +249,7 @@ impl Error {
             column: None,
             data_type: None,
             constraint: None,
+            ends_session: false,
             source: None,
         }))
     }
@@ -287,6 +290,17 @@ impl Error {
     pub fn with_context(mut self, context: impl Into<String>) -> Error {
         self.0.context = Some(context.into());
         self
+    }
+
+    /// Ends the session with it: the client is gone.
+    pub fn ending_session(mut self) -> Error {
+        self.0.ends_session = true;
+        self
+    }
+
+    /// Whether the session ends with it.
+    pub fn ends_session(&self) -> bool {
+        self.0.ends_session
     }
 
     /// Leaves out the position in the statement.
@@ -346,6 +360,11 @@ impl Error {
     /// The primary message.
     pub fn message(&self) -> &str {
         &self.0.message
+    }
+
+    /// The detail, if there is one.
+    pub fn detail(&self) -> Option<&str> {
+        self.0.detail.as_deref()
     }
 
     /// All fields, for the wire.

@@ -39,6 +39,7 @@ pub use snapshot::{CatalogSnapshot, Change, IndexRef, Relation, visible_indexes}
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result, SqlState};
 use crate::kv::{Commit, CommitOutcome, Expect, KeyRange, PageLimit, SharedStore, SpaceId, Write};
+use crate::types::descriptor::RelationKind;
 use counter::{Counter, autonomous_txn};
 use descriptor::{RoleDescriptor, oids};
 use object::{FORMAT, Header, Kind, OBJECT_SPACE, Object, ObjectId};
@@ -350,7 +351,7 @@ impl Catalog {
     pub async fn refresh_sizes(&self) -> Result<()> {
         let snapshot = self.snapshot();
         let mut sizes = HashMap::new();
-        for table in snapshot.tables() {
+        for table in snapshot.tables().filter(|t| t.kind == RelationKind::Table) {
             let rows = self.store.estimate(&KeyRange::all(table.space())).await?;
             sizes.insert(table.id.0, rows);
             for index in &table.indexes {

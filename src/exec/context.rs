@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -87,6 +88,8 @@ pub struct State {
     pub copying: Option<CopyPlace>,
     /// What was asked of the store.
     pub store: StoreFigures,
+    /// Whether a write to a foreign table is under way.
+    pub in_flight: Arc<AtomicBool>,
     /// Figures of the nodes by their id, where EXPLAIN ANALYZE asked for them.
     pub profile: Option<Vec<NodeFigures>>,
     /// Rows worked on since the last rest.
@@ -105,6 +108,7 @@ impl Default for State {
             memory: Memory::new(WORK_BYTES_MAX),
             copying: None,
             store: StoreFigures::default(),
+            in_flight: Arc::default(),
             profile: None,
             spent: 0,
             row_ids: 0,

@@ -37,6 +37,7 @@ mod window;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use context::{ExecContext, RowStream, State, VirtualTables, WORK_BYTES_MAX};
 pub use dml::{CopyPlace, DeferredChecks, DeferredMark, check_deferred};
@@ -63,6 +64,8 @@ pub struct Execution {
     plan: Arc<Plan>,
     root: Option<Box<dyn Node>>,
     state: State,
+    /// Whether a write to a foreign table is under way; the state is away while it is.
+    in_flight: Arc<AtomicBool>,
 }
 
 impl Execution {
@@ -87,7 +90,13 @@ impl Execution {
         };
         let root = Box::new(CopyNode::new(insert.clone(), rows, store));
         let state = State::new(Arc::clone(&plan));
-        Ok(Execution { plan, root: Some(root), state })
+        let in_flight = state.in_flight.clone();
+        Ok(Execution { plan, root: Some(root), state, in_flight })
+    }
+
+    /// Whether it was given up while a write to a foreign table was under way.
+    pub fn is_unsettled(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed)
     }
 
     /// Where a batch of COPY FROM failed.
@@ -97,7 +106,8 @@ impl Execution {
 
     fn with_state(plan: Arc<Plan>, mut state: State) -> Execution {
         let root = build(&plan.root, &mut state);
-        Execution { plan, root: Some(root), state }
+        let in_flight = state.in_flight.clone();
+        Execution { plan, root: Some(root), state, in_flight }
     }
 
     /// The plan.

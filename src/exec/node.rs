@@ -11,7 +11,7 @@ use super::context::{ExecContext, State};
 use super::cte::{CteScanNode, RecursiveNode, StatementsNode, WithNode};
 use super::distinct::DistinctNode;
 use super::dml::nodes::{DeleteNode, InsertNode, LockRowsNode, UpdateNode};
-use super::foreign::ForeignNode;
+use super::foreign::{ForeignNode, ForeignWriteNode};
 use super::function::FunctionNode;
 use super::join::{ApplyNode, HashNode, LookupNode, NestedNode};
 use super::limit::LimitNode;
@@ -76,6 +76,7 @@ fn build_op(plan: &PlanNode, state: &mut State) -> Box<dyn Node> {
         Op::Insert(p) => Box::new(InsertNode::new(p.clone(), state)),
         Op::Update(p) => Box::new(UpdateNode::new(p.clone(), state)),
         Op::Delete(p) => Box::new(DeleteNode::new(p.clone(), state)),
+        Op::ForeignWrite(p) => Box::new(ForeignWriteNode::new(p.clone(), state)),
     }
 }
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::error::Result;
 use crate::types::cql::CqlType;
-use crate::types::descriptor::ForeignRole;
+use crate::types::descriptor::{ForeignRole, TableDescriptor};
 
 /// How many replicas answer before an answer counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,10 +85,8 @@ pub struct Column {
 /// A statement with what is bound to its marks.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The keyspace it is about.
-    pub keyspace: Arc<str>,
-    /// The table.
-    pub table: Arc<str>,
+    /// The foreign table that it is about.
+    pub table: Arc<TableDescriptor>,
     /// Its text.
     pub text: Arc<str>,
     /// A cell for each mark; none is NULL.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::access::Access;
 use super::foreign::ForeignPlan;
+use super::foreign::write::ForeignWritePlan;
 use super::route::{ColumnarQuery, TableRoute};
 use super::scalar::{Scalar, Scalars};
 use crate::encoding::table::{IndexCodec, RowDecoder, TableCodec};
@@ -33,6 +34,8 @@ pub struct Plan {
     pub writes: bool,
     /// Whether it calls a function that may wait.
     pub waits: bool,
+    /// The foreign table that it writes, which is no part of its transaction.
+    pub foreign: Option<Arc<TableDescriptor>>,
     /// Subqueries and lateral sides, run with a frame.
     pub subplans: Vec<Arc<Subplan>>,
     /// How each table access was routed; empty where there was nothing to choose.
@@ -214,6 +217,7 @@ pub enum Op {
     Insert(Arc<InsertPlan>),
     Update(Arc<UpdatePlan>),
     Delete(Arc<DeletePlan>),
+    ForeignWrite(Arc<ForeignWritePlan>),
 }
 
 /// Constant rows.
@@ -345,7 +349,7 @@ pub struct LookupPlan {
     /// Left.
     pub left: PlanNode,
     /// The right side. Its access computes keys from the left row; its filter sees its own row.
-    pub right: Arc<ScanPlan>,
+    pub right: LookupSide,
     /// Which join.
     pub kind: JoinKind,
     /// More conditions, over left row and right row.
@@ -354,6 +358,15 @@ pub struct LookupPlan {
     pub right_width: usize,
     /// The right side's node, for statistics.
     pub right_id: usize,
+}
+
+/// What a lookup join looks up.
+#[derive(Debug)]
+pub enum LookupSide {
+    /// A table of the store.
+    Stored(Arc<ScanPlan>),
+    /// A foreign table.
+    Foreign(Arc<ForeignPlan>),
 }
 
 /// Joins by a hash table of the right side.

@@ -134,6 +134,11 @@ impl Session {
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
                 .with_detail("This operation is not supported for sequences."));
         }
+        if table.kind == RelationKind::Foreign {
+            let message = format!("cannot lock relation \"{}\"", table.name);
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
+                .with_detail("This operation is not supported for foreign tables."));
+        }
         Ok(table)
     }
 

@@ -63,6 +63,7 @@ impl Session {
             requests = self.ensure_txn()?.count_requests();
             if plan.writes {
                 self.check_read_write("EXPLAIN")?;
+                self.check_foreign(plan, "EXPLAIN ANALYZE")?;
             }
             while self.next_batch(running, parameters, BATCH_ROWS).await?.is_some() {}
         } else if plan.columnar.is_some() {

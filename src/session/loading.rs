@@ -57,7 +57,7 @@ impl Session {
             return Err(Error::internal("COPY FROM without a table"));
         };
         self.check_read_write("COPY FROM")?;
-        self.copied_table(name, &parsed.text)?;
+        self.copied_table(name, &parsed.text, true)?;
         let table = self.locked_target(name, &parsed.text).await?;
         let names = copied_columns(&table, columns.as_deref())?;
         let options = options(&copy.options, &names, Some(&table), true)?;
@@ -183,9 +183,9 @@ impl Session {
         text: &Arc<str>,
     ) -> Result<Arc<TableDescriptor>> {
         loop {
-            let table = self.copied_table(name, text)?;
+            let table = self.copied_table(name, text, true)?;
             self.lock_tables(&[(table.clone(), LockMode::Share, false)]).await?;
-            let now = self.copied_table(name, text)?;
+            let now = self.copied_table(name, text, true)?;
             if (now.id, now.version) == (table.id, table.version) {
                 return Ok(now);
             }

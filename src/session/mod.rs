@@ -86,6 +86,8 @@ pub struct Session {
     notices: Vec<Notice>,
     /// Whether the running statement is all of a simple query's text.
     alone: bool,
+    /// Whether it is one of several of such a text.
+    several: bool,
     /// When the running statement began: microseconds since 2000-01-01 UTC.
     statement_time: i64,
     /// Its newest commit.
@@ -158,6 +160,7 @@ impl Session {
             cursors: HashMap::new(),
             notices: Vec::new(),
             alone: false,
+            several: false,
             statement_time: 0,
             last_commit: Timestamp::ZERO,
             reported,
@@ -243,6 +246,7 @@ impl Session {
     fn begin_statement(&mut self, text: &Arc<str>) {
         self.backend.begin_statement();
         self.alone = false;
+        self.several = false;
         self.start_clock();
         let now = self.database.clock.wall_micros();
         self.statement_time = now - POSTGRES_EPOCH_MICROS;

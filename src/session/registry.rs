@@ -351,7 +351,7 @@ pub fn statement_timeout() -> Error {
 
 /// 08006 of `client_connection_check_interval`.
 pub fn client_gone() -> Error {
-    Error::new(SqlState::CONNECTION_FAILURE, "connection to client lost")
+    Error::new(SqlState::CONNECTION_FAILURE, "connection to client lost").ending_session()
 }
 
 fn micros(duration: Duration) -> u64 {

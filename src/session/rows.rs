@@ -223,6 +223,24 @@ impl Session {
         Some(Staleness { since_micros: now.saturating_sub(max), floor: self.last_commit })
     }
 
+    /// 25001 for a write to a foreign table that is not all of its message and its transaction.
+    pub(super) fn check_foreign(&self, plan: &Plan, what: &str) -> Result<()> {
+        let Some(table) = &plan.foreign else { return Ok(()) };
+        let first = self
+            .transaction
+            .as_ref()
+            .is_none_or(|t| t.block == Block::Implicit && !t.queried && t.schema.is_none());
+        if first && !self.several {
+            return Ok(());
+        }
+        let name = &table.name;
+        let message =
+            format!("{what} on foreign table \"{name}\" cannot run inside a transaction block");
+        Err(Error::new(SqlState::ACTIVE_SQL_TRANSACTION, message)
+            .with_detail("It is no part of the transaction and would not be rolled back with it.")
+            .with_hint("Run it by itself, with autocommit."))
+    }
+
     /// 25006 for a write in a READ ONLY transaction.
     fn check_writes(&mut self, plan: &Plan) -> Result<()> {
         let what = match plan.kind {
@@ -232,7 +250,8 @@ impl Session {
             StatementKind::Update => "UPDATE",
             StatementKind::Delete => "DELETE",
         };
-        self.check_read_write(what)
+        self.check_read_write(what)?;
+        self.check_foreign(plan, what)
     }
 
     /// 25006 in a READ ONLY transaction.
@@ -335,6 +354,8 @@ impl Session {
         };
         running.lone |= running.statement.is_none() && self.is_lone(running.plan());
         let batch = self.step_of_statement(running, parameters, step).await;
+        let batch =
+            batch.map_err(|e| if running.execution.is_unsettled() { unsettled(e) } else { e });
         // What functions of a failed statement have set is void; what they said is not.
         let (changes, notices) = self.environment.take_changes();
         self.notices.extend(notices);
@@ -420,6 +441,14 @@ impl Session {
         self.backend.check()?;
         self.backend.interruptible(work).await
     }
+}
+
+/// 40003 for a statement that ended while a write to a foreign table was under way.
+fn unsettled(error: Error) -> Error {
+    let message = "it is not known whether the write to the foreign table was done";
+    Error::new(SqlState::STATEMENT_COMPLETION_UNKNOWN, message)
+        .with_detail(format!("While it was under way: {}.", error.message()))
+        .with_hint("Look whether its effect is there before doing it again.")
 }
 
 /// Begins a statement of a transaction. A lone one takes no snapshot.

@@ -44,6 +44,7 @@ impl Session {
         }
         let alone = statements.len() == 1;
         self.alone = alone;
+        self.several = !alone;
         for parsed in statements {
             // Each statement has `statement_timeout` for itself.
             self.backend.stop_clock();

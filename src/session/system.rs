@@ -14,7 +14,7 @@ use super::settings::table::{Kind, Setting, table};
 use super::settings::value;
 use super::statement::Named;
 use super::utility::UNLISTED;
-use crate::catalog::{self, CatalogSnapshot};
+use crate::catalog::{self, CatalogSnapshot, foreign};
 use crate::error::Result;
 use crate::exec::{RowStream, VirtualTables};
 use crate::functions::EvalContext;
@@ -88,6 +88,11 @@ pub fn provide(database: &Arc<Database>) {
             database.columns.status_rows(&database.catalog, database.clock.wall_micros())
         }),
     );
+    if database.transactions.store().foreign().is_some() {
+        let catalog = &database.catalog;
+        catalog.provide("pg_foreign_data_wrapper", Arc::new(|_| foreign::wrappers()));
+        catalog.provide("pg_foreign_server", Arc::new(|_| foreign::servers()));
+    }
     let locks = weak.clone();
     database.catalog.provide(
         "pg_locks",

@@ -58,7 +58,7 @@ impl Session {
         let (kind, text) = match &copy.target {
             CopyTarget::Query(kind) => ((**kind).clone(), parsed.text.clone()),
             CopyTarget::Table(name, columns) => {
-                let table = &*table.insert(self.copied_table(name, &parsed.text)?);
+                let table = &*table.insert(self.copied_table(name, &parsed.text, false)?);
                 let names = copied_columns(table, columns.as_deref())?;
                 let quoted: Vec<_> = names.iter().map(|name| quote_ident(name)).collect();
                 let (schema, name) = (quote_ident(&table.schema), quote_ident(&table.name));
@@ -129,17 +129,27 @@ impl Session {
         }
     }
 
-    /// The table that COPY names.
+    /// The table that COPY names; whether rows go into it.
     pub(super) fn copied_table(
         &mut self,
         name: &QualifiedName,
         text: &Arc<str>,
+        into: bool,
     ) -> Result<Arc<TableDescriptor>> {
         let schema = self.schema();
         let eval = self.eval_context(&schema);
         let binder = sql::bind::Binder::new(schema.as_ref(), &eval, text.clone(), Vec::new());
         // PostgreSQL tells no position in the names of COPY.
         let table = binder.find_table(name).map_err(Error::without_position)?;
+        if table.kind == RelationKind::Foreign && into {
+            return Err(Error::unsupported("COPY FROM into a foreign table")
+                .with_hint("INSERT writes rows one by one, outside transaction blocks."));
+        }
+        if table.kind == RelationKind::Foreign {
+            let message = format!("cannot copy from foreign table \"{}\"", table.name);
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
+                .with_hint("Try the COPY (SELECT ...) TO variant."));
+        }
         if table.kind == RelationKind::Virtual {
             let message = format!("cannot copy from view \"{}\"", table.name);
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)

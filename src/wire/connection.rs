@@ -149,7 +149,8 @@ impl<S: Stream> Connection<S> {
 
 /// 08006: the client is gone.
 fn lost(e: std::io::Error) -> Error {
-    Error::new(SqlState::CONNECTION_FAILURE, "connection to client lost").with_source(e)
+    let lost = Error::new(SqlState::CONNECTION_FAILURE, "connection to client lost");
+    lost.with_source(e).ending_session()
 }
 
 impl<S: Stream> Client for Connection<S> {
@@ -246,7 +247,8 @@ impl<S: Stream> Client for Connection<S> {
                         return Err(Error::new(
                             SqlState::CONNECTION_FAILURE,
                             "unexpected EOF on client connection with an open transaction",
-                        ));
+                        )
+                        .ending_session());
                     }
                 }
             }

@@ -323,8 +323,6 @@ fn is_extended(kind: u8) -> bool {
 
 /// Errors that end the connection. A client that is gone gets no answer anyway.
 fn is_fatal(error: &Error) -> bool {
-    matches!(
-        error.code(),
-        SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN | SqlState::CONNECTION_FAILURE
-    )
+    error.ends_session()
+        || matches!(error.code(), SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN)
 }

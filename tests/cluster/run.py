@@ -3,10 +3,11 @@
     run.py [--nodes N] [--long] [PART…]
 
 Parts: conformance (the store seam's suite), scripts (tests/sql beside PostgreSQL), schema (DDL on
-two gateways), native (rows as other readers find them), bank (money, with gateways killed), views
-(columnar, of two gateways), requests (of each class of statement, as documented), refusals (users,
-passwords, certificates), sstables (Cassandra's files beside its SELECT), measures (requests and
-latencies). With three nodes the bank's faults are nodes killed and stopped too.
+two gateways), native (rows as other readers find them), bank (money, with gateways killed),
+foreign (the cluster's own tables through SQL), views (columnar, of two gateways), requests (of
+each class of statement, as documented), refusals (users, passwords, certificates), sstables
+(Cassandra's files beside its SELECT), measures (requests and latencies). With three nodes the
+bank's faults are nodes killed and stopped too.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import time
 import psycopg
 
 import bank
+import foreign
 import native
 import refusals
 import sstables
@@ -216,9 +218,15 @@ def columns(cluster, options):
         return views.run(pair, 60 if options.long else 15)
 
 
+def foreigners(cluster, _):
+    """Foreign tables, written and read by CQL and by SQL."""
+    with gateways(cluster, 2, keyspace="foreign_tables") as pair:
+        return foreign.run(cluster, pair)
+
+
 PARTS = {"conformance": conformance, "scripts": scripts, "schema": schema, "native": beside,
-         "bank": money, "views": columns, "requests": requests, "refusals": refused,
-         "sstables": sstables.run, "measures": measures}
+         "bank": money, "foreign": foreigners, "views": columns, "requests": requests,
+         "refusals": refused, "sstables": sstables.run, "measures": measures}
 FEATURES = os.environ.get("SLUICE_TEST_FEATURES", "").split()
 
 

@@ -30,6 +30,7 @@ struct Attribute<'a> {
     has_default: bool,
     has_missing: bool,
     identity: u8,
+    options: Datum,
 }
 
 impl Attribute<'_> {
@@ -64,10 +65,10 @@ impl Attribute<'_> {
                 DEFAULT_COLLATION if self.table < oids::FIRST_USER => C_COLLATION,
                 other => other,
             }),
-            NULL, // attacl
-            NULL, // attoptions
-            NULL, // attfdwoptions
-            NULL, // attmissingval
+            NULL,         // attacl
+            NULL,         // attoptions
+            self.options, // attfdwoptions
+            NULL,         // attmissingval
         ]
     }
 }
@@ -113,6 +114,7 @@ fn plain_row(table: u32, name: &str, ty: SqlType, number: i16, not_null: bool) -
         has_default: false,
         has_missing: false,
         identity: 0,
+        options: NULL,
     }
     .row()
 }
@@ -131,6 +133,7 @@ fn column_row(table: &TableDescriptor, column: &ColumnDescriptor) -> Row {
             Some(Identity::Always) => b'a',
             Some(Identity::ByDefault) => b'd',
         },
+        options: crate::catalog::foreign::column_options(table, column.id),
     }
     .row()
 }

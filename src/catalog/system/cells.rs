@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crate::types::{Array, BaseType, Datum};
 
 /// NULL.
-pub(super) const NULL: Datum = Datum::Null;
+pub(in crate::catalog) const NULL: Datum = Datum::Null;
 
 /// name, text, varchar
-pub(super) fn text(value: impl AsRef<str>) -> Datum {
+pub(in crate::catalog) fn text(value: impl AsRef<str>) -> Datum {
     Datum::Text(Arc::from(value.as_ref()))
 }
 
@@ -18,7 +18,7 @@ pub(super) fn text_or_null(value: Option<impl AsRef<str>>) -> Datum {
 }
 
 /// oid, xid and the reg types
-pub(super) const fn oid(value: u32) -> Datum {
+pub(in crate::catalog) const fn oid(value: u32) -> Datum {
     Datum::Oid(value)
 }
 
@@ -78,7 +78,7 @@ pub(super) fn int2_array(values: impl Iterator<Item = i16>) -> Datum {
 }
 
 /// text[]
-pub(super) fn text_array<S: AsRef<str>>(values: impl IntoIterator<Item = S>) -> Datum {
+pub(in crate::catalog) fn text_array<S: AsRef<str>>(values: impl IntoIterator<Item = S>) -> Datum {
     array(BaseType::Text, 1, values.into_iter().map(text).collect())
 }
 

@@ -3,6 +3,7 @@
 //! As in PostgreSQL, a view shows what the current user may see; here that is everything.
 
 use super::super::descriptor::{PG_CATALOG, SequenceDescriptor};
+use super::super::foreign;
 use super::super::lookup::check_definition;
 use super::super::snapshot::visible_indexes;
 use super::cells::*;
@@ -50,6 +51,8 @@ pub(super) fn rows(name: &str, source: &Source<'_>) -> Vec<Row> {
         "column_privileges" | "role_column_grants" => {
             tables().flat_map(|t| column_privileges(source, t)).collect()
         }
+        "foreign_tables" => tables().filter_map(|t| foreign_table(source, t)).collect(),
+        "foreign_table_options" => tables().flat_map(|t| foreign_options(source, t)).collect(),
         "enabled_roles" => source.snapshot.roles().map(|r| vec![text(&r.name)]).collect(),
         "character_sets" => vec![vec![
             NULL,
@@ -92,6 +95,23 @@ impl Source<'_> {
     }
 }
 
+fn foreign_table(source: &Source<'_>, table: &TableDescriptor) -> Option<Row> {
+    table.foreign.as_ref()?;
+    let mut row = Vec::from(source.table_name(table));
+    row.extend([source.catalog(), text(foreign::SERVER)]);
+    Some(row)
+}
+
+fn foreign_options(source: &Source<'_>, table: &TableDescriptor) -> Vec<Row> {
+    let options = table.foreign.as_deref().map(foreign::options);
+    let row = |(name, value): (&str, &str)| {
+        let mut row = Vec::from(source.table_name(table));
+        row.extend([text(name), text(value)]);
+        row
+    };
+    options.into_iter().flatten().map(row).collect()
+}
+
 fn schemata(source: &Source<'_>) -> Vec<Row> {
     let row = |name: &str, owner: &str| {
         vec![source.catalog(), text(name), text(owner), NULL, NULL, NULL, NULL]
@@ -107,7 +127,11 @@ fn relations(source: &Source<'_>) -> Vec<Row> {
         row.extend([yes_or_no(insertable), yes_or_no(false), NULL]);
         row
     };
-    let mut rows: Vec<Row> = source.snapshot.tables().map(|t| row(t, "BASE TABLE", true)).collect();
+    let kind = |table: &TableDescriptor| match table.kind {
+        RelationKind::Foreign => "FOREIGN",
+        _ => "BASE TABLE",
+    };
+    let mut rows: Vec<Row> = source.snapshot.tables().map(|t| row(t, kind(t), true)).collect();
     for relation in all() {
         let is_table = relation.relkind == b'r';
         let kind = if is_table { "BASE TABLE" } else { "VIEW" };
@@ -142,7 +166,7 @@ fn column(source: &Source<'_>, table: &TableDescriptor, column: &ColumnDescripto
     row.extend([NULL, NULL, NULL, NULL]); // scope, maximum cardinality
     row.extend([text(number.to_string()), yes_or_no(false)]);
     row.extend(identity(source, table, column));
-    row.extend([text("NEVER"), NULL, yes_or_no(table.kind == RelationKind::Table)]);
+    row.extend([text("NEVER"), NULL, yes_or_no(table.kind != RelationKind::Virtual)]);
     row
 }
 

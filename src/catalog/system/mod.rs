@@ -10,7 +10,7 @@
 
 mod attributes;
 mod builtin;
-mod cells;
+pub(super) mod cells;
 mod information;
 mod objects;
 mod references;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::super::descriptor::{DATABASE_OWNER, SchemaDescriptor, SequenceDescriptor, oids};
+use super::super::foreign;
 use super::super::snapshot::visible_indexes;
 use super::cells::*;
 use super::types::{collation_of, operator_class};
@@ -27,6 +28,9 @@ pub(super) fn rows(name: &str, source: &Source<'_>) -> Option<Vec<Row>> {
         "pg_attrdef" => attributes::defaults(source),
         "pg_index" => indexes(source),
         "pg_constraint" => constraints(source),
+        "pg_foreign_table" => {
+            source.snapshot.tables().filter_map(|t| foreign::table_row(t)).collect()
+        }
         "pg_sequence" => source.snapshot.sequences().map(|s| sequence(s)).collect(),
         "pg_description" => descriptions(source),
         "pg_shdescription" => shared_descriptions(source),

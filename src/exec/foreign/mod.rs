@@ -1,11 +1,14 @@
 //! Foreign tables: rows of the cluster's own tables, read and written where they lie.
 //!
 //! Nothing here is part of the transaction. A scan sends one SELECT for each key that its access
-//! names, or one over the ring, page by page, and evaluates all conditions on what comes.
+//! names, or one over the ring, page by page, and evaluates all conditions on what comes. A write
+//! is of one row, with a condition.
 
 mod scan;
+mod write;
 
-pub use scan::ForeignNode;
+pub use scan::{ForeignNode, KEYS_AT_ONCE, fetch_all};
+pub use write::ForeignWriteNode;
 
 use super::context::ExecContext;
 use crate::error::{Error, Result, SqlState};

@@ -23,10 +23,12 @@ use crate::types::{Datum, Row};
 const PAGE_ROWS_FIRST: usize = 200;
 /// Rows of a page at most.
 const PAGE_ROWS_MAX: usize = 5_000;
+/// Rows of a page for one of several keys that are looked up at once.
+const LOOKUP_PAGE_ROWS: usize = 500;
 /// Bytes of cells that a page is to have.
 const PAGE_BYTES: usize = 1 << 20;
 /// Keys whose first pages are asked for at once.
-const KEYS_AT_ONCE: usize = 16;
+pub const KEYS_AT_ONCE: usize = 16;
 /// Fewer rows than a filter is given are not asked for.
 const FILTERED_ROWS_MIN: usize = 64;
 
@@ -100,23 +102,13 @@ impl Reader {
             let mut rows = Vec::with_capacity(cells.len());
             for row in cells {
                 ctx.spend(1).await?;
-                let row = self.decode(&row)?;
+                let row = decode(&self.plan, &row)?;
                 if ctx.all_hold(&self.plan.filter, &row, &[]).await? {
                     rows.push(row);
                 }
             }
             self.ready = Ready::new(rows);
         }
-    }
-
-    fn decode(&self, cells: &[Option<Bytes>]) -> Result<Row> {
-        let columns = self.plan.columns.iter().zip(cells).take(self.plan.width);
-        let values = columns.map(|((name, ty), cell)| {
-            datum(ty, cell.as_ref()).map_err(|e| {
-                e.with_context(format!("column \"{name}\" of \"{}\"", self.plan.table.name))
-            })
-        });
-        values.collect()
     }
 
     /// The cells of the next rows; none at the end.
@@ -169,8 +161,55 @@ impl Reader {
     }
 }
 
+/// The rows that each of some left rows finds, all asked for at once.
+pub async fn fetch_all(
+    ctx: &mut ExecContext<'_>,
+    plan: &Arc<ForeignPlan>,
+    lefts: &[Row],
+) -> Result<Vec<Vec<Row>>> {
+    check_isolation(ctx, &plan.table)?;
+    let mut asked: Vec<(usize, Request)> = Vec::new();
+    for (at, left) in lefts.iter().enumerate() {
+        asked.extend(requests(ctx, plan, left).await?.into_iter().map(|request| (at, request)));
+    }
+    let store = ctx.txn.store().clone();
+    let cluster = cluster(&store)?;
+    let mut found = vec![Vec::new(); lefts.len()];
+    for some in asked.chunks(KEYS_AT_ONCE) {
+        ctx.check_cancel()?;
+        ctx.state.store.requests += some.len() as u64;
+        let pages = some.iter().map(|(_, request)| cluster.page(request, LOOKUP_PAGE_ROWS, None));
+        for ((at, request), mut page) in some.iter().zip(try_join_all(pages).await?) {
+            loop {
+                ctx.state.store.scanned += page.rows.len() as u64;
+                for cells in &page.rows {
+                    ctx.spend(1).await?;
+                    let row = decode(plan, cells)?;
+                    if ctx.all_hold(&plan.filter, &row, &[]).await? {
+                        found[*at].push(row);
+                    }
+                }
+                let Some(next) = page.next.take() else { break };
+                ctx.state.store.requests += 1;
+                page = cluster.page(request, LOOKUP_PAGE_ROWS, Some(next)).await?;
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The values of a row's cells.
+pub(super) fn decode(plan: &ForeignPlan, cells: &[Option<Bytes>]) -> Result<Row> {
+    let columns = plan.columns.iter().zip(cells).take(plan.width);
+    let values = columns.map(|((name, ty), cell)| {
+        let value = datum(ty, cell.as_ref());
+        value.map_err(|e| e.with_context(format!("column \"{name}\" of \"{}\"", plan.table.name)))
+    });
+    values.collect()
+}
+
 /// What a scan asks for: a request for each key, or one for all rows.
-async fn requests(
+pub(super) async fn requests(
     ctx: &mut ExecContext<'_>,
     plan: &ForeignPlan,
     left: &[Datum],
@@ -201,14 +240,10 @@ async fn requests(
         }
     }
     let text: Arc<str> = plan.text(inclusive[0], inclusive[1]).into();
-    let foreign = plan.table.foreign.as_ref();
-    let keyspace: Arc<str> = foreign.map_or("", |f| f.keyspace.as_str()).into();
-    let table: Arc<str> = foreign.map_or("", |f| f.table.as_str()).into();
     let consistency = consistency(&ctx.eval.session);
     let request = |mut values: Vec<Option<Bytes>>| {
         values.extend(bounds.iter().cloned().map(Some));
-        let (keyspace, table, text) = (keyspace.clone(), table.clone(), text.clone());
-        Request { keyspace, table, text, values, consistency }
+        Request { table: plan.table.clone(), text: text.clone(), values, consistency }
     };
     Ok(keys.into_iter().map(request).collect())
 }

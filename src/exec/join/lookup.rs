@@ -8,8 +8,9 @@ use super::join_row;
 use crate::error::Result;
 use crate::exec::context::{ExecContext, State};
 use crate::exec::node::{Node, Ready, RowBatch, build};
-use crate::exec::{profile, scan};
-use crate::plan::node::LookupPlan;
+use crate::exec::{foreign, profile, scan};
+use crate::plan::node::{LookupPlan, LookupSide};
+use crate::types::Row;
 
 /// See [`LookupPlan`].
 pub struct LookupNode {
@@ -35,9 +36,27 @@ impl Node for LookupNode {
             let Some(batch) = self.left.next(ctx, max).await? else { return Ok(None) };
             let plan = &self.plan;
             let mut out = Vec::new();
-            for left in batch {
+            let mut batch = batch.into_iter();
+            let mut looked_up = std::collections::VecDeque::new();
+            loop {
+                let (left, rows) = match &plan.right {
+                    LookupSide::Stored(right) => {
+                        let Some(left) = batch.next() else { break };
+                        let rows = scan::fetch(ctx, right, &left).await?;
+                        (left, rows)
+                    }
+                    LookupSide::Foreign(right) => {
+                        if looked_up.is_empty() {
+                            let next: Vec<Row> =
+                                batch.by_ref().take(foreign::KEYS_AT_ONCE).collect();
+                            let rows = foreign::fetch_all(ctx, right, &next).await?;
+                            looked_up.extend(next.into_iter().zip(rows));
+                        }
+                        let Some(found) = looked_up.pop_front() else { break };
+                        found
+                    }
+                };
                 ctx.spend(1).await?;
-                let rows = scan::fetch(ctx, &plan.right, &left).await?;
                 profile::add(&mut ctx.state, plan.right_id, |f| {
                     f.loops += 1;
                     f.rows += rows.len() as u64;

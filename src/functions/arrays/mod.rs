@@ -8,4 +8,4 @@ pub(super) mod table;
 
 pub use parts::{FIELD, SLICE};
 pub(super) use query::{generate_subscripts, unnest};
-pub(super) use split::string_to_table;
+pub(super) use split::{OPTIONS, options, string_to_table};

@@ -62,6 +62,8 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
         &[],
     )
     .stable(),
+    set(2289, "pg_options_to_table", &[TEXT_ARRAY], RECORD, arrays::options, arrays::OPTIONS)
+        .stable(),
     set(2331, "unnest", &[ANYARRAY], ANYELEMENT, arrays::unnest, &[]),
     set(1192, "generate_subscripts", &[ANYARRAY, INT4], INT4, arrays::generate_subscripts, &[]),
     set(

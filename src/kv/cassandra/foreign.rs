@@ -6,6 +6,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use scylla::cluster::metadata::ColumnType;
+use scylla::response::query_result::ColumnSpecs;
 use scylla::response::{PagingState, PagingStateResponse};
 use scylla::serialize::SerializationError;
 use scylla::serialize::value::SerializeValue;
@@ -69,6 +70,9 @@ impl Cassandra {
         };
         let mut statement =
             self.prepared.get(&self.session, request.text.to_string(), usage).await?;
+        check_types(request, statement.get_variable_col_specs())?;
+        // Each answer says of what types its columns are.
+        statement.set_use_cached_result_metadata(false);
         statement.set_consistency(consistency(request.consistency));
         let domain = match request.consistency.is_local() {
             true => SerialConsistency::LocalSerial,
@@ -93,16 +97,88 @@ impl Cassandra {
     /// What a client is told; what was prepared for the table may be of no use any more.
     fn failed(&self, request: &Request, trouble: Trouble, writes: bool) -> Error {
         self.note(&trouble);
-        self.prepared.forget(&format!("{}.{}", quoted(&request.keyspace), quoted(&request.table)));
+        self.prepared.forget(&name_of(request));
         error_of(request, trouble, writes)
     }
 }
 
 const IMPORT_AGAIN: &str = "Drop the foreign table and run IMPORT FOREIGN SCHEMA again.";
 
+/// Its name, as it stands in CQL.
+fn name_of(request: &Request) -> String {
+    match &request.table.foreign {
+        Some(foreign) => format!("{}.{}", quoted(&foreign.keyspace), quoted(&foreign.table)),
+        None => String::new(),
+    }
+}
+
+/// Whether a column is of the type it was imported with; fields may have been added to it.
+fn is_of(ty: &CqlType, found: &ColumnType<'_>) -> bool {
+    use scylla::cluster::metadata::{CollectionType, NativeType};
+
+    match (ty, found) {
+        (CqlType::List(of), ColumnType::Collection { typ: CollectionType::List(found), .. })
+        | (CqlType::Set(of), ColumnType::Collection { typ: CollectionType::Set(found), .. }) => {
+            is_of(of, found)
+        }
+        (
+            CqlType::Map(key, value),
+            ColumnType::Collection { typ: CollectionType::Map(found, of), .. },
+        ) => is_of(key, found) && is_of(value, of),
+        (CqlType::Vector(of, count), ColumnType::Vector { typ, dimensions }) => {
+            u32::from(*dimensions) == *count && is_of(of, typ)
+        }
+        (CqlType::Tuple(parts), ColumnType::Tuple(found)) => {
+            parts.len() == found.len() && parts.iter().zip(found).all(|(ty, f)| is_of(ty, f))
+        }
+        (CqlType::Udt(_, fields), ColumnType::UserDefinedType { definition, .. }) => {
+            let found = &definition.field_types;
+            fields.len() <= found.len()
+                && fields.iter().zip(found).all(|((name, ty), (f, of))| name == f && is_of(ty, of))
+        }
+        (simple, ColumnType::Native(native)) => matches!(
+            (simple, native),
+            (CqlType::Ascii, NativeType::Ascii)
+                | (CqlType::Text, NativeType::Text)
+                | (CqlType::Tinyint, NativeType::TinyInt)
+                | (CqlType::Smallint, NativeType::SmallInt)
+                | (CqlType::Int, NativeType::Int)
+                | (CqlType::Bigint, NativeType::BigInt)
+                | (CqlType::Varint, NativeType::Varint)
+                | (CqlType::Decimal, NativeType::Decimal)
+                | (CqlType::Float, NativeType::Float)
+                | (CqlType::Double, NativeType::Double)
+                | (CqlType::Boolean, NativeType::Boolean)
+                | (CqlType::Blob, NativeType::Blob)
+                | (CqlType::Uuid, NativeType::Uuid)
+                | (CqlType::Timeuuid, NativeType::Timeuuid)
+                | (CqlType::Timestamp, NativeType::Timestamp)
+                | (CqlType::Date, NativeType::Date)
+                | (CqlType::Time, NativeType::Time)
+                | (CqlType::Inet, NativeType::Inet)
+                | (CqlType::Duration, NativeType::Duration)
+                | (CqlType::Counter, NativeType::Counter)
+        ),
+        _ => false,
+    }
+}
+
+/// Whether columns are of the types they were imported with: bytes of another type would be taken
+/// for values of these.
+fn check_types(request: &Request, specs: ColumnSpecs<'_, '_>) -> std::result::Result<(), Trouble> {
+    let known = request.table.foreign.as_ref().map_or(&[][..], |f| f.columns.as_slice());
+    for spec in specs.as_slice() {
+        let column = known.iter().find(|column| column.name == spec.name());
+        if let Some(column) = column.filter(|column| !is_of(&column.ty, spec.typ())) {
+            let text = format!("column {} is not of type {} any more", column.name, column.ty);
+            return Err(Trouble::Defect(text));
+        }
+    }
+    Ok(())
+}
+
 fn error_of(request: &Request, trouble: Trouble, writes: bool) -> Error {
-    let (keyspace, table) = (&request.keyspace, &request.table);
-    let name = format!("{keyspace}.{table}");
+    let name = name_of(request);
     match trouble {
         Trouble::NoTable => Error::new(
             SqlState::UNDEFINED_TABLE,
@@ -189,6 +265,7 @@ impl Foreign for Cassandra {
         let (answer, state) =
             self.send(request, Use::Read, Some(rows_max), from).await.map_err(failed)?;
         let rows = answer.into_rows_result().map_err(|e| failed(Trouble::Defect(e.to_string())))?;
+        check_types(request, rows.column_specs()).map_err(failed)?;
         let next = match state {
             PagingStateResponse::HasMorePages { state } => {
                 state.as_bytes_slice().map(|bytes| Bytes::copy_from_slice(bytes))

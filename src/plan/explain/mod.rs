@@ -9,7 +9,9 @@ pub mod deparse;
 pub use deparse::Names;
 
 use super::access::Access;
-use super::node::{Op, Plan, PlanNode, ScanPlan};
+use super::foreign::ForeignPlan;
+use super::foreign::write::ForeignWrite;
+use super::node::{LookupSide, Op, Plan, PlanNode, ScanPlan};
 use super::route::Path;
 use crate::sql::bound::{JoinKind, SetOp};
 
@@ -111,6 +113,10 @@ fn inputs(node: &PlanNode) -> Vec<&PlanNode> {
         Op::Insert(p) => vec![&p.source],
         Op::Update(p) => vec![&p.source],
         Op::Delete(p) => vec![&p.source],
+        Op::ForeignWrite(p) => match &p.write {
+            ForeignWrite::Insert { source, .. } => vec![source],
+            _ => Vec::new(),
+        },
     }
 }
 
@@ -162,7 +168,10 @@ impl Writer<'_> {
                     self.line(depth, &format!("{name}: {text}"));
                 }
                 self.node(&p.left, depth, "->  ", &[]);
-                let title = scan_title(&p.right);
+                let title = match &p.right {
+                    LookupSide::Stored(scan) => scan_title(scan),
+                    LookupSide::Foreign(scan) => foreign_title(scan),
+                };
                 self.line(depth, &format!("->  {title}{}", self.run(p.right_id)));
                 for (name, text) in node.labels.iter().filter(|(n, _)| *n != "Join Filter") {
                     self.line(depth + 3, &format!("{name}: {text}"));
@@ -282,16 +291,20 @@ fn scan_title(scan: &ScanPlan) -> String {
     }
 }
 
+fn foreign_title(scan: &ForeignPlan) -> String {
+    match scan.table.name.as_str() == scan.alias.as_ref() {
+        true => format!("Foreign Scan on {}", scan.alias),
+        false => format!("Foreign Scan on {} {}", scan.table.name, scan.alias),
+    }
+}
+
 fn title(node: &PlanNode) -> String {
     match &node.op {
         Op::Values(p) if p.rows.len() == 1 => "Result".into(),
         Op::Values(_) => "Values Scan on \"*VALUES*\"".into(),
         Op::Scan(p) => scan_title(p),
         Op::Virtual(p) => format!("Seq Scan on {}", p.table.name),
-        Op::Foreign(p) if p.table.name.as_str() == p.alias.as_ref() => {
-            format!("Foreign Scan on {}", p.alias)
-        }
-        Op::Foreign(p) => format!("Foreign Scan on {} {}", p.table.name, p.alias),
+        Op::Foreign(p) => foreign_title(p),
         Op::Function(p) if p.input.is_some() => "ProjectSet".into(),
         Op::Function(p) => match p.calls.first() {
             Some(call) => format!("Function Scan on {}", call.function.name),
@@ -318,6 +331,14 @@ fn title(node: &PlanNode) -> String {
         Op::Insert(p) => format!("Insert on {}", p.target.table.name),
         Op::Update(p) => format!("Update on {}", p.target.table.name),
         Op::Delete(p) => format!("Delete on {}", p.target.table.name),
+        Op::ForeignWrite(p) => {
+            let what = match p.write {
+                ForeignWrite::Insert { .. } => "Insert",
+                ForeignWrite::Update { .. } | ForeignWrite::Count { .. } => "Update",
+                ForeignWrite::Delete { .. } => "Delete",
+            };
+            format!("Foreign {what} on {}", p.table.name)
+        }
     }
 }
 

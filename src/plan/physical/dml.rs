@@ -16,7 +16,7 @@ use crate::plan::scalar::{Scalar, Scalars};
 use crate::sql::bound::{
     ColId, ConflictUpdate, Delete, Expr, Insert, OnConflict, Returning, Update,
 };
-use crate::types::descriptor::{ColumnId, TableDescriptor};
+use crate::types::descriptor::{ColumnId, RelationKind, TableDescriptor};
 
 impl Planner<'_> {
     /// What every writing statement knows of its table.
@@ -52,7 +52,7 @@ impl Planner<'_> {
             .collect()
     }
 
-    fn returning(
+    pub(super) fn returning(
         &mut self,
         returning: &Returning,
         row: &[ColId],
@@ -65,12 +65,20 @@ impl Planner<'_> {
         Ok(Some(self.pair(&exprs, row, right)?))
     }
 
-    fn write_node(&mut self, op: Op, returning: &Returning, source: (f64, f64)) -> PlanNode {
+    pub(super) fn write_node(
+        &mut self,
+        op: Op,
+        returning: &Returning,
+        source: (f64, f64),
+    ) -> PlanNode {
         let columns = returning.exprs.iter().map(|(_, c)| c.id).collect();
         self.node(op, columns, source.0, source.1)
     }
 
     pub(super) fn insert(&mut self, insert: &Insert) -> Result<PlanNode> {
+        if insert.table.kind == RelationKind::Foreign {
+            return self.foreign_insert(insert);
+        }
         let target = self.target(&insert.table)?;
         let source = self.build(&insert.source, &Want::default())?;
         let source = self.in_order(source, &ids(&insert.source.columns()));
@@ -135,6 +143,9 @@ impl Planner<'_> {
     }
 
     pub(super) fn update(&mut self, update: &Update, recheck: &[Expr]) -> Result<PlanNode> {
+        if update.table.kind == RelationKind::Foreign {
+            return self.foreign_update(update);
+        }
         let target = self.target(&update.table)?;
         let source = self.build(&update.source, &Want::default())?;
         let row = ids(&update.target);
@@ -166,6 +177,9 @@ impl Planner<'_> {
     }
 
     pub(super) fn delete(&mut self, delete: &Delete, recheck: &[Expr]) -> Result<PlanNode> {
+        if delete.table.kind == RelationKind::Foreign {
+            return self.foreign_delete(delete);
+        }
         let target = self.target(&delete.table)?;
         let source = self.build(&delete.source, &Want::default())?;
         let row = ids(&delete.target);

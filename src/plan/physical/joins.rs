@@ -14,7 +14,9 @@ use super::{Planner, Want, ids, scan};
 use crate::error::{Error, Result};
 use crate::plan::access;
 use crate::plan::compare::comparison;
-use crate::plan::node::{ApplyPlan, HashPlan, LookupPlan, NestedPlan, Op, PlanNode, RowOrder};
+use crate::plan::node::{
+    ApplyPlan, HashPlan, LookupPlan, LookupSide, NestedPlan, Op, PlanNode, RowOrder,
+};
 use crate::plan::scalar::{Scalars, Scope};
 use crate::plan::{route, stats, tree};
 use crate::sql::bound::{ColId, Expr, JoinKind, Rel, Scan};
@@ -189,6 +191,9 @@ impl Planner<'_> {
     fn lookup_cost(&self, left: &PlanNode, rel: &Rel, step: &Step<'_>) -> Option<f64> {
         let scan = lookup_table(rel, step)?;
         let conjuncts = lookup_conjuncts(scan, step);
+        if scan.table.kind == RelationKind::Foreign {
+            return self.foreign_lookup_cost(left, scan, &conjuncts, step);
+        }
         let costed = self.lookup_candidate(scan, &conjuncts, step)?;
         Some(left.rows * costed.cost)
     }
@@ -257,6 +262,9 @@ impl Planner<'_> {
         let missing = || Error::internal("lookup join without a key");
         let scan = lookup_table(rel, step).ok_or_else(missing)?;
         let conjuncts = lookup_conjuncts(scan, step);
+        if scan.table.kind == RelationKind::Foreign {
+            return self.foreign_lookup(left, scan, &conjuncts, step, (rows, cost));
+        }
         let costed = self.lookup_candidate(scan, &conjuncts, step).ok_or_else(missing)?;
         let left_columns = left.columns.clone();
         let candidate = costed.candidate;
@@ -283,7 +291,7 @@ impl Planner<'_> {
         let right_id = self.nodes - 1;
         let plan = LookupPlan {
             left,
-            right: Arc::new(right),
+            right: LookupSide::Stored(Arc::new(right)),
             kind: step.kind,
             on,
             right_width: right_columns.len(),
@@ -507,7 +515,7 @@ fn rest_of(on: &[Expr], pairs: &[KeyPair]) -> Vec<Expr> {
 fn lookup_table<'r>(rel: &'r Rel, step: &Step<'_>) -> Option<&'r Scan> {
     match rel {
         Rel::Scan(scan)
-            if scan.table.kind == RelationKind::Table && step.kind != JoinKind::Full =>
+            if scan.table.kind != RelationKind::Virtual && step.kind != JoinKind::Full =>
         {
             Some(scan)
         }
@@ -527,7 +535,7 @@ fn implied_exprs(conjuncts: &[Expr], implied: &HashSet<usize>) -> Vec<Expr> {
 }
 
 /// The columns that a join gives.
-fn joined(left: &[ColId], right: &[ColId], kind: JoinKind) -> Vec<ColId> {
+pub(super) fn joined(left: &[ColId], right: &[ColId], kind: JoinKind) -> Vec<ColId> {
     let mut out = left.to_vec();
     if !matches!(kind, JoinKind::Semi | JoinKind::Anti) {
         out.extend_from_slice(right);

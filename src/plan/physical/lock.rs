@@ -51,6 +51,7 @@ impl Planner<'_> {
             locked.push((scan.clone(), lock));
         });
         for (scan, _) in &locked {
+            super::foreign::refuse_lock(scan)?;
             // Against DDL that moves or drops the rows that are locked.
             self.tables.push((scan.table.clone(), LockMode::KeyShare));
         }

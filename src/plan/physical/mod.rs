@@ -8,6 +8,7 @@
 mod aggregate;
 mod dml;
 mod foreign;
+mod foreign_write;
 mod joins;
 mod lock;
 mod order;
@@ -133,6 +134,7 @@ pub fn plan(
         kind,
         writes: !statement.is_query(),
         waits: planner.waits,
+        foreign: foreign_write::written(statement).cloned(),
         subplans: planner.subplans,
         routes,
         columnar,
@@ -188,6 +190,8 @@ impl Planner<'_> {
         with: &WithStatement,
         recheck: &Recheck,
     ) -> Result<(PlanNode, Vec<Column>)> {
+        with.ctes.iter().try_for_each(|(_, cte)| foreign_write::refuse_beside(cte))?;
+        foreign_write::refuse_beside(&with.main)?;
         let mut ctes = Vec::with_capacity(with.ctes.len());
         for (i, (cte, statement)) in with.ctes.iter().enumerate() {
             let own = recheck.ctes.get(i).cloned().unwrap_or_default();

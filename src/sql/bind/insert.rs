@@ -94,13 +94,10 @@ impl Binder<'_> {
         table: &TableDescriptor,
         name: &ast::QualifiedName,
     ) -> Result<()> {
-        if table.kind == RelationKind::Table {
+        if table.kind != RelationKind::Virtual {
             return Ok(());
         }
         let _ = name;
-        if table.kind == RelationKind::Foreign {
-            return Err(Error::unsupported("writing to foreign tables"));
-        }
         if table.id.0 >= oids::FIRST_USER {
             let message = format!("cannot change sequence \"{}\"", table.name);
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));

@@ -11,6 +11,8 @@
 //! key the ring is read, page by page. All conditions are evaluated here again, so that what CQL
 //! compares otherwise, or cannot say, changes no answer.
 
+pub mod write;
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -49,10 +51,9 @@ pub struct ForeignAccess {
     pub high: Option<ForeignBound>,
     /// How many columns make the partition key.
     pub partition_columns: usize,
-    /// Clustering columns to sort by, where rows come from one partition in an order.
-    pub order: Vec<String>,
-    /// Whether that is the order opposite to the table's.
-    pub reverse: bool,
+    /// The first clustering column, and whether it is to descend, where the order opposite to the
+    /// table's is wanted.
+    pub opposite: Option<(String, bool)>,
 }
 
 /// Values for a column of the key.
@@ -88,6 +89,20 @@ pub struct Chosen<'d> {
     pub high: Option<(&'d ForeignColumn, Condition)>,
     /// Whether the parts name single rows.
     pub point: bool,
+}
+
+impl Chosen<'_> {
+    /// The conjuncts that the cluster answers.
+    pub fn used(&self) -> impl Iterator<Item = usize> {
+        let all = self.parts.iter().chain(&self.low).chain(&self.high);
+        all.map(|(_, condition)| condition.conjunct)
+    }
+
+    /// Whether each part is one value.
+    pub fn is_single(&self) -> bool {
+        let single = |test: &Test| matches!(test, Test::Compare(Order::Equal, _));
+        !self.parts.is_empty() && self.parts.iter().all(|(_, c)| single(&c.test))
+    }
 }
 
 /// What of a scan's conditions the cluster can answer.
@@ -152,6 +167,10 @@ impl ForeignPlan {
         }
         if let (Some(bound), Some(inclusive)) = (&access.high, high) {
             put(&bound.name, if inclusive { "<=" } else { "<" });
+        }
+        if let Some((name, desc)) = &access.opposite {
+            let _ =
+                write!(text, " ORDER BY {} {}", quoted(name), if *desc { "DESC" } else { "ASC" });
         }
         text
     }
