@@ -253,7 +253,9 @@ impl Writer<'_> {
 
     fn store_figures(&mut self, node: &PlanNode, depth: usize) {
         let Some(f) = self.figures.get(node.id) else { return };
-        if f.round_trips > 0 && matches!(node.op, Op::Scan(_) | Op::Lookup(_)) {
+        let asks =
+            matches!(node.op, Op::Scan(_) | Op::Lookup(_) | Op::Foreign(_) | Op::ForeignWrite(_));
+        if f.round_trips > 0 && asks {
             let text =
                 format!("Store: gets={} scanned={} requests={}", f.gets, f.scanned, f.round_trips);
             self.line(depth, &text);

@@ -11,6 +11,8 @@
 //! key the ring is read, page by page. All conditions are evaluated here again, so that what CQL
 //! compares otherwise, or cannot say, changes no answer.
 
+#[cfg(test)]
+mod tests;
 pub mod write;
 
 use std::fmt::Write as _;
