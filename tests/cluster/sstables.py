@@ -32,7 +32,7 @@ from nodes import cassandra
 KEYSPACE = "sst"
 # Without the node's own compactions: the test says when.
 MANUAL = "compaction = {'class': 'SizeTieredCompactionStrategy', 'enabled': false}"
-CSV_TABLES = ["scalars_lz4", "collections", "statics"]
+CSV_TABLES = ["scalars_lz4", "collections", "statics", "dropped"]
 # Seconds until what expires during the test has expired.
 SHORT_TTL_S = 4
 LONG_TTL_S = 100_000
@@ -187,10 +187,28 @@ class Tables:
                    f"k int, {keys}, v int, primary key (k, {', '.join(names)}) | {order}")
         self.table("many_columns", "k int primary key, " + ", ".join(
             f"w{n} {'int' if n % 3 else 'set<int>'}" for n in range(90)))
+        self.table("dropped", """k int, c int, a int, b text, m map<int, text>, s int static,
+            v int, primary key (k, c)""")
         self.table("large", "k int, c int, v blob, primary key (k, c)",
                    f"compression = {COMPRESSIONS['none']}")
         self.choices = [[part(self.rng, t) for _ in range(3)] for t in KEYS]
         self.names = names
+
+    def drop(self, n):
+        """Columns are dropped, and one of them is added again."""
+        for c in range(4):
+            if n == 0:
+                self.cql("insert into dropped (k, c, a, b, m, s, v) values (?, ?, ?, ?, ?, ?, ?)",
+                         c % 2, c, c, "b", {1: "x"}, 7, c)
+                self.cql("update dropped set a = ? where k = ? and c = ?", c, 5, c)
+            elif c % 2:
+                self.cql("insert into dropped (k, c, a, m) values (?, ?, ?, ?)", 1, c, 100 + c,
+                         {2: "y"})
+        if n == 0:
+            for column in ("a", "b", "m", "s"):
+                self.cql(f"alter table dropped drop {column}")
+            self.cql("alter table dropped add a int")
+            self.cql("alter table dropped add m map<int, text>")
 
     def trained(self, node):
         """A table compressed by a dictionary of its own."""
@@ -212,6 +230,7 @@ class Tables:
         self.collections(n)
         self.statics(n)
         self.times(n)
+        self.drop(n)
         for _ in range(40):
             self.cql("update counts set n = n + ?, m = m - 1 where k = ? and c = ?",
                      rng.randrange(-5, 100), f"k{rng.randrange(5)}", rng.randrange(4))

@@ -1,7 +1,7 @@
 //! Cassandra's tables from their files on disk, without Cassandra: SSTables as Arrow batches.
 //!
 //! ```text
-//! files ─▶ statistics: header ─▶ table: columns of all files
+//! files ─▶ statistics: header ─▶ table: columns of all files ◀─ definition
 //!    └───▶ data: blocks, checksums, compression ─▶ reader: partitions, rows, markers
 //!                                                      └─▶ merge ─▶ scan: batches ─▶ dump
 //! ```
@@ -14,8 +14,7 @@
 //! make anything here panic; memory is a block and the longest row for each file, and one batch;
 //! one time decides for a whole run what has expired. Cassandra's sources are the authority.
 //!
-//! Not here: indexes and filters (every file is read from its beginning), the commit log, and times
-//! of dropped columns, which no SSTable has.
+//! Not here: indexes and filters (every file is read from its beginning), and the commit log.
 
 mod bytes;
 mod clustering;
@@ -23,14 +22,14 @@ mod compare;
 mod compression;
 mod counter;
 mod data;
+mod definition;
 pub mod dump;
 pub mod files;
 mod merge;
-mod names;
 mod numbers;
 mod reader;
 mod row;
-mod scan;
+pub mod scan;
 pub mod statistics;
 pub mod table;
 #[cfg(test)]

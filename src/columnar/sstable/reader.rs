@@ -10,6 +10,7 @@
 use super::bytes::{Bad, Cursor, SHORT};
 use super::clustering::{Bound, Span, read_values};
 use super::data::Data;
+use super::definition::Dropped;
 use super::files::{Files, Version};
 use super::row::{Deletion, Encoding, Plan, Row, flags, read_body};
 use super::statistics::{Column, Header};
@@ -56,13 +57,19 @@ pub(super) struct Reader {
 }
 
 /// How a file's columns are read: its own, at their index in the table's.
-pub(super) fn plan(own: &[Column], table: &[Column]) -> Vec<Plan> {
+pub(super) fn plan(own: &[Column], table: &[Column], dropped: &[Dropped]) -> Vec<Plan> {
+    let dropped_at = |name: &str| match dropped.iter().find(|d| d.name == name) {
+        None => i64::MIN,
+        Some(found) if found.again => found.at,
+        Some(_) => i64::MAX,
+    };
     own.iter()
         .map(|column| Plan {
             column: table.iter().position(|c| c.name == column.name).unwrap_or(0) as u16,
             complex: column.complex,
             // Elements always have their length before them.
             fixed: if column.complex { None } else { column.ty.fixed_length() },
+            dropped_at: dropped_at(&column.name),
         })
         .collect()
 }

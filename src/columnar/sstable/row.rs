@@ -172,6 +172,8 @@ pub(super) struct Plan {
     pub complex: bool,
     /// Bytes of a value, if all have as many.
     pub fixed: Option<usize>,
+    /// What was written until then is not there; the least time for columns that were not dropped.
+    pub dropped_at: i64,
 }
 
 /// What all rows of a file share.
@@ -286,19 +288,23 @@ fn read_column(
 ) -> Result<(), Bad> {
     if !plan.complex {
         let cell = read_cell(cursor, encoding, plan, &row.liveness)?;
-        row.cells.push(cell);
+        if cell.timestamp > plan.dropped_at {
+            row.cells.push(cell);
+        }
         return Ok(());
     }
     if complex_deletions {
         let deletion = encoding.deletion(cursor)?;
         // Where one column has a deletion, those without have this.
-        if deletion.at != i64::MIN {
+        if deletion.at > plan.dropped_at {
             row.complex.push((plan.column, deletion));
         }
     }
     for _ in 0..cursor.length()? {
         let cell = read_cell(cursor, encoding, plan, &row.liveness)?;
-        row.cells.push(cell);
+        if cell.timestamp > plan.dropped_at {
+            row.cells.push(cell);
+        }
     }
     Ok(())
 }

@@ -58,9 +58,10 @@ struct Shape {
     clustering: Vec<Place>,
     statics: Vec<Column>,
     regulars: Vec<Column>,
-    /// Index in the batch of each static and regular column.
-    static_places: Vec<usize>,
-    regular_places: Vec<usize>,
+    /// Index in the batch of each static and regular column; nothing for one that was dropped,
+    /// which has no cells.
+    static_places: Vec<Option<usize>>,
+    regular_places: Vec<Option<usize>>,
 }
 
 /// A partition that is being read.
@@ -103,8 +104,8 @@ impl Scan {
             .iter()
             .map(|sstable| {
                 let header = sstable.statistics.header.clone();
-                let statics = plan(&header.statics, &table.statics);
-                let regulars = plan(&header.regulars, &table.regulars);
+                let statics = plan(&header.statics, &table.statics, &table.dropped);
+                let regulars = plan(&header.regulars, &table.regulars, &table.dropped);
                 let with_tokens = by_token && count > 1;
                 Reader::open(&sstable.files, header, (statics, regulars), with_tokens, block)
             })
@@ -113,7 +114,7 @@ impl Scan {
             let place = |c: &Column| {
                 table.columns().iter().position(|o| o.role == role && o.name == c.name)
             };
-            columns.iter().map(|c| place(c).unwrap_or(0)).collect()
+            columns.iter().map(place).collect()
         };
         Ok(Scan {
             readers: readers?,
@@ -459,12 +460,12 @@ fn push_key(columns: &mut [Values], shape: &Shape, key: &[u8]) -> Result<(), Wro
 fn push_cells<'a>(
     columns: &mut [Values],
     own: &[Column],
-    places: &[usize],
+    places: &[Option<usize>],
     cells: impl Iterator<Item = (u16, &'a [u8], &'a [u8])>,
 ) -> Result<(), Wrong> {
     let mut cells = cells.peekable();
     for ((index, column), place) in (0_u16..).zip(own).zip(places) {
-        let target = &mut columns[*place];
+        let Some(target) = place.map(|n| &mut columns[n]) else { continue };
         let Some((_, _, value)) = cells.next_if(|(of, ..)| *of == index && !column.complex) else {
             if column.complex && cells.peek().is_some_and(|(of, ..)| *of == index) {
                 let set = matches!(column.ty, CqlType::Set(_));

@@ -1,16 +1,16 @@
 //! A table as its SSTables describe it: columns, and the files whose rows are merged.
 //!
 //! Headers have the types of key and clustering columns but not their names, which are `key`,
-//! `key2`, …, `column1`, … unless [`names`] finds them or they are given. Columns come in the order
-//! of `SELECT *`: partition key, clustering, static, regular ones, the last two by name.
+//! `key2`, …, `column1`, … unless they are found beside the files or given. Columns come in the
+//! order of `SELECT *`: partition key, clustering, static, regular ones, the last two by name.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
+use super::definition::{self, Dropped};
 use super::files::{self, Files, TableName};
-use super::names;
 use super::scan::Scan;
 use super::statistics::{self, Column, Header, Statistics};
 use super::types::{CqlType, Place};
@@ -54,7 +54,7 @@ pub struct Output {
 }
 
 /// SSTables of one table, from one node or several.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Table {
     /// The SSTables.
     pub sstables: Vec<SsTable>,
@@ -66,6 +66,7 @@ pub struct Table {
     /// Of all files: simple before complex ones, each by name.
     pub(super) statics: Vec<Column>,
     pub(super) regulars: Vec<Column>,
+    pub(super) dropped: Vec<Dropped>,
     outputs: Vec<Output>,
 }
 
@@ -77,17 +78,20 @@ impl Table {
     /// 0A000 for versions, types and compressors that are not read, XX001 for bytes that cannot be
     /// what was written, 22023 for files of different tables.
     pub fn open(paths: &[PathBuf], now: i64) -> Result<Table> {
-        let mut table = Table::unnamed(paths)?;
-        let folder = table.sstables[0].files.folder.clone();
-        let names = names::of_keys(&folder, table.name.as_ref(), now);
-        if let Some(names) = names.filter(|n| n.len() == table.key.len() + table.clustering.len()) {
-            table.name_key(&names)?;
+        let mut table = Table::alone(paths)?;
+        let folder = &table.sstables[0].files.folder;
+        if let Some(found) = definition::find(folder, table.name.as_ref(), now) {
+            table.dropped = found.dropped;
+            table.outputs = table.make_outputs();
+            if found.keys.len() == table.key.len() + table.clustering.len() {
+                table.name_key(&found.keys)?;
+            }
         }
         Ok(table)
     }
 
     /// As [`Table::open`], but without a look at what lies beside the files.
-    pub(super) fn unnamed(paths: &[PathBuf]) -> Result<Table> {
+    pub(super) fn alone(paths: &[PathBuf]) -> Result<Table> {
         let mut found: Option<Table> = None;
         for files in files::find(paths)? {
             let statistics = statistics::read(&files)?;
@@ -116,6 +120,7 @@ impl Table {
             clustering: header.clustering.clone(),
             statics: header.statics.clone(),
             regulars: header.regulars.clone(),
+            dropped: Vec::new(),
             outputs: Vec::new(),
             sstables: vec![sstable],
         })
@@ -191,7 +196,8 @@ impl Table {
         let mut outputs = of(&self.key, Role::PartitionKey, "key", 1);
         outputs.extend(of(&self.clustering, Role::Clustering, "column", 0));
         for (columns, role) in [(&self.statics, Role::Static), (&self.regulars, Role::Regular)] {
-            let mut named: Vec<&Column> = columns.iter().collect();
+            let there = |c: &&Column| !self.dropped.iter().any(|d| d.name == c.name && !d.again);
+            let mut named: Vec<&Column> = columns.iter().filter(there).collect();
             named.sort_by(|a, b| a.name.cmp(&b.name));
             outputs.extend(named.into_iter().map(|c| Output {
                 name: c.name.clone(),

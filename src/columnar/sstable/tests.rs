@@ -34,7 +34,7 @@ fn rows(paths: &[PathBuf], now: i64) -> Result<Vec<String>> {
 
 /// The same, as they come.
 fn batches(folder: &Path) -> Result<Vec<RecordBatch>> {
-    Table::unnamed(&[folder.to_owned()])?.scan(NOW)?.collect()
+    Table::alone(&[folder.to_owned()])?.scan(NOW)?.collect()
 }
 
 fn expected(format: &str) -> Vec<String> {
