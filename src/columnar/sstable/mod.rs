@@ -18,6 +18,7 @@
 
 mod bytes;
 mod clustering;
+mod collections;
 mod compare;
 mod compression;
 mod counter;

@@ -33,7 +33,8 @@ const BLOCK_BYTES_ALL: usize = 64 << 20;
 /// Bytes that are read from a file at once at least.
 const BLOCK_BYTES_MIN: usize = 64 << 10;
 
-/// Reads and merges SSTables.
+/// Reads and merges SSTables. An iterator over batches; after an error, XX001 with file and offset
+/// for bytes that cannot be what was written, there are no more.
 pub struct Scan {
     readers: Vec<Reader>,
     /// Whether a reader stands at a partition.
@@ -142,10 +143,7 @@ impl Scan {
     }
 
     /// The next batch; nothing after the last row.
-    ///
-    /// # Errors
-    /// XX001 with file and offset, for bytes that cannot be what was written.
-    pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         if !self.started {
             self.started = true;
             for (n, reader) in self.readers.iter_mut().enumerate() {

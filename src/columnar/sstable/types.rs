@@ -7,6 +7,8 @@ use std::fmt;
 
 /// Types inside each other, at most.
 const DEPTH_MAX: usize = 32;
+/// Elements of a vector, with those of its elements, at most.
+const VECTOR_ELEMENTS_MAX: usize = 1 << 20;
 /// Where Cassandra's own types live.
 const PACKAGE: &str = "org.apache.cassandra.db.marshal.";
 
@@ -272,8 +274,13 @@ impl<'a> Parser<'a> {
                 self.expect('(')?;
                 let element = self.place(depth + 1)?.ty;
                 self.expect(',')?;
-                let n = self.word().parse().map_err(|_| self.wrong())?;
+                let n: usize = self.word().parse().map_err(|_| self.wrong())?;
                 self.expect(')')?;
+                let inner = if let CqlType::Vector(_, inner) = &element { *inner } else { 1 };
+                if n.checked_mul(inner).is_none_or(|all| !(1..=VECTOR_ELEMENTS_MAX).contains(&all))
+                {
+                    return Err(format!("a vector of {n} elements is not supported"));
+                }
                 simple(CqlType::Vector(Box::new(element), n))
             }
             _ => match NAMES.iter().find(|(class, _, _)| *class == name) {
@@ -358,6 +365,8 @@ mod tests {
         assert_eq!(parse("a.b.OwnType").unwrap_err(), "the type \"a.b.OwnType\" is not supported");
         assert!(parse("MapType(Int32Type)").unwrap_err().contains("not understood"));
         assert!(parse("ListType(Int32Type").is_err());
+        assert!(parse("VectorType(FloatType , 9999999)").unwrap_err().contains("a vector of"));
+        assert!(parse("VectorType(VectorType(FloatType , 9999), 9999)").is_err());
         assert!(parse(&"ListType(".repeat(40)).unwrap_err().contains("nest"));
         assert!(parse("UserType(k,6,61:Int32Type)").is_err());
         assert!(parse("UserType(k,é,61:Int32Type)").is_err());

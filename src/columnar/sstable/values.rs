@@ -1,22 +1,24 @@
 //! CQL values as Arrow columns (schemas/sstable.md).
 //!
-//! A [`Values`] takes values as Cassandra stores them and never panics on bytes that are none: it
+//! A `Values` takes values as Cassandra stores them and never panics on bytes that are none: it
 //! says what is wrong with them.
 
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, FixedSizeBinaryBuilder, FixedSizeListArray, ListArray,
-    MapArray, NullBufferBuilder, PrimitiveBuilder, StringBuilder, StructArray,
+    ArrayRef, BinaryBuilder, BooleanBuilder, FixedSizeBinaryBuilder, PrimitiveBuilder,
+    StringBuilder,
 };
-use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{
-    DataType, Date32Type, Field, Fields, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, Time64NanosecondType, TimeUnit, TimestampMillisecondType,
+    DataType, Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    Time64NanosecondType, TimeUnit, TimestampMillisecondType,
 };
 use arrow::error::ArrowError;
 
-use super::bytes::{Bad, Cursor};
+use super::collections::{
+    DurationValues, ListValues, MapValues, StructValues, VectorValues, duration_fields, entries,
+    item, struct_fields,
+};
 use super::counter;
 use super::numbers;
 use super::types::CqlType;
@@ -24,9 +26,8 @@ use super::types::CqlType;
 /// What is wrong with a value.
 pub(super) type Wrong = &'static str;
 
-const LENGTH: Wrong = "a value has another length than its type";
+pub(super) const LENGTH: Wrong = "a value has another length than its type";
 const UTF8: Wrong = "a text is not UTF-8";
-const ELEMENTS: Wrong = "a collection does not hold what it says";
 
 /// The Arrow type of a CQL type.
 pub fn arrow_type(ty: &CqlType) -> DataType {
@@ -51,39 +52,6 @@ pub fn arrow_type(ty: &CqlType) -> DataType {
         CqlType::Map(key, value) => DataType::Map(entries(key, value), false),
         CqlType::Tuple(_) | CqlType::User(_) => DataType::Struct(struct_fields(ty)),
         CqlType::Vector(element, n) => DataType::FixedSizeList(item(element), *n as i32),
-    }
-}
-
-fn item(element: &CqlType) -> Arc<Field> {
-    Arc::new(Field::new("item", arrow_type(element), true))
-}
-
-fn entries(key: &CqlType, value: &CqlType) -> Arc<Field> {
-    let key = Field::new("key", arrow_type(key), false);
-    let value = Field::new("value", arrow_type(value), true);
-    Arc::new(Field::new("entries", DataType::Struct(vec![key, value].into()), false))
-}
-
-fn duration_fields() -> Fields {
-    vec![
-        Field::new("months", DataType::Int32, false),
-        Field::new("days", DataType::Int32, false),
-        Field::new("nanoseconds", DataType::Int64, false),
-    ]
-    .into()
-}
-
-/// The fields of a tuple (`field_1`, …) or of a user's type.
-fn struct_fields(ty: &CqlType) -> Fields {
-    match ty {
-        CqlType::Tuple(parts) => (1..)
-            .zip(parts)
-            .map(|(n, part)| Field::new(format!("field_{n}"), arrow_type(part), true))
-            .collect(),
-        CqlType::User(user) => {
-            user.fields.iter().map(|(name, ty)| Field::new(name, arrow_type(ty), true)).collect()
-        }
-        _ => Fields::empty(),
     }
 }
 
@@ -112,50 +80,9 @@ pub(super) enum Values {
     Vector(Box<VectorValues>),
 }
 
-pub(super) struct DurationValues {
-    nulls: NullBufferBuilder,
-    months: PrimitiveBuilder<Int32Type>,
-    days: PrimitiveBuilder<Int32Type>,
-    nanoseconds: PrimitiveBuilder<Int64Type>,
-}
-
-/// Lists and sets.
-pub(super) struct ListValues {
-    field: Arc<Field>,
-    nulls: NullBufferBuilder,
-    offsets: Vec<i32>,
-    items: Values,
-    count: i32,
-}
-
-pub(super) struct MapValues {
-    field: Arc<Field>,
-    nulls: NullBufferBuilder,
-    offsets: Vec<i32>,
-    keys: Values,
-    values: Values,
-    count: i32,
-}
-
-/// Tuples and users' types.
-pub(super) struct StructValues {
-    fields: Fields,
-    nulls: NullBufferBuilder,
-    columns: Vec<Values>,
-}
-
-pub(super) struct VectorValues {
-    field: Arc<Field>,
-    nulls: NullBufferBuilder,
-    items: Values,
-    dimension: usize,
-    element_bytes: Option<usize>,
-}
-
 impl Values {
     /// For values of `ty`.
     pub fn new(ty: &CqlType) -> Values {
-        let nulls = || NullBufferBuilder::new(0);
         let written = |write| Values::Written(StringBuilder::new(), write, String::new());
         match ty {
             CqlType::Ascii | CqlType::Text => Values::Text(StringBuilder::new()),
@@ -177,47 +104,18 @@ impl Values {
             CqlType::Inet => written(numbers::write_inet),
             CqlType::Varint => written(numbers::write_varint),
             CqlType::Decimal => written(numbers::write_decimal),
-            CqlType::Duration => Values::Duration(Box::new(DurationValues {
-                nulls: nulls(),
-                months: PrimitiveBuilder::new(),
-                days: PrimitiveBuilder::new(),
-                nanoseconds: PrimitiveBuilder::new(),
-            })),
+            CqlType::Duration => Values::Duration(Box::new(DurationValues::new())),
             CqlType::List(element) | CqlType::Set(element) => {
-                let (field, items) = (item(element), Values::new(element));
-                let offsets = vec![0];
-                Values::List(Box::new(ListValues {
-                    field,
-                    nulls: nulls(),
-                    offsets,
-                    items,
-                    count: 0,
-                }))
+                Values::List(Box::new(ListValues::new(element)))
             }
-            CqlType::Map(key, value) => Values::Map(Box::new(MapValues {
-                field: entries(key, value),
-                nulls: nulls(),
-                offsets: vec![0],
-                keys: Values::new(key),
-                values: Values::new(value),
-                count: 0,
-            })),
-            CqlType::Tuple(parts) => Values::new_struct(ty, parts.iter()),
-            CqlType::User(user) => Values::new_struct(ty, user.fields.iter().map(|(_, ty)| ty)),
-            CqlType::Vector(element, dimension) => Values::Vector(Box::new(VectorValues {
-                field: item(element),
-                nulls: nulls(),
-                items: Values::new(element),
-                dimension: *dimension,
-                element_bytes: element.fixed_length(),
-            })),
+            CqlType::Map(key, value) => Values::Map(Box::new(MapValues::new(key, value))),
+            CqlType::Tuple(parts) => Values::Struct(Box::new(StructValues::new(ty, parts.iter()))),
+            CqlType::User(user) => {
+                let fields = user.fields.iter().map(|(_, ty)| ty);
+                Values::Struct(Box::new(StructValues::new(ty, fields)))
+            }
+            CqlType::Vector(element, n) => Values::Vector(Box::new(VectorValues::new(element, *n))),
         }
-    }
-
-    fn new_struct<'a>(ty: &CqlType, parts: impl Iterator<Item = &'a CqlType>) -> Values {
-        let nulls = NullBufferBuilder::new(0);
-        let columns = parts.map(Values::new).collect();
-        Values::Struct(Box::new(StructValues { fields: struct_fields(ty), nulls, columns }))
     }
 
     /// Appends null.
@@ -236,22 +134,11 @@ impl Values {
             Values::Uuid(b) => b.append_null(),
             Values::Text(b) | Values::Written(b, ..) => b.append_null(),
             Values::Blob(b) => b.append_null(),
-            Values::Duration(d) => {
-                d.nulls.append_null();
-                d.months.append_value(0);
-                d.days.append_value(0);
-                d.nanoseconds.append_value(0);
-            }
+            Values::Duration(d) => d.push_null(),
             Values::List(list) => list.end(false),
             Values::Map(map) => map.end(false),
-            Values::Struct(s) => {
-                s.nulls.append_null();
-                s.columns.iter_mut().for_each(Values::push_null);
-            }
-            Values::Vector(v) => {
-                v.nulls.append_null();
-                (0..v.dimension).for_each(|_| v.items.push_null());
-            }
+            Values::Struct(s) => s.push_null(),
+            Values::Vector(v) => v.push_null(),
         }
     }
 
@@ -311,33 +198,9 @@ impl Values {
         cells: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     ) -> Result<(), Wrong> {
         match self {
-            Values::List(list) => {
-                for (path, value) in cells {
-                    list.items.push(if set { path } else { value })?;
-                    list.count += 1;
-                }
-                list.end(true);
-            }
-            Values::Map(map) => {
-                for (path, value) in cells {
-                    map.push_entry(path, value)?;
-                }
-                map.end(true);
-            }
-            Values::Struct(s) => {
-                let mut next = 0;
-                for (path, value) in cells {
-                    let index = usize::from(u16::from_be_bytes(fixed(path)?));
-                    if index < next || index >= s.columns.len() {
-                        return Err("a field of a user type is unknown");
-                    }
-                    s.columns[next..index].iter_mut().for_each(Values::push_null);
-                    s.columns[index].push(value)?;
-                    next = index + 1;
-                }
-                s.columns[next..].iter_mut().for_each(Values::push_null);
-                s.nulls.append_non_null();
-            }
+            Values::List(list) => list.push_cells(set, cells)?,
+            Values::Map(map) => map.push_cells(cells)?,
+            Values::Struct(s) => s.push_cells(cells)?,
             _ => return Err("a column of a simple type has elements"),
         }
         Ok(())
@@ -359,179 +222,17 @@ impl Values {
             Values::Uuid(b) => Arc::new(b.finish()),
             Values::Text(b) | Values::Written(b, ..) => Arc::new(b.finish()),
             Values::Blob(b) => Arc::new(b.finish()),
-            Values::Duration(d) => {
-                let columns: Vec<ArrayRef> = vec![
-                    Arc::new(d.months.finish()),
-                    Arc::new(d.days.finish()),
-                    Arc::new(d.nanoseconds.finish()),
-                ];
-                Arc::new(StructArray::try_new(duration_fields(), columns, d.nulls.finish())?)
-            }
-            Values::List(list) => {
-                let offsets = take_offsets(&mut list.offsets);
-                list.count = 0;
-                let items = list.items.finish()?;
-                let nulls = list.nulls.finish();
-                Arc::new(ListArray::try_new(Arc::clone(&list.field), offsets, items, nulls)?)
-            }
-            Values::Map(map) => {
-                let offsets = take_offsets(&mut map.offsets);
-                map.count = 0;
-                let DataType::Struct(fields) = map.field.data_type().clone() else {
-                    return Err(ArrowError::SchemaError("a map without entries".to_owned()));
-                };
-                let columns = vec![map.keys.finish()?, map.values.finish()?];
-                let entries = StructArray::try_new(fields, columns, None)?;
-                let field = Arc::clone(&map.field);
-                Arc::new(MapArray::try_new(field, offsets, entries, map.nulls.finish(), false)?)
-            }
-            Values::Struct(s) => {
-                let rows = s.nulls.len();
-                let columns: Result<Vec<ArrayRef>, _> =
-                    s.columns.iter_mut().map(Values::finish).collect();
-                let (fields, nulls) = (s.fields.clone(), s.nulls.finish());
-                Arc::new(StructArray::try_new_with_length(fields, columns?, nulls, rows)?)
-            }
-            Values::Vector(v) => {
-                let field = Arc::clone(&v.field);
-                let items = v.items.finish()?;
-                let n = i32::try_from(v.dimension).unwrap_or(i32::MAX);
-                Arc::new(FixedSizeListArray::try_new(field, n, items, v.nulls.finish())?)
-            }
+            Values::Duration(d) => d.finish()?,
+            Values::List(list) => list.finish()?,
+            Values::Map(map) => map.finish()?,
+            Values::Struct(s) => s.finish()?,
+            Values::Vector(v) => v.finish()?,
         })
     }
 }
 
-fn take_offsets(offsets: &mut Vec<i32>) -> OffsetBuffer<i32> {
-    OffsetBuffer::new(ScalarBuffer::from(std::mem::replace(offsets, vec![0])))
-}
-
+/// The bytes of a type that has so many.
 #[inline]
-fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Wrong> {
+pub(super) fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Wrong> {
     bytes.try_into().map_err(|_| LENGTH)
-}
-
-/// An element of a frozen collection: its length in 32 bits, negative for null.
-fn element<'a>(cursor: &mut Cursor<'a>) -> Result<Option<&'a [u8]>, Bad> {
-    match usize::try_from(cursor.i32()?) {
-        Ok(n) => cursor.take(n).map(Some),
-        Err(_) => Ok(None),
-    }
-}
-
-fn push_element(values: &mut Values, cursor: &mut Cursor<'_>) -> Result<(), Wrong> {
-    match element(cursor).map_err(|_| ELEMENTS)? {
-        Some(bytes) => values.push(bytes),
-        None => {
-            values.push_null();
-            Ok(())
-        }
-    }
-}
-
-fn ended(cursor: &Cursor<'_>) -> Result<(), Wrong> {
-    if cursor.remaining() == 0 { Ok(()) } else { Err(ELEMENTS) }
-}
-
-impl DurationValues {
-    fn push(&mut self, bytes: &[u8]) -> Result<(), Bad> {
-        let mut cursor = Cursor::new(bytes);
-        let mut part = || i32::try_from(cursor.signed_vint()?).map_err(|_| cursor.bad(LENGTH));
-        let (months, days) = (part()?, part()?);
-        let nanoseconds = cursor.signed_vint()?;
-        if cursor.remaining() != 0 {
-            return Err(cursor.bad(LENGTH));
-        }
-        self.months.append_value(months);
-        self.days.append_value(days);
-        self.nanoseconds.append_value(nanoseconds);
-        self.nulls.append_non_null();
-        Ok(())
-    }
-}
-
-impl ListValues {
-    fn end(&mut self, valid: bool) {
-        self.offsets.push(self.count);
-        self.nulls.append(valid);
-    }
-
-    fn push(&mut self, bytes: &[u8]) -> Result<(), Wrong> {
-        let mut cursor = Cursor::new(bytes);
-        let count = cursor.i32().map_err(|_| ELEMENTS)?;
-        for _ in 0..count {
-            push_element(&mut self.items, &mut cursor)?;
-            self.count += 1;
-        }
-        ended(&cursor)?;
-        self.end(true);
-        Ok(())
-    }
-}
-
-impl MapValues {
-    fn end(&mut self, valid: bool) {
-        self.offsets.push(self.count);
-        self.nulls.append(valid);
-    }
-
-    fn push_entry(&mut self, key: &[u8], value: &[u8]) -> Result<(), Wrong> {
-        self.push_key(key)?;
-        self.values.push(value)
-    }
-
-    fn push_key(&mut self, key: &[u8]) -> Result<(), Wrong> {
-        let text = matches!(self.keys, Values::Text(_) | Values::Blob(_));
-        if key.is_empty() && !text {
-            return Err("a map has an empty key of a type that has none");
-        }
-        self.count += 1;
-        self.keys.push(key)
-    }
-
-    fn push(&mut self, bytes: &[u8]) -> Result<(), Wrong> {
-        let mut cursor = Cursor::new(bytes);
-        let count = cursor.i32().map_err(|_| ELEMENTS)?;
-        for _ in 0..count {
-            let key = element(&mut cursor).ok().flatten().ok_or(ELEMENTS)?;
-            self.push_key(key)?;
-            push_element(&mut self.values, &mut cursor)?;
-        }
-        ended(&cursor)?;
-        self.end(true);
-        Ok(())
-    }
-}
-
-impl StructValues {
-    fn push(&mut self, bytes: &[u8]) -> Result<(), Wrong> {
-        let mut cursor = Cursor::new(bytes);
-        for column in &mut self.columns {
-            // Fields that were added later are not there.
-            if cursor.remaining() == 0 {
-                column.push_null();
-            } else {
-                push_element(column, &mut cursor)?;
-            }
-        }
-        ended(&cursor)?;
-        self.nulls.append_non_null();
-        Ok(())
-    }
-}
-
-impl VectorValues {
-    fn push(&mut self, bytes: &[u8]) -> Result<(), Wrong> {
-        let mut cursor = Cursor::new(bytes);
-        for _ in 0..self.dimension {
-            let element = match self.element_bytes {
-                Some(n) => cursor.take(n),
-                None => cursor.prefixed(),
-            };
-            self.items.push(element.map_err(|_| ELEMENTS)?)?;
-        }
-        ended(&cursor)?;
-        self.nulls.append_non_null();
-        Ok(())
-    }
 }
