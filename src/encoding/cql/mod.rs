@@ -1,5 +1,5 @@
 //! Values of CQL, as the native protocol has them: bytes to datums ([`read`]) and back
-//! ([`write`]). `schemas/foreign.md` says what each type is in SQL and what is lost on the way.
+//! ([`mod@write`]). `schemas/foreign.md` says what each type is in SQL and what is lost on the way.
 
 pub mod integer;
 pub mod read;
