@@ -9,7 +9,6 @@ import datetime
 import os
 import pathlib
 import random
-import resource
 import socket
 import struct
 import subprocess
@@ -118,11 +117,6 @@ def cpu_of(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def cpu_of_children():
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
 def bench(line, runs):
     with cassandra() as cluster, tempfile.TemporaryDirectory() as folder:
         load(cluster)
@@ -139,13 +133,15 @@ def bench(line, runs):
             return ROWS / (cpu_of(node.process.pid) - began) / 1000
 
         def dump(*flags):
-            began = cpu_of_children()
-            subprocess.run([str(sluice_binary(release=True)), "sstable", "dump", *flags,
-                            str(place)], check=True, stdout=subprocess.DEVNULL)
-            return ROWS / (cpu_of_children() - began) / 1000
+            process = subprocess.Popen([str(sluice_binary(release=True)), "sstable", "dump", *flags,
+                                        str(place)], stdout=subprocess.DEVNULL)
+            _, status, used = os.wait4(process.pid, 0)
+            assert status == 0, flags
+            peaks.append(used.ru_maxrss // 1024)
+            return ROWS / (used.ru_utime + used.ru_stime) / 1000
 
         print(f"-- {ROWS} rows, {size / ROWS:.0f} bytes each on disk (LZ4)")
-        arrow, parquet, peer = [], [], []
+        arrow, parquet, peer, peaks = [], [], [], []
         parquet_flags = ["--format", "parquet", "--output", f"{folder}/rows.parquet"]
         for _ in range(runs):
             peer.append(select())
@@ -153,3 +149,4 @@ def bench(line, runs):
             parquet.append(dump(*parquet_flags))
         line("SSTable to Arrow, rows per core", arrow, peer, "SELECT *", "k/s", goal=2)
         line("SSTable to Parquet, rows per core", parquet, peer, "SELECT *", "k/s")
+        print(f"   at most {max(peaks)} MiB, of a file of {size >> 20} MiB")
