@@ -2,8 +2,8 @@
 //! which columns were dropped, when.
 //!
 //! A snapshot has its table's definition in `schema.cql`. In a node's data folder, columns of all
-//! tables are rows of `system_schema.columns` and `system_schema.dropped_columns`, SSTables like any
-//! other. Where there is neither, or it cannot be read, a table is as its files say.
+//! tables are rows of `system_schema.columns` and `system_schema.dropped_columns`, SSTables like
+//! any other. Where there is neither, or it cannot be read, a table is as its files say.
 
 use std::fs;
 use std::path::{Path, PathBuf};
