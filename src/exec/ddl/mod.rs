@@ -228,11 +228,15 @@ impl Runner<'_> {
         let relation = |oid, sub_id| CommentTarget { class: oids::CLASS_RELATION, oid, sub_id };
         let target = match target {
             CommentOn::Table(name) => {
-                let table = self.user_table(name).await?;
+                let table = self.commented_table(name, Some(RelationKind::Table)).await?;
+                relation(table.id.0, 0)
+            }
+            CommentOn::ForeignTable(name) => {
+                let table = self.commented_table(name, Some(RelationKind::Foreign)).await?;
                 relation(table.id.0, 0)
             }
             CommentOn::Column(name, column) => {
-                let table = self.user_table(name).await?;
+                let table = self.commented_table(name, None).await?;
                 let Some(found) = table.column(column) else {
                     return Err(undefined_column(&table, column));
                 };
@@ -274,6 +278,28 @@ impl Runner<'_> {
         };
         self.change.comment(target, text)?;
         Ok("COMMENT".into())
+    }
+
+    /// A table, foreign or not, of a kind if one is wanted, locked against other DDL.
+    async fn commented_table(
+        &mut self,
+        name: &ObjectName,
+        kind: Option<RelationKind>,
+    ) -> Result<Arc<TableDescriptor>> {
+        while let Some(Relation::Table(table)) = self.find(name)? {
+            match kind {
+                Some(RelationKind::Foreign) if table.kind != RelationKind::Foreign => {
+                    return Err(wrong_kind(&name.name, "is not a foreign table"));
+                }
+                Some(RelationKind::Table) => break,
+                _ if table.kind != RelationKind::Foreign => break,
+                _ => {}
+            }
+            if let Some(locked) = self.lock_found(&table, LockMode::NoKeyUpdate).await? {
+                return Ok(locked);
+            }
+        }
+        self.user_table(name).await
     }
 
     /// A table that users may change, locked against other DDL.

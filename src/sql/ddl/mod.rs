@@ -442,6 +442,7 @@ pub enum AlterTable {
 #[expect(missing_docs, reason = "SQL's own names")]
 pub enum CommentOn {
     Table(ObjectName),
+    ForeignTable(ObjectName),
     Column(ObjectName, String),
     Index(ObjectName),
     Sequence(ObjectName),

@@ -66,6 +66,7 @@ impl Parser<'_> {
                 self.expect(K::Constraint)?;
                 Ok(AlterTable::ValidateConstraint(self.column_name()?.name.to_string()))
             }
+            K::Options => Err(self.unsupported("ALTER FOREIGN TABLE … OPTIONS", at)),
             K::Set if self.is(K::Tablespace) => Err(self.unsupported("SET TABLESPACE", at)),
             K::Set if self.is(K::Logged) || self.is(K::Unlogged) => {
                 self.advance();

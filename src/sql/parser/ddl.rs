@@ -299,6 +299,7 @@ impl Parser<'_> {
         self.advance();
         let target = match kind {
             K::Table => CommentOn::Table(self.object_name()?),
+            K::Foreign if self.eat(K::Table) => CommentOn::ForeignTable(self.object_name()?),
             K::Index => CommentOn::Index(self.object_name()?),
             K::Sequence => CommentOn::Sequence(self.object_name()?),
             K::Column => {
