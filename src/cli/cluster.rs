@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::clock::Clock;
 use crate::error::{Error, Result, SqlState};
 use crate::kv::SharedStore;
-use crate::kv::cassandra::{Cassandra, CassandraOptions};
+use crate::kv::cassandra::{Cassandra, CassandraOptions, SerialDomain};
 use crate::kv::lwt::env::OnRuntime;
 use crate::kv::lwt::{LwtOptions, LwtStore};
 
@@ -34,6 +34,16 @@ pub enum CommitKind {
     Accord,
 }
 
+/// Which replicas agree on commits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum SerialKind {
+    /// A quorum of all data centres.
+    Serial,
+    /// A quorum of one, --home-dc.
+    LocalSerial,
+}
+
 /// What `--store cassandra` takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ClusterArgs {
@@ -53,6 +63,13 @@ pub struct ClusterArgs {
     /// How transactions commit; decided when the keyspace is new.
     #[arg(long, env = "SLUICE_COMMIT", value_enum, default_value = "auto")]
     pub commit: CommitKind,
+    /// Which replicas agree on commits; decided when the keyspace is new, which has serial if
+    /// nothing is said.
+    #[arg(long, env = "SLUICE_SERIAL_DOMAIN", value_enum)]
+    pub serial_domain: Option<SerialKind>,
+    /// The data centre that commits agree in, with local_serial: it must be up for any to be made.
+    #[arg(long, env = "SLUICE_HOME_DC", value_name = "NAME")]
+    pub home_dc: Option<String>,
     /// User at the cluster.
     #[arg(long, env = "SLUICE_CLUSTER_USER")]
     pub cluster_user: Option<String>,
@@ -95,6 +112,26 @@ fn credentials(args: &ClusterArgs) -> Result<Option<(String, String)>> {
     }
 }
 
+/// Which replicas are to agree, if that is said.
+fn serial_domain(args: &ClusterArgs) -> Result<Option<SerialDomain>> {
+    let wrong = |message: &str, hint: &str| {
+        Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).with_hint(hint))
+    };
+    match (args.serial_domain, &args.home_dc) {
+        (None, None) => Ok(None),
+        (Some(SerialKind::Serial), None) => Ok(Some(SerialDomain::Everywhere)),
+        (Some(SerialKind::LocalSerial), Some(home)) => Ok(Some(SerialDomain::Within(home.clone()))),
+        (Some(SerialKind::LocalSerial), None) => wrong(
+            "--serial-domain local_serial needs --home-dc",
+            "Give the one data centre that commits agree in: --home-dc dc1",
+        ),
+        (_, Some(_)) => wrong(
+            "--home-dc goes with --serial-domain local_serial only",
+            "--local-dc says which data centre's nodes are asked first.",
+        ),
+    }
+}
+
 /// The password in a file, without the end of its line.
 fn read_password(path: &Path) -> Result<String> {
     let unusable = |why: &str| {
@@ -134,6 +171,7 @@ pub(super) async fn join(args: &ClusterArgs, clock: &Arc<dyn Clock>, dir: &Path)
         keyspace: keyspace.clone(),
         local_dc: args.local_dc.clone(),
         replication: args.replication.clone(),
+        serial_domain: serial_domain(args)?,
         credentials: credentials(args)?,
         authority: args.cluster_ca.clone(),
     };

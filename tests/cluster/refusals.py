@@ -1,10 +1,13 @@
-"""What a gateway says where a cluster refuses it: user and password, certificates."""
+"""What a gateway says where a cluster refuses it (user and password, certificates), and where it
+refuses a keyspace that was made for others."""
 
 import os
 import pathlib
 import subprocess
 import tempfile
 import time
+
+import psycopg
 
 from gateways import launch
 from nodes import cassandra
@@ -37,11 +40,11 @@ def certificate(folder, name, host):
     return store, pem
 
 
-def said(cluster, *flags, **environment):
+def said(cluster, *flags, keyspace="refused", **environment):
     """What a gateway says that does not start, and how it ends."""
     command = [
         str(sluice_binary()), "start", "--store", "cassandra", "--contact-points",
-        cluster.contact_points(), "--keyspace", "refused", "--listen",
+        cluster.contact_points(), "--keyspace", keyspace, "--listen",
         f"127.0.0.1:{free_port()}", "--auth", "trust", *flags]
     try:
         done = subprocess.run(command, env=dict(os.environ, **environment), text=True,
@@ -63,6 +66,39 @@ def works(cluster, folder, *flags):
                 return False
 
 
+def settings(plain, folder, expect, wrong):
+    """What is decided once for a keyspace: where commits agree, the format."""
+    from cassandra.cluster import Cluster
+
+    home = ("--serial-domain", "local_serial", "--home-dc", "datacenter1")
+    for flags, sql, rows in (
+        (home, "create table t (id int primary key); insert into t values (1)", None),
+        ((), "insert into t values (2)", None),
+        (home, "select id from t order by id", [(1,), (2,)]),
+    ):
+        server = launch(plain, "home", folder, flags=flags)
+        with psycopg.connect(server.dsn(), autocommit=True) as c:
+            done = c.execute(sql)
+            if rows is not None and done.fetchall() != rows:
+                wrong.append(f"{sql} where commits agree in one data centre")
+        stop(server.process)
+    expect("another serial domain",
+           "has serial domain LOCAL_SERIAL in datacenter1, and this gateway SERIAL",
+           said(plain, "--serial-domain", "serial", keyspace="home"))
+    expect("a home that is nowhere", 'no data centre "nowhere"',
+           said(plain, *home[:3], "nowhere", keyspace="elsewhere"))
+    expect("no home", "needs --home-dc", said(plain, *home[:2], keyspace="elsewhere"))
+    expect("a home for nothing", "goes with --serial-domain local_serial only",
+           said(plain, *home[2:], keyspace="elsewhere"))
+    host, port = plain.contact_points().split(",")[0].split(":")
+    driver = Cluster([host], port=int(port))
+    try:
+        driver.connect("home").execute("update settings set format = 99 where name = 'keyspace'")
+    finally:
+        driver.shutdown()
+    expect("a newer format", "which is newer than format", said(plain, keyspace="home"))
+
+
 def compare(plain):
     """What is not as it should be. `plain` is a cluster without any of it."""
     wrong = []
@@ -82,6 +118,7 @@ def compare(plain):
             pems["other"] = certificate(folder, "other", cluster.nodes[0].host)[1]
             cluster.more = SECURE.format(store=store, password=STORE_PASSWORD)
 
+        settings(plain, folder, expect, wrong)
         path = pathlib.Path(folder) / "password"
         path.write_text(PASSWORD + "\n")
         user = ("--cluster-user", USER)

@@ -14,8 +14,8 @@ use scylla::policies::load_balancing::{
 use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
 use scylla::routing::Shard;
-use scylla::statement::Consistency;
 use scylla::statement::unprepared::Statement;
+use scylla::statement::{Consistency, SerialConsistency};
 
 use super::CassandraOptions;
 use super::failure::{Trouble, trouble};
@@ -60,6 +60,77 @@ pub struct About {
     /// How conditional batches are sent: to the first replica, so that gateways that want the same
     /// partition meet there and not between two nodes.
     pub(super) conditional: ExecutionProfileHandle,
+    /// The same, in this gateway's own data centre or not at all: LOCAL_SERIAL means the nodes of
+    /// whoever is asked.
+    pub(super) conditional_near: ExecutionProfileHandle,
+    /// The same for tables of other keyspaces, wherever this one's commits agree.
+    pub(super) conditional_anywhere: ExecutionProfileHandle,
+    /// Which replicas agree on conditional batches, once the keyspace is known.
+    pub domain: SerialDomain,
+}
+
+/// Which replicas agree on conditional batches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SerialDomain {
+    /// All of them: a quorum of all data centres (SERIAL).
+    #[default]
+    Everywhere,
+    /// Those of one data centre (LOCAL_SERIAL, asked of its nodes).
+    Within(String),
+}
+
+impl std::fmt::Display for SerialDomain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            SerialDomain::Everywhere => f.write_str("SERIAL"),
+            SerialDomain::Within(home) => write!(f, "LOCAL_SERIAL in {home}"),
+        }
+    }
+}
+
+impl SerialDomain {
+    /// The one that a keyspace's settings name.
+    pub(super) fn named(text: &str) -> Option<SerialDomain> {
+        match text.strip_prefix("LOCAL_SERIAL in ") {
+            Some(home) => Some(SerialDomain::Within(home.to_owned())),
+            None => (text == "SERIAL").then_some(SerialDomain::Everywhere),
+        }
+    }
+
+    /// The consistency of conditions.
+    pub(super) fn consistency(&self) -> SerialConsistency {
+        match self {
+            SerialDomain::Everywhere => SerialConsistency::Serial,
+            SerialDomain::Within(_) => SerialConsistency::LocalSerial,
+        }
+    }
+}
+
+impl About {
+    /// Takes note of which replicas agree; 22023 if there is no such data centre.
+    pub(super) fn agree_in(&mut self, domain: SerialDomain) -> Result<()> {
+        if let SerialDomain::Within(home) = &domain {
+            check_datacenter(home, &self.datacenters, "--home-dc")?;
+            self.conditional = first_replica(home, false);
+        }
+        self.domain = domain;
+        Ok(())
+    }
+}
+
+/// 22023 for a data centre that the cluster has not.
+pub(super) fn check_datacenter(
+    name: &str,
+    datacenters: &[(String, usize)],
+    flag: &str,
+) -> Result<()> {
+    if datacenters.iter().any(|(known, _)| known == name) {
+        return Ok(());
+    }
+    let names: Vec<&str> = datacenters.iter().map(|(name, _)| name.as_str()).collect();
+    let message = format!("the cluster has no data centre \"{name}\"");
+    Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+        .with_hint(format!("{flag} can be: {}.", names.join(", "))))
 }
 
 impl std::fmt::Display for About {
@@ -70,7 +141,11 @@ impl std::fmt::Display for About {
             f,
             "Cassandra {}, {nodes}, replication {}, Paxos {} (state purging: {})",
             self.release, self.replication, self.paxos, self.purging
-        )
+        )?;
+        match &self.domain {
+            SerialDomain::Everywhere => Ok(()),
+            SerialDomain::Within(home) => write!(f, ", commits agree in {home}"),
+        }
     }
 }
 
@@ -105,7 +180,7 @@ fn profile(datacenter: Option<&str>) -> ExecutionProfile {
         .request_timeout(Some(REQUEST_TIMEOUT))
         .consistency(Consistency::Quorum)
         .retry_policy(Arc::new(FallthroughRetryPolicy::new()))
-        .load_balancing_policy(balancing(datacenter))
+        .load_balancing_policy(balancing(datacenter, true))
         .speculative_execution_policy(Some(Arc::new(SimpleSpeculativeExecutionPolicy {
             max_retry_count: SPECULATIVE_MAX,
             retry_interval: SPECULATIVE_AFTER,
@@ -113,8 +188,15 @@ fn profile(datacenter: Option<&str>) -> ExecutionProfile {
         .build()
 }
 
-fn balancing(datacenter: Option<&str>) -> Arc<dyn LoadBalancingPolicy> {
-    let policy = DefaultPolicy::builder().token_aware(true).permit_dc_failover(true);
+/// The first replica in a data centre; of others only with `failover`.
+fn first_replica(datacenter: &str, failover: bool) -> ExecutionProfileHandle {
+    let others = balancing(Some(datacenter), failover);
+    let policy = FirstReplica { datacenter: datacenter.to_owned(), others };
+    profile(None).to_builder().load_balancing_policy(Arc::new(policy)).build().into_handle()
+}
+
+fn balancing(datacenter: Option<&str>, failover: bool) -> Arc<dyn LoadBalancingPolicy> {
+    let policy = DefaultPolicy::builder().token_aware(true).permit_dc_failover(failover);
     match datacenter {
         Some(name) => policy.prefer_datacenter(name.to_owned()).build(),
         None => policy.build(),
@@ -309,12 +391,7 @@ async fn look(session: &Session, options: &CassandraOptions) -> Result<About> {
             None => datacenters.push((name.clone(), 1)),
         }
     }
-    if !datacenters.iter().any(|(name, _)| *name == datacenter) {
-        let names: Vec<&str> = datacenters.iter().map(|(name, _)| name.as_str()).collect();
-        let message = format!("the cluster has no data centre \"{datacenter}\"");
-        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
-            .with_hint(format!("--local-dc can be: {}.", names.join(", "))));
-    }
+    check_datacenter(&datacenter, &datacenters, "--local-dc")?;
     let release = nodes.iter().map(|(r, _)| r).min_by_key(|r| version(r)).cloned();
     let release = release.unwrap_or_default();
     if version(&release) < OLDEST {
@@ -328,9 +405,8 @@ async fn look(session: &Session, options: &CassandraOptions) -> Result<About> {
         let found = settings.iter().find(|[n, _]| n.as_deref() == Some(name));
         found.and_then(|[_, value]| value.clone()).unwrap_or_else(|| "unknown".to_owned())
     };
-    let first =
-        FirstReplica { datacenter: datacenter.clone(), others: balancing(Some(&datacenter)) };
-    let conditional = profile(None).to_builder().load_balancing_policy(Arc::new(first)).build();
+    let (conditional, conditional_near) =
+        (first_replica(&datacenter, true), first_replica(&datacenter, false));
     Ok(About {
         release,
         nodes: nodes.len(),
@@ -339,7 +415,10 @@ async fn look(session: &Session, options: &CassandraOptions) -> Result<About> {
         paxos: setting("paxos_variant"),
         purging: setting("paxos_state_purging"),
         replication: String::new(),
-        conditional: conditional.into_handle(),
+        conditional_anywhere: conditional.clone(),
+        conditional,
+        conditional_near,
+        domain: SerialDomain::default(),
     })
 }
 
@@ -352,6 +431,14 @@ fn version(release: &str) -> (u32, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn domains_are_read_as_they_are_written() {
+        for domain in [SerialDomain::Everywhere, SerialDomain::Within("dc 1".to_owned())] {
+            assert_eq!(SerialDomain::named(&domain.to_string()), Some(domain));
+        }
+        assert_eq!(SerialDomain::named("LOCAL_SERIAL"), None);
+    }
 
     #[test]
     fn releases_are_compared_by_number() {

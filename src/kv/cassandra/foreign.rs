@@ -83,7 +83,11 @@ impl Cassandra {
             statement.set_page_size(i32::try_from(rows_max.max(1)).unwrap_or(i32::MAX));
         }
         if usage == Use::Conditional {
-            statement.set_execution_profile_handle(Some(self.about.conditional.clone()));
+            let profile = match request.consistency.is_local() {
+                true => &self.about.conditional_near,
+                false => &self.about.conditional_anywhere,
+            };
+            statement.set_execution_profile_handle(Some(profile.clone()));
         }
         let values: Vec<Cell<'_>> = request.values.iter().map(|v| Cell(v.as_ref())).collect();
         let state = match &from {

@@ -12,7 +12,7 @@ use scylla::statement::{Consistency, SerialConsistency};
 use scylla::value::CqlValue;
 
 use super::CassandraOptions;
-use super::connect::{About, change_schema, texts};
+use super::connect::{About, SerialDomain, change_schema, check_datacenter, texts};
 use super::cql::Names;
 use super::failure::{Trouble, trouble};
 use crate::clock::Clock;
@@ -20,9 +20,8 @@ use crate::error::{Error, Result, SqlState};
 
 /// The format of all tables (`schemas/lwt.md`).
 const FORMAT: i32 = 2;
-/// How commits are made, and the domain of their serial consistency.
+/// How commits are made.
 const COMMIT: &str = "lwt";
-const SERIAL: &str = "SERIAL";
 /// Replicas that a new keyspace has where there are so many nodes.
 const REPLICAS: usize = 3;
 /// Cassandra's own limit.
@@ -69,7 +68,13 @@ pub(super) async fn open(
     }
     about.replication = replication;
     check_tables(session, name).await?;
-    let identity = settle(session, name, random).await?;
+    let wanted = options.serial_domain.as_ref();
+    if let Some(SerialDomain::Within(home)) = wanted {
+        check_datacenter(home, &about.datacenters, "--home-dc")?;
+    }
+    let (identity, domain) = settle(session, name, wanted, random).await?;
+    check_home(session, name, &domain)?;
+    about.agree_in(domain)?;
     Ok(Names { keyspace: name.clone(), identity })
 }
 
@@ -176,13 +181,41 @@ async fn check_tables(session: &Session, keyspace: &str) -> Result<()> {
     Ok(())
 }
 
-/// Writes the settings of a new keyspace, or reads those it has; its identity.
-async fn settle(session: &Session, keyspace: &str, random: &dyn Clock) -> Result<Bytes> {
+/// 55000 for a home that has no replicas of the keyspace.
+fn check_home(session: &Session, name: &str, domain: &SerialDomain) -> Result<()> {
+    use scylla::cluster::metadata::Strategy;
+
+    let SerialDomain::Within(home) = domain else { return Ok(()) };
+    let state = session.get_cluster_state();
+    let there = match state.get_keyspace(name).map(|keyspace| &keyspace.strategy) {
+        Some(Strategy::NetworkTopologyStrategy { datacenter_repfactors }) => {
+            datacenter_repfactors.get(home).is_some_and(|replicas| *replicas > 0)
+        }
+        _ => true,
+    };
+    if there {
+        return Ok(());
+    }
+    let message =
+        format!("keyspace {name} has no replicas in data centre {home}, where it commits");
+    Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+        .with_hint(format!("ALTER KEYSPACE {name} to have some there, and repair.")))
+}
+
+/// Writes the settings of a new keyspace, or reads those it has: its identity, and where commits
+/// agree, which must be `wanted` if that is given.
+async fn settle(
+    session: &Session,
+    keyspace: &str,
+    wanted: Option<&SerialDomain>,
+    random: &dyn Clock,
+) -> Result<(Bytes, SerialDomain)> {
+    let ours = wanted.cloned().unwrap_or_default().to_string();
     let mut identity = [0; 16];
     random.random(&mut identity);
     let mut insert = Statement::new(format!(
         "INSERT INTO {keyspace}.settings (name, format, commit, serial, identity) \
-         VALUES ('keyspace', {FORMAT}, '{COMMIT}', '{SERIAL}', ?) IF NOT EXISTS"
+         VALUES ('keyspace', {FORMAT}, '{COMMIT}', ?, ?) IF NOT EXISTS"
     ));
     insert.set_consistency(Consistency::Quorum);
     insert.set_serial_consistency(Some(SerialConsistency::Serial));
@@ -193,7 +226,7 @@ async fn settle(session: &Session, keyspace: &str, random: &dyn Clock) -> Result
     let mut last = Trouble::NoTable;
     for _ in 0..TRIES_MAX {
         // Whatever became of it, by this gateway or another: what is there then counts.
-        let inserted = session.query_unpaged(insert.clone(), (&identity[..],)).await;
+        let inserted = session.query_unpaged(insert.clone(), (&ours, &identity[..])).await;
         if let Err(error) = inserted {
             last = trouble(&error);
         }
@@ -207,13 +240,17 @@ async fn settle(session: &Session, keyspace: &str, random: &dyn Clock) -> Result
         let rows = answer.into_rows_result().ok();
         let row = rows.and_then(|rows| rows.maybe_first_row::<scylla::value::Row>().ok().flatten());
         if let Some(row) = row {
-            return agree(keyspace, row.columns);
+            return agree(keyspace, row.columns, wanted);
         }
     }
     Err(last.into_error("write the keyspace's settings"))
 }
 
-fn agree(keyspace: &str, mut columns: Vec<Option<CqlValue>>) -> Result<Bytes> {
+fn agree(
+    keyspace: &str,
+    mut columns: Vec<Option<CqlValue>>,
+    wanted: Option<&SerialDomain>,
+) -> Result<(Bytes, SerialDomain)> {
     let differs = |message: String| Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message);
     let identity = columns.pop().flatten();
     let text = |at: usize| columns.get(at)?.as_ref()?.as_text().cloned();
@@ -231,8 +268,11 @@ fn agree(keyspace: &str, mut columns: Vec<Option<CqlValue>>) -> Result<Bytes> {
         );
         return Err(differs(message).with_hint("Give --keyspace a new name."));
     }
-    for (at, what, ours) in [(1, "commit protocol", COMMIT), (2, "serial domain", SERIAL)] {
-        let theirs = text(at).unwrap_or_default();
+    let (commit, serial) = (text(1).unwrap_or_default(), text(2).unwrap_or_default());
+    let ours = wanted.map_or_else(|| serial.clone(), SerialDomain::to_string);
+    for (what, theirs, ours) in
+        [("commit protocol", &commit, COMMIT), ("serial domain", &serial, ours.as_str())]
+    {
         if theirs != ours {
             let message =
                 format!("keyspace {keyspace} has {what} {theirs}, and this gateway {ours}");
@@ -241,8 +281,11 @@ fn agree(keyspace: &str, mut columns: Vec<Option<CqlValue>>) -> Result<Bytes> {
             ));
         }
     }
+    let domain = SerialDomain::named(&serial).ok_or_else(|| {
+        differs(format!("keyspace {keyspace} has an unknown serial domain {serial}"))
+    })?;
     match identity {
-        Some(CqlValue::Blob(bytes)) => Ok(bytes.into()),
+        Some(CqlValue::Blob(bytes)) => Ok((bytes.into(), domain)),
         _ => Err(differs(format!("the settings of keyspace {keyspace} have no identity"))),
     }
 }

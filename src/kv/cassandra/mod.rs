@@ -38,8 +38,8 @@ use bytes::Bytes;
 use futures::future::{BoxFuture, join3};
 use parking_lot::Mutex;
 use scylla::client::session::Session;
+use scylla::statement::Consistency as CqlConsistency;
 use scylla::statement::batch::{Batch as CqlBatch, BatchType};
-use scylla::statement::{Consistency as CqlConsistency, SerialConsistency};
 use tokio::sync::Semaphore;
 
 use self::connect::change_schema;
@@ -52,7 +52,7 @@ use crate::error::Result;
 use crate::kv::lwt::partitions::*;
 use crate::kv::{NativeColumn, SpaceId};
 
-pub use self::connect::About;
+pub use self::connect::{About, SerialDomain};
 
 /// Requests of this gateway under way at once; more wait.
 const REQUESTS_MAX: usize = 2048;
@@ -74,6 +74,8 @@ pub struct CassandraOptions {
     /// Replicas of a new keyspace: a number for each data centre, or `dc:number,…`; none: three,
     /// or as many as there are nodes.
     pub replication: Option<String>,
+    /// Which replicas agree on commits, decided when the keyspace is new; none: as it was made.
+    pub serial_domain: Option<SerialDomain>,
     /// User and password.
     pub credentials: Option<(String, String)>,
     /// Certificates (PEM) that nodes' certificates must lead to; none: no TLS.
@@ -193,7 +195,12 @@ impl Cassandra {
             CqlConsistency::Serial => Use::SerialRead,
             _ => Use::Read,
         };
-        let statement = self.prepared.get(&self.session, text, usage).await?;
+        let mut statement = self.prepared.get(&self.session, text, usage).await?;
+        if usage == Use::SerialRead && self.about.domain != SerialDomain::Everywhere {
+            // Asked where conditions are: elsewhere it would tell of other replicas.
+            statement.set_consistency(CqlConsistency::LocalSerial);
+            statement.set_execution_profile_handle(Some(self.about.conditional.clone()));
+        }
         let answer = self.session.execute_unpaged(&statement, values).await;
         let answer = answer.map_err(|e| trouble(&e))?;
         answer.into_rows_result().map_err(|e| Trouble::Defect(e.to_string()))
@@ -274,7 +281,7 @@ impl Cassandra {
     async fn send_batch(&self, batch: &Batch) -> Result<Applied, Trouble> {
         let mut cql = CqlBatch::new(BatchType::Unlogged);
         cql.set_consistency(CqlConsistency::Quorum);
-        cql.set_serial_consistency(Some(SerialConsistency::Serial));
+        cql.set_serial_consistency(Some(self.about.domain.consistency()));
         cql.set_is_idempotent(false);
         let mut values = Vec::new();
         let natives = self.natives(batch.partition.table).await?;

@@ -1,4 +1,5 @@
 //! On a real cluster, where `SLUICE_TEST_CASSANDRA` names one (`host:port`): `tests/cluster` does.
+//! With `SLUICE_TEST_HOME_DC` commits agree in that data centre.
 
 mod measures;
 
@@ -27,6 +28,8 @@ async fn connect(keyspace: &str, point: &str) -> Arc<Cassandra> {
     let options = CassandraOptions {
         contact_points: vec![point.to_owned()],
         keyspace: keyspace.to_owned(),
+        // Where commits agree in one data centre only.
+        serial_domain: std::env::var("SLUICE_TEST_HOME_DC").ok().map(SerialDomain::Within),
         ..CassandraOptions::default()
     };
     Cassandra::connect(&options, &SystemClock::new()).await.unwrap()
