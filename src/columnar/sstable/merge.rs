@@ -246,3 +246,97 @@ fn wins(left: (&Cell, &[u8]), right: (&Cell, &[u8])) -> bool {
     }
     left_value >= right_value
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::columnar::sstable::row::NO_TIMESTAMP;
+
+    const NOW: i64 = 1000;
+
+    fn cell(timestamp: i64, local: i64, ttl: i32) -> Cell {
+        let (path, value) = (Span::default(), Span::default());
+        Cell { column: 0, ttl, timestamp, local, path, value }
+    }
+
+    /// Each cell wins over those after it, whichever comes first.
+    #[test]
+    fn of_two_cells_one_wins_by_rules() {
+        let ordered: [(Cell, &[u8]); 9] = [
+            (cell(2, NO_DELETION, 0), b""),
+            // At one time: tombstones, the one made later first; expiring cells, by their end, the
+            // shorter time to live, the value; cells without an end by their value.
+            (cell(1, 600, 0), b""),
+            (cell(1, 500, 0), b""),
+            (cell(1, 900, 10), b"a"),
+            (cell(1, 800, 10), b"z"),
+            (cell(1, 800, 20), b"z"),
+            (cell(1, 800, 20), b"y"),
+            (cell(1, NO_DELETION, 0), b"b"),
+            (cell(1, NO_DELETION, 0), b"a\xff"),
+        ];
+        for (n, (left, left_value)) in ordered.iter().enumerate() {
+            for (m, (right, right_value)) in ordered.iter().enumerate() {
+                let left_wins = wins((left, left_value), (right, right_value));
+                assert_eq!(left_wins, n <= m, "{n} and {m}");
+            }
+        }
+    }
+
+    fn row(liveness: Liveness, deletion: i64, shadowable: bool, cells: &[Cell]) -> Row {
+        let mut row = Row::new();
+        row.liveness = liveness;
+        row.deletion = Deletion { at: deletion, local: 5 };
+        row.shadowable = shadowable;
+        row.cells.extend_from_slice(cells);
+        row
+    }
+
+    /// Whether something of the rows is alive, and how many cells.
+    fn merged(rows: &[Row], covering: Deletion) -> (bool, usize) {
+        let columns = [Column { name: "c".to_owned(), ty: CqlType::Int, complex: false }];
+        let versions: Vec<Version<'_>> =
+            rows.iter().map(|row| Version { row, bytes: &[] }).collect();
+        let mut merged = Merged::default();
+        let alive = merged.merge(&versions, &columns, covering, NOW).unwrap();
+        (alive, merged.picks.len())
+    }
+
+    #[test]
+    fn a_row_lives_by_its_liveness_or_by_a_cell() {
+        let live = |timestamp| Liveness { timestamp, ..Liveness::NONE };
+        let (none, never) = (Deletion::NONE, NO_TIMESTAMP);
+        let one = |liveness, cells: &[Cell]| row(liveness, never, false, cells);
+        assert_eq!(merged(&[one(live(1), &[])], none), (true, 0));
+        assert_eq!(merged(&[one(Liveness::NONE, &[])], none), (false, 0));
+        assert_eq!(merged(&[one(Liveness::NONE, &[cell(1, NO_DELETION, 0)])], none), (true, 1));
+        assert_eq!(merged(&[one(Liveness::NONE, &[cell(1, 999, 0)])], none), (false, 0));
+        // It expires with its second, not after it.
+        let ending = |expires| Liveness { timestamp: 1, ttl: 7, expires };
+        assert_eq!(merged(&[one(ending(NOW + 1), &[])], none), (true, 0));
+        assert_eq!(merged(&[one(ending(NOW), &[])], none), (false, 0));
+        assert_eq!(merged(&[one(Liveness::NONE, &[cell(1, NOW, 7)])], none), (false, 0));
+        assert_eq!(merged(&[one(Liveness::NONE, &[cell(1, NOW + 1, 7)])], none), (true, 1));
+        // An expired cell still hides the older one of another file.
+        let rows = [one(live(1), &[cell(2, NOW, 7)]), one(live(1), &[cell(1, NO_DELETION, 0)])];
+        assert_eq!(merged(&rows, none), (true, 0));
+    }
+
+    #[test]
+    fn what_is_as_old_as_its_deletion_is_deleted() {
+        let live = |timestamp| Liveness { timestamp, ..Liveness::NONE };
+        let cells = [cell(5, NO_DELETION, 0)];
+        let covering = |at| Deletion { at, local: 5 };
+        let one = |deletion, shadowable| [row(live(5), deletion, shadowable, &cells)];
+        assert_eq!(merged(&one(NO_TIMESTAMP, false), covering(4)), (true, 1));
+        assert_eq!(merged(&one(NO_TIMESTAMP, false), covering(5)), (false, 0));
+        assert_eq!(merged(&one(4, false), Deletion::NONE), (true, 1));
+        assert_eq!(merged(&one(5, false), Deletion::NONE), (false, 0));
+        // Newer liveness lifts a shadowable deletion, of the cells too.
+        let old = row(Liveness::NONE, NO_TIMESTAMP, false, &[cell(3, NO_DELETION, 0)]);
+        let [newer] = one(4, true);
+        assert_eq!(merged(&[old, newer], Deletion::NONE), (true, 1));
+        let [newer] = one(5, true);
+        assert_eq!(merged(&[newer], Deletion::NONE), (false, 0));
+    }
+}
