@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cluster"))
@@ -26,6 +27,7 @@ from nodes import cassandra  # noqa: E402
 ROWS = int(os.environ.get("BENCH_SSTABLE_ROWS", "100000"))
 ROWS_PER_PARTITION = 100
 PAGE_ROWS = 5000
+WAITS = 40
 TEXTS, TEXT_BYTES, NUMBERS = 9, 60, 6
 # The columns after the key: texts, numbers, an id and a time, about 700 bytes together.
 COLUMNS = [*[(f"t{n}", "text") for n in range(TEXTS)], *[(f"n{n}", "double") for n in range(NUMBERS)],
@@ -117,11 +119,23 @@ def cpu_of(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def memory_of(pid):
+    """MiB that a process has had at most so far; it may have ended."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    peak = [text for text in status.splitlines() if text.startswith("VmHWM")]
+    return int(peak[0].split()[1]) >> 10 if peak else 0
+
+
 def bench(line, runs):
     with cassandra() as cluster, tempfile.TemporaryDirectory() as folder:
         load(cluster)
         node = cluster.nodes[0]
         place, = (node.folder / "data" / "bench").iterdir()
+        # Files that were compacted away go a little later.
+        for _ in range(WAITS):
+            if len(list(place.glob("*-Data.db"))) == 1:
+                break
+            time.sleep(0.5)
         size = sum(f.stat().st_size for f in place.glob("*-Data.db"))
         asked = Asked(node.host, cluster.port)
         asked.count("select * from bench.t")
@@ -135,9 +149,12 @@ def bench(line, runs):
         def dump(*flags):
             process = subprocess.Popen([str(sluice_binary(release=True)), "sstable", "dump", *flags,
                                         str(place)], stdout=subprocess.DEVNULL)
-            _, status, used = os.wait4(process.pid, 0)
+            ended = 0
+            while not ended:
+                time.sleep(0.01)
+                peaks.append(memory_of(process.pid))
+                ended, status, used = os.wait4(process.pid, os.WNOHANG)
             assert status == 0, flags
-            peaks.append(used.ru_maxrss // 1024)
             return ROWS / (used.ru_utime + used.ru_stime) / 1000
 
         print(f"-- {ROWS} rows, {size / ROWS:.0f} bytes each on disk (LZ4)")
