@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use crate::clock::Clock;
 use crate::error::{Error, Result, SqlState};
 use crate::kv::SharedStore;
-use crate::kv::cassandra::{Cassandra, CassandraOptions, SerialDomain};
+use crate::kv::cassandra::{Cassandra, CassandraOptions, CommitProtocol, SerialDomain};
 use crate::kv::lwt::env::OnRuntime;
 use crate::kv::lwt::{LwtOptions, LwtStore};
 
@@ -157,9 +157,6 @@ pub(super) struct Joined {
 
 /// Joins a cluster's gateways. `dir`: where more rows are sorted than memory is for.
 pub(super) async fn join(args: &ClusterArgs, clock: &Arc<dyn Clock>, dir: &Path) -> Result<Joined> {
-    if args.commit == CommitKind::Accord {
-        return Err(Error::unsupported("--commit accord"));
-    }
     if args.contact_points.is_empty() {
         return Err(missing("--contact-points", "Give some nodes: --contact-points 10.0.0.1:9042"));
     }
@@ -172,11 +169,17 @@ pub(super) async fn join(args: &ClusterArgs, clock: &Arc<dyn Clock>, dir: &Path)
         local_dc: args.local_dc.clone(),
         replication: args.replication.clone(),
         serial_domain: serial_domain(args)?,
+        commit: match args.commit {
+            CommitKind::Auto => None,
+            CommitKind::Lwt => Some(CommitProtocol::Lwt),
+            CommitKind::Accord => Some(CommitProtocol::Accord),
+        },
         credentials: credentials(args)?,
         authority: args.cluster_ca.clone(),
     };
     let cluster = Cassandra::connect(&options, clock.as_ref()).await?;
-    let about = format!("keyspace {keyspace}, commit lwt; {}", cluster.about());
+    let about =
+        format!("keyspace {keyspace}, commit {}; {}", cluster.commit().name(), cluster.about());
     let env =
         Arc::new(OnRuntime { clock: clock.clone(), runtime: tokio::runtime::Handle::current() });
     // Files that a keyspace of the same name left are of other rows.

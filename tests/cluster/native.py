@@ -25,10 +25,12 @@ WRITERS_SECONDS = 4
 
 def run(cluster, pair, keyspace):
     """What went wrong."""
-    from cassandra.cluster import Cluster
+    from cassandra import ConsistencyLevel
+    from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
 
     host, port = cluster.contact_points().split(",")[0].split(":")
-    driver = Cluster([host], port=int(port))
+    quorum = ExecutionProfile(consistency_level=ConsistencyLevel.QUORUM)
+    driver = Cluster([host], port=int(port), execution_profiles={EXEC_PROFILE_DEFAULT: quorum})
     wrong = []
     try:
         cql = driver.connect(keyspace)
@@ -101,15 +103,14 @@ def values(cql, a, b, wrong):
 
 def named(cql, name):
     """Live rows with the columns' own names, which named tuples would change."""
+    from cassandra.cluster import EXEC_PROFILE_DEFAULT
     from cassandra.query import dict_factory
 
     table = space(cql, name)
-    usual, cql.row_factory = cql.row_factory, dict_factory
-    try:
-        return list(cql.execute(
-            f"select * from {table} where kind = 1 and live = true allow filtering"))
-    finally:
-        cql.row_factory = usual
+    return list(cql.execute(
+        f"select * from {table} where kind = 1 and live = true allow filtering",
+        execution_profile=cql.execution_profile_clone_update(
+            EXEC_PROFILE_DEFAULT, row_factory=dict_factory)))
 
 
 def evolution(cql, a, b, wrong):

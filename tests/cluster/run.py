@@ -1,6 +1,6 @@
 """Gateways on a real Cassandra from its jars: what works on the embedded store works there too.
 
-    run.py [--nodes N] [--long] [PART…]
+    run.py [--nodes N] [--long] [--commit lwt|accord] [PART…]
 
 Parts: conformance (the store seam's suite), scripts (tests/sql beside PostgreSQL), schema (DDL on
 two gateways), native (rows as other readers find them), bank (money, with gateways killed),
@@ -38,6 +38,8 @@ from compare import PREPARE, fresh_schema  # noqa: E402
 from servers import postgres  # noqa: E402
 
 SCRIPTS = ROOT / "tests" / "sql"
+# What Cassandra 6 needs for it; $CASSANDRA_LIB says which version runs.
+ACCORD = "accord: {{enabled: true, journal_directory: '{folder}/accord'}}"
 # What differs, and why.
 TOKENS = "shows rows without ORDER BY, and a cluster's come in the order of tokens"
 DIFFERENT = {
@@ -234,13 +236,17 @@ def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--nodes", type=int, default=1)
     arguments.add_argument("--long", action="store_true")
+    arguments.add_argument("--commit", choices=["lwt", "accord"], default="lwt")
     arguments.add_argument("parts", nargs="*", choices=[*PARTS, []])
     options = arguments.parse_args()
     # Ends as an error does: with all processes stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     failed = False
-    with cassandra(options.nodes) as cluster:
-        print(f"{options.nodes} node(s) at {cluster.contact_points()}")
+    more = ACCORD if options.commit == "accord" else ""
+    with cassandra(options.nodes, more=more) as cluster:
+        # Read by launch() and by the library's tests.
+        os.environ["SLUICE_COMMIT"] = os.environ["SLUICE_TEST_COMMIT"] = options.commit
+        print(f"{options.nodes} node(s) at {cluster.contact_points()}, commit {options.commit}")
         for name in options.parts or PARTS:
             began = time.monotonic()
             wrong = PARTS[name](cluster, options)

@@ -10,6 +10,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use super::CommitProtocol;
 use super::native::Natives;
 use super::rows::Value;
 use crate::kv::lwt::partitions::*;
@@ -32,6 +33,9 @@ pub(super) const SPACE_COLUMNS: &[Column] = &[
     Column::Iv,
 ];
 
+/// The order of a space's rows.
+const ORDER: &str = "CLUSTERING ORDER BY (kind ASC, ck ASC, ver DESC) AND ";
+
 /// The part of a row value that has no columns of its own.
 const REST: &str = "vr";
 
@@ -45,7 +49,8 @@ pub(super) fn columns(table: Table) -> &'static [Column] {
     }
 }
 
-fn name(column: Column) -> &'static str {
+/// A column's name in CQL.
+pub(super) fn name(column: Column) -> &'static str {
     match column {
         Column::Gd => "gd",
         Column::Lg => "lg",
@@ -82,6 +87,8 @@ pub(super) struct Names {
     pub keyspace: String,
     /// Sets the tables of this keyspace apart from those of one of the same name before it.
     pub identity: Bytes,
+    /// How commits are made.
+    pub commit: CommitProtocol,
 }
 
 impl Names {
@@ -131,15 +138,20 @@ impl Names {
     /// `CREATE TABLE`, of a space with these columns of values and the table's name in SQL.
     pub fn create(&self, table: Table, natives: &[String], comment: &str) -> String {
         let (columns, key, order) = match table {
-            Table::Gateways => ("pk blob, ck blob, st blob, rt blob", "pk, ck", ""),
-            Table::Transactions => ("pk blob, vd blob, wt blob", "pk", ""),
-            Table::Log => ("pk blob, ck blob, tr blob STATIC, ch blob, oc blob", "pk, ck", ""),
+            Table::Gateways => ("pk blob, ck blob, st blob, rt blob", "pk, ck", String::new()),
+            Table::Transactions => ("pk blob, vd blob, wt blob", "pk", String::new()),
+            Table::Log => {
+                ("pk blob, ck blob, tr blob STATIC, ch blob, oc blob", "pk, ck", String::new())
+            }
             Table::Space(_) => (
                 "pk blob, kind tinyint, ck blob, ver bigint, live boolean, gd blob, lg blob, \
                  fe blob, ts blob, tx blob, pv blob, va blob, vr blob, lk blob, \"in\" blob, \
                  iv blob",
                 "pk, kind, ck, ver",
-                "CLUSTERING ORDER BY (kind ASC, ck ASC, ver DESC) AND ",
+                match self.commit {
+                    CommitProtocol::Lwt => ORDER.to_owned(),
+                    CommitProtocol::Accord => format!("{ORDER}transactional_mode = 'full' AND "),
+                },
             ),
         };
         let mut columns = columns.to_owned();
@@ -284,61 +296,85 @@ impl Names {
     /// The statements of a conditional batch: one for each row, one for each range removed. And
     /// the highest column id in its values.
     pub fn conditional(&self, batch: &Batch, natives: &Natives) -> (Vec<Bound_>, u16) {
-        let mut rows: BTreeMap<&RowKey, (Vec<&Condition>, Vec<&CellWrite>)> = BTreeMap::new();
-        for condition in &batch.conditions {
-            let conditions = &mut rows.entry(&condition.row).or_default().0;
-            if !conditions.contains(&condition) {
-                conditions.push(condition);
-            }
+        let mut statements = Vec::new();
+        let mut demanded = batch.demanded();
+        let highest = self.each_update(batch, natives, &mut |row, mut text, mut values| {
+            let conditions = demanded.remove(row).unwrap_or_default();
+            add_conditions(&mut text, &mut values, &conditions);
+            statements.push((text, values));
+        });
+        for (row, conditions) in demanded {
+            // Only demanded: a cell is written as it must be found.
+            let same = conditions.iter().find_map(|c| match &c.test {
+                Test::Is(value) => Some((c.column, value.as_ref())),
+                Test::Below(_) => None,
+            });
+            let (mut text, mut values) = self.begin_update(batch);
+            set_cells(&mut text, &mut values, &same.into_iter().collect());
+            self.add_row(&mut text, &mut values, &batch.partition, row);
+            add_conditions(&mut text, &mut values, &conditions);
+            statements.push((text, values));
         }
+        self.add_prunes(batch, &mut statements);
+        (statements, highest)
+    }
+
+    /// The statements of a batch without its conditions; the highest column id in its values.
+    pub fn updates(&self, batch: &Batch, natives: &Natives, into: &mut Vec<Bound_>) -> u16 {
+        let highest =
+            self.each_update(batch, natives, &mut |_, text, values| into.push((text, values)));
+        self.add_prunes(batch, into);
+        highest
+    }
+
+    fn begin_update(&self, batch: &Batch) -> Bound_ {
+        (format!("UPDATE{}SET ", self.prefix(batch.partition.table)), Vec::new())
+    }
+
+    fn each_update(
+        &self,
+        batch: &Batch,
+        natives: &Natives,
+        take: &mut dyn FnMut(&RowKey, String, Vec<Value>),
+    ) -> u16 {
+        let mut rows: BTreeMap<&RowKey, BTreeMap<Column, Option<&Bytes>>> = BTreeMap::new();
         for write in &batch.writes {
-            rows.entry(&write.row).or_default().1.push(write);
+            rows.entry(&write.row).or_default().insert(write.column, write.value.as_ref());
         }
-        let (table, key) = (batch.partition.table, &batch.partition.key);
-        let from = self.prefix(table);
-        let mut statements = Vec::with_capacity(rows.len() + batch.prune.len());
         let mut highest = 0;
-        for (row, (conditions, writes)) in rows {
-            let mut cells: BTreeMap<Column, Option<&Bytes>> =
-                writes.iter().map(|w| (w.column, w.value.as_ref())).collect();
-            if cells.is_empty() {
-                // Only demanded: a cell is written as it must be found.
-                let same = conditions.iter().find_map(|c| match &c.test {
-                    Test::Is(value) => Some((c.column, value.as_ref())),
-                    Test::Below(_) => None,
-                });
-                cells.extend(same);
-            }
-            let (mut text, mut values) = (format!("UPDATE{from}SET "), Vec::new());
+        for (row, mut cells) in rows {
+            let (mut text, mut values) = self.begin_update(batch);
             if let Some(value) = cells.get(&Column::Va).filter(|_| !natives.columns.is_empty()) {
                 highest = set_value(&mut text, &mut values, natives, *value, row).max(highest);
                 cells.remove(&Column::Va);
             }
             set_cells(&mut text, &mut values, &cells);
-            self.add_row(&mut text, &mut values, table, key, row);
-            for (n, condition) in conditions.iter().enumerate() {
-                text += if n == 0 { " IF " } else { " AND " };
-                text += name(condition.column);
-                match &condition.test {
-                    Test::Is(value) => {
-                        text += " = ?";
-                        values.push(Value::Blob(value.clone()));
-                    }
-                    Test::Below(value) => {
-                        text += " < ?";
-                        values.push(Value::blob(value));
-                    }
-                }
-            }
-            statements.push((text, values));
+            self.add_row(&mut text, &mut values, &batch.partition, row);
+            take(row, text, values);
         }
+        highest
+    }
+
+    fn add_prunes(&self, batch: &Batch, into: &mut Vec<Bound_>) {
+        let (from, key) = (self.prefix(batch.partition.table), &batch.partition.key);
         for (ck, version) in &batch.prune {
             let text =
                 format!("DELETE FROM{from}WHERE pk = ? AND kind = 2 AND ck = ? AND ver <= ?");
             let version = Value::Big(*version as i64);
-            statements.push((text, vec![Value::blob(key), Value::blob(ck), version]));
+            into.push((text, vec![Value::blob(key), Value::blob(ck), version]));
         }
-        (statements, highest)
+    }
+
+    /// Adds ` table WHERE …`, all of a row's key.
+    pub fn add_place(
+        &self,
+        text: &mut String,
+        values: &mut Vec<Value>,
+        partition: &Partition,
+        row: &RowKey,
+    ) {
+        *text += self.prefix(partition.table).trim_end();
+        self.add_row(text, values, partition, row);
     }
 
     /// The statements of a plain write: one for each row.
@@ -357,7 +393,7 @@ impl Names {
             let mut text = format!("UPDATE{from}USING TIMESTAMP ? SET ");
             let mut values = vec![Value::Big(timestamp.min(i64::MAX as u64) as i64)];
             set_cells(&mut text, &mut values, &cells);
-            self.add_row(&mut text, &mut values, partition.table, &partition.key, row);
+            self.add_row(&mut text, &mut values, partition, row);
             (text, values)
         };
         rows.into_iter().map(statement).collect()
@@ -367,13 +403,12 @@ impl Names {
         &self,
         text: &mut String,
         values: &mut Vec<Value>,
-        table: Table,
-        key: &Bytes,
+        partition: &Partition,
         row: &RowKey,
     ) {
         *text += " WHERE pk = ?";
-        values.push(Value::blob(key));
-        match table {
+        values.push(Value::blob(&partition.key));
+        match partition.table {
             Table::Space(_) => {
                 *text += " AND kind = ? AND ck = ? AND ver = ?";
                 values.extend([Value::Tiny(kind(row.kind)), Value::blob(&row.key)]);
@@ -433,6 +468,24 @@ fn set_value(
         set_cell(text, values, &native.name, cell(own));
     }
     split.map_or(0, |split| split.highest)
+}
+
+/// Adds ` IF …`.
+fn add_conditions(text: &mut String, values: &mut Vec<Value>, conditions: &[&Condition]) {
+    for (n, condition) in conditions.iter().enumerate() {
+        *text += if n == 0 { " IF " } else { " AND " };
+        *text += name(condition.column);
+        match &condition.test {
+            Test::Is(value) => {
+                *text += " = ?";
+                values.push(Value::Blob(value.clone()));
+            }
+            Test::Below(value) => {
+                *text += " < ?";
+                values.push(Value::blob(value));
+            }
+        }
+    }
 }
 
 fn add_bounds(

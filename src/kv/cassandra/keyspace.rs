@@ -11,17 +11,15 @@ use scylla::statement::unprepared::Statement;
 use scylla::statement::{Consistency, SerialConsistency};
 use scylla::value::CqlValue;
 
-use super::CassandraOptions;
 use super::connect::{About, SerialDomain, change_schema, check_datacenter, texts};
 use super::cql::Names;
 use super::failure::{Trouble, trouble};
+use super::{CassandraOptions, CommitProtocol};
 use crate::clock::Clock;
 use crate::error::{Error, Result, SqlState};
 
 /// The format of all tables (`schemas/lwt.md`).
 const FORMAT: i32 = 2;
-/// How commits are made.
-const COMMIT: &str = "lwt";
 /// Replicas that a new keyspace has where there are so many nodes.
 const REPLICAS: usize = 3;
 /// Cassandra's own limit.
@@ -38,6 +36,12 @@ pub(super) async fn open(
 ) -> Result<Names> {
     let name = &options.keyspace;
     check_name(name)?;
+    if options.commit == Some(CommitProtocol::Accord) {
+        check_accord(session).await?;
+        if let Some(SerialDomain::Within(_)) = &options.serial_domain {
+            return Err(Error::unsupported("--commit accord with a home data centre"));
+        }
+    }
     let found =
         format!("SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = '{name}'");
     if texts::<1>(session, &found).await?.is_empty() {
@@ -68,14 +72,17 @@ pub(super) async fn open(
     }
     about.replication = replication;
     check_tables(session, name).await?;
-    let wanted = options.serial_domain.as_ref();
-    if let Some(SerialDomain::Within(home)) = wanted {
+    let domain = options.serial_domain.as_ref();
+    if let Some(SerialDomain::Within(home)) = domain {
         check_datacenter(home, &about.datacenters, "--home-dc")?;
     }
-    let (identity, domain) = settle(session, name, wanted, random).await?;
-    check_home(session, name, &domain)?;
-    about.agree_in(domain)?;
-    Ok(Names { keyspace: name.clone(), identity })
+    let settings = settle(session, name, (options.commit, domain), random).await?;
+    check_home(session, name, &settings.domain)?;
+    about.agree_in(settings.domain)?;
+    if settings.commit == CommitProtocol::Accord {
+        check_accord(session).await?;
+    }
+    Ok(Names { keyspace: name.clone(), identity: settings.identity, commit: settings.commit })
 }
 
 fn check_name(name: &str) -> Result<()> {
@@ -202,20 +209,42 @@ fn check_home(session: &Session, name: &str, domain: &SerialDomain) -> Result<()
         .with_hint(format!("ALTER KEYSPACE {name} to have some there, and repair.")))
 }
 
-/// Writes the settings of a new keyspace, or reads those it has: its identity, and where commits
-/// agree, which must be `wanted` if that is given.
+/// Accord is a setting of every node, off by default.
+async fn check_accord(session: &Session) -> Result<()> {
+    let setting = "SELECT value, name FROM system_views.settings WHERE name = 'accord.enabled'";
+    let found = texts::<2>(session, setting).await.unwrap_or_default();
+    if matches!(&found[..], [[Some(enabled), _]] if enabled == "true") {
+        return Ok(());
+    }
+    let message = "this cluster has no Accord";
+    Err(Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message).with_hint(
+        "Accord needs Cassandra 6 with accord.enabled: true in every cassandra.yaml; \
+         --commit lwt works without.",
+    ))
+}
+
+/// What was decided when the keyspace was new.
+struct Settings {
+    identity: Bytes,
+    commit: CommitProtocol,
+    domain: SerialDomain,
+}
+
+/// Writes the settings of a new keyspace, or reads those it has, which must be `wanted` where that
+/// is given.
 async fn settle(
     session: &Session,
     keyspace: &str,
-    wanted: Option<&SerialDomain>,
+    wanted: (Option<CommitProtocol>, Option<&SerialDomain>),
     random: &dyn Clock,
-) -> Result<(Bytes, SerialDomain)> {
-    let ours = wanted.cloned().unwrap_or_default().to_string();
+) -> Result<Settings> {
+    let commit = wanted.0.unwrap_or(CommitProtocol::Lwt).name();
+    let ours = wanted.1.cloned().unwrap_or_default().to_string();
     let mut identity = [0; 16];
     random.random(&mut identity);
     let mut insert = Statement::new(format!(
         "INSERT INTO {keyspace}.settings (name, format, commit, serial, identity) \
-         VALUES ('keyspace', {FORMAT}, '{COMMIT}', ?, ?) IF NOT EXISTS"
+         VALUES ('keyspace', {FORMAT}, '{commit}', ?, ?) IF NOT EXISTS"
     ));
     insert.set_consistency(Consistency::Quorum);
     insert.set_serial_consistency(Some(SerialConsistency::Serial));
@@ -240,7 +269,7 @@ async fn settle(
         let rows = answer.into_rows_result().ok();
         let row = rows.and_then(|rows| rows.maybe_first_row::<scylla::value::Row>().ok().flatten());
         if let Some(row) = row {
-            return agree(keyspace, row.columns, wanted);
+            return agree(keyspace, wanted, row.columns);
         }
     }
     Err(last.into_error("write the keyspace's settings"))
@@ -248,9 +277,9 @@ async fn settle(
 
 fn agree(
     keyspace: &str,
+    wanted: (Option<CommitProtocol>, Option<&SerialDomain>),
     mut columns: Vec<Option<CqlValue>>,
-    wanted: Option<&SerialDomain>,
-) -> Result<(Bytes, SerialDomain)> {
+) -> Result<Settings> {
     let differs = |message: String| Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message);
     let identity = columns.pop().flatten();
     let text = |at: usize| columns.get(at)?.as_ref()?.as_text().cloned();
@@ -268,24 +297,27 @@ fn agree(
         );
         return Err(differs(message).with_hint("Give --keyspace a new name."));
     }
-    let (commit, serial) = (text(1).unwrap_or_default(), text(2).unwrap_or_default());
-    let ours = wanted.map_or_else(|| serial.clone(), SerialDomain::to_string);
-    for (what, theirs, ours) in
-        [("commit protocol", &commit, COMMIT), ("serial domain", &serial, ours.as_str())]
-    {
-        if theirs != ours {
-            let message =
-                format!("keyspace {keyspace} has {what} {theirs}, and this gateway {ours}");
-            return Err(differs(message).with_hint(
-                "Both are decided when a keyspace is new; all its gateways keep to them.",
-            ));
-        }
+    let (theirs, serial) = (text(1).unwrap_or_default(), text(2).unwrap_or_default());
+    let settled = |what: &str, theirs: &str, ours: &str| {
+        let message = format!("keyspace {keyspace} has {what} {theirs}, and this gateway {ours}");
+        differs(message)
+            .with_hint("Both are decided when a keyspace is new; all its gateways keep to them.")
+    };
+    let known = [CommitProtocol::Lwt, CommitProtocol::Accord];
+    let commit = known.into_iter().find(|protocol| protocol.name() == theirs);
+    let ours = wanted.0.or(commit).unwrap_or(CommitProtocol::Lwt);
+    let Some(commit) = commit.filter(|commit| *commit == ours) else {
+        return Err(settled("commit protocol", &theirs, ours.name()));
+    };
+    let ours = wanted.1.map_or_else(|| serial.clone(), SerialDomain::to_string);
+    if serial != ours {
+        return Err(settled("serial domain", &serial, &ours));
     }
     let domain = SerialDomain::named(&serial).ok_or_else(|| {
         differs(format!("keyspace {keyspace} has an unknown serial domain {serial}"))
     })?;
     match identity {
-        Some(CqlValue::Blob(bytes)) => Ok((bytes.into(), domain)),
+        Some(CqlValue::Blob(bytes)) => Ok(Settings { identity: bytes.into(), commit, domain }),
         _ => Err(differs(format!("the settings of keyspace {keyspace} have no identity"))),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! - `connect`: addresses, credentials, TLS, policies; what cluster is refused; `refused`: why a
 //!   cluster refuses;
+//! - `accord`: batches over several partitions;
 //! - `native`: columns of values as columns of CQL; `natives`: which those of a table are;
 //! - `keyspace`: the keyspace and what was decided once for it;
 //! - `cql`: statement texts and table definitions; `prepared`: their cache;
@@ -15,6 +16,7 @@
 //! Tables of spaces are made when first used, whatever uses them: a node that does not know a
 //! table yet may be one that has not heard of it, so nothing is answered before the table is there.
 
+mod accord;
 mod connect;
 mod cql;
 mod failure;
@@ -62,6 +64,25 @@ const TABLE_TRIES_MAX: u32 = 5;
 /// Before a table's columns are read again, when one was not known.
 const COLUMN_PAUSE: Duration = Duration::from_millis(50);
 
+/// How commits are made; one way for all of a keyspace's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitProtocol {
+    /// Lightweight transactions.
+    Lwt,
+    /// Accord transactions where they reach, else lightweight ones on the same tables.
+    Accord,
+}
+
+impl CommitProtocol {
+    /// Its name, as `settings` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            CommitProtocol::Lwt => "lwt",
+            CommitProtocol::Accord => "accord",
+        }
+    }
+}
+
 /// Where the cluster is and how it is used.
 #[derive(Clone, Debug, Default)]
 pub struct CassandraOptions {
@@ -76,6 +97,8 @@ pub struct CassandraOptions {
     pub replication: Option<String>,
     /// Which replicas agree on commits, decided when the keyspace is new; none: as it was made.
     pub serial_domain: Option<SerialDomain>,
+    /// How commits are to be made; none: as in all of the keyspace, or by lightweight transactions.
+    pub commit: Option<CommitProtocol>,
     /// User and password.
     pub credentials: Option<(String, String)>,
     /// Certificates (PEM) that nodes' certificates must lead to; none: no TLS.
@@ -126,6 +149,11 @@ impl Cassandra {
     /// What cluster this is.
     pub fn about(&self) -> &About {
         &self.about
+    }
+
+    /// How commits are made.
+    pub fn commit(&self) -> CommitProtocol {
+        self.names.commit
     }
 
     /// Which keyspace this is, of all that ever had its name.
@@ -388,6 +416,26 @@ impl Partitions for Cassandra {
         self.with_table(batch.partition.table, || {
             let batch = batch.clone();
             Box::pin(async move { self.send_batch(&batch).await })
+        })
+        .await
+    }
+
+    fn reach(&self) -> Reach {
+        match self.names.commit {
+            CommitProtocol::Lwt => Reach { partitions: 1, rows: usize::MAX },
+            CommitProtocol::Accord => accord::REACH,
+        }
+    }
+
+    async fn cas_all(&self, batches: Vec<Batch>) -> Result<Applied, Failure> {
+        // A missing table is made by the reads before.
+        let Some(table) = batches.first().map(|batch| batch.partition.table) else {
+            return Ok(Applied::Yes);
+        };
+        let batches = Arc::new(batches);
+        self.with_table(table, || {
+            let batches = batches.clone();
+            Box::pin(async move { self.send_transaction(&batches).await })
         })
         .await
     }

@@ -230,6 +230,20 @@ pub(super) fn decode_sizes(answer: &QueryRowsResult) -> Result<(u64, u64), Troub
     Ok((rows, bytes))
 }
 
+/// The cells of an answer's one row.
+pub(super) fn decode_cells(
+    answer: &QueryRowsResult,
+    count: usize,
+) -> Result<Vec<Option<Bytes>>, Trouble> {
+    let mut found = None;
+    each(answer, |cells| {
+        let row: Result<Vec<_>, _> = (0..count).map(|_| cells.next()).collect();
+        found = Some(row?);
+        Ok(())
+    })?;
+    found.ok_or_else(|| short("what a transaction found"))
+}
+
 /// `[applied]`
 pub(super) fn is_applied(answer: &QueryRowsResult) -> Result<bool, Trouble> {
     let mut applied = None;

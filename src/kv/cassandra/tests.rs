@@ -17,6 +17,12 @@ fn contact_point() -> Option<String> {
     std::env::var("SLUICE_TEST_CASSANDRA").ok()
 }
 
+/// The commit protocol that `SLUICE_TEST_COMMIT` names.
+fn commit() -> Option<CommitProtocol> {
+    let accord = std::env::var("SLUICE_TEST_COMMIT").is_ok_and(|name| name == "accord");
+    accord.then_some(CommitProtocol::Accord)
+}
+
 /// A keyspace that is not there yet.
 fn fresh_keyspace() -> String {
     let mut bytes = [0; 6];
@@ -30,6 +36,7 @@ async fn connect(keyspace: &str, point: &str) -> Arc<Cassandra> {
         keyspace: keyspace.to_owned(),
         // Where commits agree in one data centre only.
         serial_domain: std::env::var("SLUICE_TEST_HOME_DC").ok().map(SerialDomain::Within),
+        commit: commit(),
         ..CassandraOptions::default()
     };
     Cassandra::connect(&options, &SystemClock::new()).await.unwrap()

@@ -1,22 +1,19 @@
-//! Commits: what all have in common, and those that are one conditional batch.
+//! Commits: which way one goes, and what all ways have in common.
 //!
-//! One partition, with all that is to be validated in it, is one batch: announce and read the
-//! rows at once, read all gateways' rows, choose the timestamp, send. The order matters: the rows
-//! are read before the gateways' rows, so that a fence set after this gateway was sealed is one
-//! that the batch does not know of.
+//! What fits into one conditional batch is one (`whole`), all else is intents and a verdict
+//! (`several`).
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::future::join3;
 
 use super::deadlock::Waiting;
 use super::gateway::Gateway;
 use super::locks::{Blocked, head_of, ts_cell};
 use super::partitions::*;
-use super::read::{Reader, within_partition};
+use super::read::Reader;
 use super::rows::*;
-use super::settle::{Sequence, static_number};
+use super::whole::pieces;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, SqlState};
 use crate::kv::{Commit, CommitOutcome, Expect, LockMode, SCHEMA_SPACE, SpaceId, Write};
@@ -42,6 +39,7 @@ pub enum Check {
 }
 
 /// The writes of a commit that go into one batch.
+#[derive(Clone)]
 pub struct Part<'a> {
     /// The partition.
     pub partition: Partition,
@@ -119,17 +117,12 @@ impl Gateway {
             return self.validate_only(commit).await;
         }
         let parts = parts(self, commit)?;
-        let single = match &parts[..] {
-            // A change of the schema leaves a verdict, by which whoever settles it knows its time.
-            _ if changes_schema(commit) => None,
-            [cut] if cut.len() == 1 && reads_lie_in(commit, &cut[0].partition) => Some(&cut[0]),
-            _ => None,
-        };
+        let whole = pieces(self, commit, &parts);
         let mut waiting = Waiting::new(self, commit.txn, 0, 0);
         let mut attempt = 0;
         loop {
-            let step = match single {
-                Some(part) => self.try_single(commit, part).await?,
+            let step = match &whole {
+                Some(pieces) => self.try_whole(commit, pieces).await?,
                 None => {
                     let in_order = (attempt > 0).then_some(&mut waiting);
                     self.try_several(commit, &parts, in_order).await?
@@ -224,24 +217,6 @@ impl Gateway {
         Ok(Check::Fine(records))
     }
 
-    async fn try_single(self: &Arc<Self>, commit: &Commit, part: &Part<'_>) -> Result<Step> {
-        let _latch = self.latch(&part.partition).await;
-        let kind = OpenKind::Single(part.partition.clone());
-        let open = self.open(commit.txn, kind, &tracked_spaces(commit));
-        let result = self.announced_single(commit, part, &open).await;
-        let committed = match &result {
-            Ok(Step::Done(CommitOutcome::Committed(ts))) => Some(*ts),
-            _ => None,
-        };
-        self.settle_open(&open, committed).await;
-        if committed.is_some() {
-            self.publish_surely().await?;
-        } else {
-            self.publish_soon();
-        }
-        result
-    }
-
     /// Writes what became of a commit to the log, and takes it out of this gateway's row.
     pub async fn settle_open(self: &Arc<Self>, open: &Open, committed: Option<Timestamp>) {
         let mut attempt = 0;
@@ -270,142 +245,6 @@ impl Gateway {
             let _ = this.publish().await;
         }));
     }
-
-    async fn announced_single(
-        self: &Arc<Self>,
-        commit: &Commit,
-        part: &Part<'_>,
-        open: &Open,
-    ) -> Result<Step> {
-        let mut keys: Vec<Bytes> = part.writes.iter().map(|(ck, _)| ck.clone()).collect();
-        keys.extend(commit.reads.iter().map(|r| place(&r.key).1));
-        keys.sort_unstable();
-        keys.dedup();
-        let rows = self.read(&part.partition, Select::Heads(keys), Consistency::Quorum);
-        let logged = self.write_log(commit, open);
-        let (announced, logged, rows) = join3(self.publish(), logged, rows).await;
-        announced?;
-        logged?;
-        let rows = rows?;
-        let records = match self.check_rows(commit, part, &rows).await? {
-            Check::Fine(records) => records,
-            Check::Blocked(blocked) => return Ok(Step::Blocked(blocked)),
-            Check::Refused(outcome) => return Ok(Step::Done(outcome)),
-        };
-        let mut batch = Batch::new(&part.partition);
-        let mut above = Timestamp(static_number(&rows, Column::Gd)?);
-        let gd = above.0;
-        if let Some(step) = self.demand_reads(commit, &rows, &mut batch, &mut above).await? {
-            return Ok(step);
-        }
-        let view = self.view().await?;
-        self.check()?;
-        if let Some(blocked) = self.check_tables(commit.txn, &view)? {
-            return Ok(Step::Blocked(blocked));
-        }
-        above = records.iter().map(|r| r.ts).fold(above.max(view.high()), Timestamp::max);
-        let ts = self.tick_above(above);
-        let sequence = Sequence { column: Column::Gd, seen: gd, next: ts.0 };
-        match commit.ranges.is_empty() {
-            true => sequence.add_to(&mut batch),
-            false => {
-                // No other batch may have come between: the ranges are as they were read.
-                batch.demand(&RowKey::STATIC, Column::Gd, (gd > 0).then(|| number(gd)));
-                batch.set(&RowKey::STATIC, Column::Gd, Some(number(ts.0)));
-            }
-        }
-        let fence = rows.iter().find(|r| r.key == RowKey::STATIC).and_then(|r| r.get(Column::Fe));
-        batch.demand(&RowKey::STATIC, Column::Fe, fence.cloned());
-        for ((ck, write), record) in part.writes.iter().zip(&records) {
-            let row = RowKey::head(ck);
-            batch.demand(&row, Column::Ts, ts_cell(record.ts));
-            batch.demand(&row, Column::Lk, record.locks_cell.clone());
-            batch.demand(&row, Column::In, None);
-            let txn = commit.txn;
-            supersede(&mut batch, ck, record, view.horizon());
-            write_head(&mut batch, ck, record, ts, txn, write.value.clone());
-        }
-        let (me, first) = (commit.txn, part.writes[0].0.clone());
-        let select = Select::Versions(first);
-        let mine = move |rows: &[Row]| {
-            let mut records = rows.iter().map(|row| Record::read(Some(row)));
-            records.try_fold(false, |found, r| r.map(|r| found || (r.txn == me && r.ts == ts)))
-        };
-        Ok(match self.settle(batch, sequence, select, mine).await? {
-            true => Step::Done(CommitOutcome::Committed(ts)),
-            false => Step::Again,
-        })
-    }
-
-    /// Adds to a batch that what was read in its partition is as it was read.
-    async fn demand_reads(
-        self: &Arc<Self>,
-        commit: &Commit,
-        rows: &[Row],
-        batch: &mut Batch,
-        above: &mut Timestamp,
-    ) -> Result<Option<Step>> {
-        for read in &commit.reads {
-            let (_, ck) = place(&read.key);
-            let record = head_of(rows, &ck)?;
-            if let Some(blocked) = intent_in_the_way(&read.key, &record) {
-                return Ok(Some(Step::Blocked(blocked)));
-            }
-            if record.live_ts() != read.seen {
-                let space = read.key.space();
-                return Ok(Some(Step::Done(CommitOutcome::ReadConflict { space })));
-            }
-            *above = record.ts.max(*above);
-            let row = RowKey::head(&ck);
-            batch.demand(&row, Column::Ts, ts_cell(record.ts));
-            batch.demand(&row, Column::In, None);
-        }
-        for check in &commit.ranges {
-            let Some((partition, mut start, end)) = within_partition(&check.range) else {
-                return Err(Error::internal("a range of several partitions in one batch"));
-            };
-            loop {
-                let limit = super::PAGE_ROWS;
-                let (from, to) = (start.clone(), end.clone());
-                let select = Select::Range { start: from, end: to, reverse: false, limit };
-                let rows = self.read(&partition, select, Consistency::Quorum).await?;
-                let heads = rows.iter().filter(|r| r.key.kind == Kind::Head);
-                let (mut count, mut last) = (0, None);
-                for row in heads {
-                    let record = Record::read(Some(row))?;
-                    let key = key_at(check.range.space, &partition.key, &row.key.key);
-                    if let Some(blocked) = intent_in_the_way(&key, &record) {
-                        return Ok(Some(Step::Blocked(blocked)));
-                    }
-                    if record.ts > check.at {
-                        let space = check.range.space;
-                        return Ok(Some(Step::Done(CommitOutcome::ReadConflict { space })));
-                    }
-                    (count, last) = (count + 1, Some(row.key.key.clone()));
-                }
-                match last {
-                    Some(last) if count == limit => start = std::ops::Bound::Excluded(last),
-                    _ => break,
-                }
-            }
-        }
-        Ok(None)
-    }
-}
-
-fn intent_in_the_way(key: &crate::kv::Key, record: &Record) -> Option<Blocked> {
-    let attempt = record.intent?.attempt;
-    let (txns, attempt) = (vec![attempt.txn], Some(attempt));
-    Some(Blocked { key: key.clone(), mode: LockMode::KeyShare, txns, attempt })
-}
-
-/// Whether all that a commit validates lies in one partition.
-fn reads_lie_in(commit: &Commit, partition: &Partition) -> bool {
-    commit.reads.iter().all(|r| place(&r.key).0 == *partition)
-        && commit
-            .ranges
-            .iter()
-            .all(|r| within_partition(&r.range).is_some_and(|(p, ..)| p == *partition))
 }
 
 /// Adds the head's version to the history, and takes out what nobody reads any more.

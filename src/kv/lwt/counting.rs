@@ -84,6 +84,19 @@ impl Partitions for Counting {
         self.below.describe(space, name, columns).await
     }
 
+    fn reach(&self) -> Reach {
+        self.below.reach()
+    }
+
+    async fn cas_all(&self, batches: Vec<Batch>) -> Result<Applied, Failure> {
+        add(&self.requests.lwts);
+        let answer = self.noted(self.below.cas_all(batches).await);
+        if answer == Ok(Applied::No) {
+            add(&self.requests.conflicts);
+        }
+        answer
+    }
+
     async fn remove(&self, table: Table) -> Result<(), Failure> {
         self.below.remove(table).await
     }

@@ -11,7 +11,7 @@
 //! No clocks are compared: a skewed clock moves timestamps ahead and breaks nothing. A lease is a
 //! counter; who sees it unchanged for `lease`, by its own monotonic clock, may retire its gateway.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -330,6 +330,12 @@ impl Core {
     }
 }
 
+fn latch_of(partition: &Partition) -> usize {
+    let mut hasher = std::hash::DefaultHasher::new();
+    partition.hash(&mut hasher);
+    hasher.finish() as usize % LATCHES
+}
+
 impl Gateway {
     /// Joins the gateways of a cluster.
     pub async fn join(
@@ -494,11 +500,22 @@ impl Gateway {
     }
 
     /// One conditional batch of this gateway in a partition at a time: they would only get in each
-    /// other's way. Nobody takes a second latch while holding one.
+    /// other's way. Nobody takes another latch while holding some.
     pub async fn latch(&self, partition: &Partition) -> tokio::sync::MutexGuard<'_, ()> {
-        let mut hasher = std::hash::DefaultHasher::new();
-        partition.hash(&mut hasher);
-        self.latches[hasher.finish() as usize % LATCHES].lock().await
+        self.latches[latch_of(partition)].lock().await
+    }
+
+    /// The latches of several partitions.
+    pub async fn latches<'a>(
+        &self,
+        partitions: impl Iterator<Item = &'a Partition>,
+    ) -> Vec<tokio::sync::MutexGuard<'_, ()>> {
+        let places: BTreeSet<usize> = partitions.map(latch_of).collect();
+        let mut held = Vec::with_capacity(places.len());
+        for place in places {
+            held.push(self.latches[place].lock().await);
+        }
+        held
     }
 
     /// A read of one partition, tried again while it fails.

@@ -280,7 +280,7 @@ impl Gateway {
         let expected = batch.writes[0].value.clone();
         let select = Select::Heads(vec![first.clone()]);
         let taken = self
-            .settle(batch, sequence, select, move |rows| {
+            .settle(vec![batch], sequence, select, move |rows| {
                 let record = head_of(rows, &first)?;
                 let mine = record.locks.iter().any(|h| h.txn == me);
                 Ok(mine && record.locks_cell == expected)

@@ -38,6 +38,7 @@ mod snapshots;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -200,7 +201,10 @@ fn decode_position(from: &Continuation) -> Result<RingPosition> {
 impl Store for LwtStore {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            name: "lwt",
+            name: match self.gateway.partitions.reach().partitions {
+                1 => "lwt",
+                _ => "accord",
+            },
             ordered: false,
             cheap_locks: false,
             cheap_snapshots: false,

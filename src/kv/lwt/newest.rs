@@ -102,7 +102,7 @@ impl Gateway {
         }
         let unsettled = |open: &Open| {
             let own = open.attempt.incarnation == self.incarnation;
-            matches!(&open.kind, OpenKind::Single(of) if of == partition)
+            open.kind.writes(|of| of == partition)
                 && open.attempt.floor < ts
                 && (!own || self.has_open(open.attempt.floor))
         };

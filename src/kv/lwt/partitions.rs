@@ -15,6 +15,7 @@
 //! ```
 
 use std::cmp::{Ordering, Reverse};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use async_trait::async_trait;
@@ -48,6 +49,16 @@ pub struct Partition {
     pub table: Table,
     /// The partition key.
     pub key: Bytes,
+}
+
+impl Partition {
+    /// Whose rows it has; zero: not a space's.
+    pub fn space(&self) -> SpaceId {
+        match self.table {
+            Table::Space(space) => space,
+            _ => SpaceId(0),
+        }
+    }
 }
 
 /// What a row of a partition is.
@@ -249,6 +260,18 @@ impl Batch {
         }
     }
 
+    /// What it demands, by row.
+    pub fn demanded(&self) -> BTreeMap<&RowKey, Vec<&Condition>> {
+        let mut rows: BTreeMap<&RowKey, Vec<&Condition>> = BTreeMap::new();
+        for condition in &self.conditions {
+            let conditions = rows.entry(&condition.row).or_default();
+            if !conditions.contains(&condition) {
+                conditions.push(condition);
+            }
+        }
+        rows
+    }
+
     /// Adds `IF column = ?`.
     pub fn demand(&mut self, row: &RowKey, column: Column, value: Option<Bytes>) {
         let condition = Condition { row: row.clone(), column, test: Test::Is(value) };
@@ -339,6 +362,15 @@ pub struct RingPage {
     pub next: Option<RingPosition>,
 }
 
+/// How much one conditional batch may reach.
+#[derive(Clone, Copy, Debug)]
+pub struct Reach {
+    /// Partitions.
+    pub partitions: usize,
+    /// Rows that are written or validated.
+    pub rows: usize,
+}
+
 /// A cluster, as one gateway reaches it.
 #[async_trait]
 pub trait Partitions: Send + Sync + 'static {
@@ -370,6 +402,18 @@ pub trait Partitions: Send + Sync + 'static {
 
     /// A conditional batch: one lightweight transaction.
     async fn cas(&self, batch: Batch) -> Result<Applied, Failure>;
+
+    /// What one conditional batch may reach: by lightweight transactions one partition.
+    fn reach(&self) -> Reach {
+        Reach { partitions: 1, rows: usize::MAX }
+    }
+
+    /// Conditional batches in different partitions of any spaces, all or none of them:
+    /// `BEGIN TRANSACTION LET … IF … THEN … END IF COMMIT TRANSACTION`. Where [`Partitions::reach`]
+    /// says so.
+    async fn cas_all(&self, _batches: Vec<Batch>) -> Result<Applied, Failure> {
+        Err(Failure::Refused(Refusal::Defect))
+    }
 
     /// `CREATE TABLE`, `ALTER TABLE … ADD`: the columns that values of a space consist of.
     async fn describe(

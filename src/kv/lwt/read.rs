@@ -57,7 +57,7 @@ impl Gateway {
         loop {
             let next = {
                 let open = snapshot.open.lock();
-                let concerns = |o: &&Open| matches!(&o.kind, OpenKind::Single(p) if matters(p));
+                let concerns = |o: &&Open| o.kind.writes(&matters);
                 open.iter().find(concerns).cloned()
             };
             let Some(open) = next else { return Ok(()) };

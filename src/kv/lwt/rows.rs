@@ -271,10 +271,18 @@ impl Record {
 /// What kind of commit an open entry announces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpenKind {
-    /// One conditional batch in this partition, which leaves no trace until it is there.
-    Single(Partition),
+    /// One conditional batch that writes these partitions, which leaves no trace until it is
+    /// there.
+    Whole(Vec<Partition>),
     /// Intents, then a verdict.
     Several,
+}
+
+impl OpenKind {
+    /// Whether it is one batch that writes such a partition.
+    pub fn writes(&self, matters: impl Fn(&Partition) -> bool) -> bool {
+        matches!(self, OpenKind::Whole(partitions) if partitions.iter().any(matters))
+    }
 }
 
 /// A commit that its gateway has announced and not settled.
@@ -339,12 +347,14 @@ impl GatewayState {
             out.put_u64(open.attempt.floor.0);
             out.put_u8(u8::from(open.decided));
             match &open.kind {
-                OpenKind::Single(Partition { table: Table::Space(space), key }) => {
-                    out.put_u8(1);
-                    out.put_u32(space.0);
-                    put_bytes(&mut out, key);
+                OpenKind::Several => out.put_u16(0),
+                OpenKind::Whole(partitions) => {
+                    out.put_u16(partitions.len() as u16);
+                    for partition in partitions {
+                        out.put_u32(partition.space().0);
+                        put_bytes(&mut out, &partition.key);
+                    }
                 }
-                _ => out.put_u8(0),
             }
             out.put_u16(open.log.len() as u16);
             for (space, number) in &open.log {
@@ -381,11 +391,15 @@ impl GatewayState {
         for _ in 0..reader.u32()? {
             let (txn, floor) = (TxnId(reader.u128()?), Timestamp(reader.u64()?));
             let decided = reader.u8()? != 0;
-            let kind = match reader.u8()? {
+            let kind = match reader.u16()? {
                 0 => OpenKind::Several,
-                _ => {
-                    let table = Table::Space(SpaceId(reader.u32()?));
-                    OpenKind::Single(Partition { table, key: reader.bytes()? })
+                count => {
+                    let mut partitions = Vec::new();
+                    for _ in 0..count {
+                        let table = Table::Space(SpaceId(reader.u32()?));
+                        partitions.push(Partition { table, key: reader.bytes()? });
+                    }
+                    OpenKind::Whole(partitions)
                 }
             };
             let mut log = Vec::new();

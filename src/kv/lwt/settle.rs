@@ -54,11 +54,12 @@ pub fn static_number(rows: &[Row], column: Column) -> Result<u64> {
 }
 
 impl Gateway {
-    /// Sends a batch until it is known whether it took effect. Rows selected by `select` show
-    /// that to `mine`. An error means that nothing happened and nothing will.
+    /// Sends a batch until it is known whether it took effect; several are one, all or nothing.
+    /// Rows of the first one's partition selected by `select` show that to `mine`, and `sequence`
+    /// is its number. An error means that nothing happened and nothing will.
     pub async fn settle(
         &self,
-        batch: Batch,
+        batches: Vec<Batch>,
         sequence: Sequence,
         select: Select,
         mine: impl Fn(&[Row]) -> Result<bool> + Send + Sync,
@@ -66,11 +67,12 @@ impl Gateway {
         let mut uncertain = false;
         let mut attempt = 0;
         loop {
-            match self.partitions.cas(batch.clone()).await {
+            match self.send(&batches).await {
                 Ok(Applied::Yes) => return Ok(true),
                 Ok(Applied::No) if !uncertain => return Ok(false),
                 Ok(Applied::No) => {
-                    return self.settle_refused(&batch.partition, sequence, select, mine).await;
+                    let partition = &batches[0].partition;
+                    return self.settle_refused(partition, sequence, select, mine).await;
                 }
                 Err(Failure::Uncertain) => uncertain = true,
                 Err(failure @ Failure::Unavailable) if !uncertain && attempt >= 3 => {
@@ -81,6 +83,13 @@ impl Gateway {
             }
             self.pause(attempt).await;
             attempt += 1;
+        }
+    }
+
+    async fn send(&self, batches: &[Batch]) -> std::result::Result<Applied, Failure> {
+        match batches {
+            [batch] => self.partitions.cas(batch.clone()).await,
+            _ => self.partitions.cas_all(batches.to_vec()).await,
         }
     }
 
@@ -241,9 +250,12 @@ impl Gateway {
     async fn settle_all_of(self: &Arc<Self>, peer: &Peer) -> Result<()> {
         for open in &peer.state.open {
             let committed = match &open.kind {
-                OpenKind::Single(partition) => {
-                    self.fence(partition).await?;
-                    self.find_single(open, partition).await?
+                OpenKind::Whole(partitions) => {
+                    // All or nothing: one partition decides for all.
+                    if let Some(partition) = partitions.first() {
+                        self.fence(partition).await?;
+                    }
+                    self.find_whole(open, partitions).await?
                 }
                 OpenKind::Several => match self.decide(open.attempt, Verdict::Aborted).await? {
                     Verdict::Committed(ts) => {
@@ -290,7 +302,7 @@ impl Gateway {
     }
 
     /// Whether a fenced commit had taken effect, and when; asked for tracked commits only.
-    async fn find_single(&self, open: &Open, partition: &Partition) -> Result<Option<Timestamp>> {
+    async fn find_whole(&self, open: &Open, partitions: &[Partition]) -> Result<Option<Timestamp>> {
         let Some((space, at)) = open.log.first() else { return Ok(None) };
         let Some(keys) = self.logged_keys(*space, open.attempt.incarnation, *at).await? else {
             // Nothing was sent: the log comes first.
@@ -298,11 +310,11 @@ impl Gateway {
         };
         for key in &keys {
             let (of, clustering) = place(key);
-            if of != *partition {
+            if !partitions.contains(&of) {
                 continue;
             }
             let select = Select::Versions(clustering);
-            let rows = self.read(partition, select, Consistency::Serial).await?;
+            let rows = self.read(&of, select, Consistency::Serial).await?;
             for row in &rows {
                 let record = Record::read(Some(row))?;
                 if record.txn == open.attempt.txn && record.ts > open.attempt.floor {
@@ -311,6 +323,6 @@ impl Gateway {
             }
             return Ok(None);
         }
-        Err(Error::corrupted("a change log row names no key of its commit's partition"))
+        Err(Error::corrupted("a change log row names no key of its commit's partitions"))
     }
 }

@@ -220,7 +220,7 @@ impl Gateway {
             let mine = move |rows: &[Row]| {
                 Ok(head_of(rows, &first)?.intent.is_some_and(|i| i.attempt == attempt))
             };
-            if self.settle(batch, sequence, select, mine).await? {
+            if self.settle(vec![batch], sequence, select, mine).await? {
                 return Ok(Prewrite::Placed(next));
             }
             self.check()?;

@@ -16,7 +16,7 @@ const SNAPSHOTS_KEPT: usize = 64;
 pub struct Snapshot {
     /// The timestamp.
     pub at: Timestamp,
-    /// Single-batch commits that may still appear at or below it, until they are settled.
+    /// Commits of one batch that may still appear at or below it, until they are settled.
     pub open: Mutex<Vec<Open>>,
     /// Keeps versions.
     _pin: Option<Pin>,
@@ -126,7 +126,7 @@ impl Gateway {
         }
         let view = self.view().await?;
         self.check()?;
-        let single = |o: &&Open| matches!(o.kind, OpenKind::Single(_)) && o.attempt.floor < at;
+        let single = |o: &&Open| matches!(o.kind, OpenKind::Whole(_)) && o.attempt.floor < at;
         let open = view.open().filter(single).cloned().collect();
         Ok(Snapshot { at, open: Mutex::new(open), _pin: pin })
     }

@@ -53,6 +53,21 @@ mod over_many_partitions {
     crate::kv::conformance::suite!(make);
 }
 
+/// The same on spaces that have Accord, where a commit over a few partitions is one transaction.
+mod with_accord {
+    use super::*;
+    use crate::kv::conformance::spread::Spread;
+
+    async fn make() -> (SharedStore, ()) {
+        let env: Arc<dyn Environment> = Arc::new(Tokio(Arc::new(SystemClock::new())));
+        let cluster = Cluster::with_accord(env.clone(), Faults::none());
+        let connection = Connection::new(&cluster, env.clone());
+        (Spread::over(LwtStore::open(connection, env, options()).await.unwrap()), ())
+    }
+
+    crate::kv::conformance::suite!(make);
+}
+
 /// The same, with slow and lost messages.
 mod with_benign_faults {
     use super::*;

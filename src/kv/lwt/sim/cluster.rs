@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 
 use super::super::env::{Environment, random_below};
 use super::super::partitions::*;
+use super::accord::Accord;
 use super::replica::{Replica, RingKey, Rows, live, merge};
 
 pub const REPLICAS: usize = 3;
@@ -82,11 +83,23 @@ pub struct Cluster {
     ballots: AtomicU64,
     /// A replica hears nothing while its bit is set.
     cut: AtomicU64,
+    /// Where the tables of spaces have Accord.
+    accord: Option<Accord>,
 }
 
 impl Cluster {
     pub fn new(env: Arc<dyn Environment>, faults: Faults) -> Arc<Cluster> {
+        Cluster::with(env, faults, None)
+    }
+
+    /// A cluster whose spaces have Accord.
+    pub fn with_accord(env: Arc<dyn Environment>, faults: Faults) -> Arc<Cluster> {
+        Cluster::with(env, faults, Some(Accord::default()))
+    }
+
+    fn with(env: Arc<dyn Environment>, faults: Faults, accord: Option<Accord>) -> Arc<Cluster> {
         Arc::new(Cluster {
+            accord,
             env,
             replicas: Default::default(),
             faults: Mutex::new(faults),
@@ -109,6 +122,18 @@ impl Cluster {
             true => self.cut.fetch_or(1 << replica, Ordering::SeqCst),
             false => self.cut.fetch_and(!(1 << replica), Ordering::SeqCst),
         };
+    }
+
+    /// What the tables of spaces have instead of Paxos, if a quorum is there for it.
+    fn accord_of(&self, table: Table) -> Result<Option<&Accord>, Failure> {
+        let Some(accord) = &self.accord else { return Ok(None) };
+        if !matches!(table, Table::Space(_)) {
+            return Ok(None);
+        }
+        match (0..REPLICAS).filter(|n| !self.is_cut(*n)).count() >= QUORUM {
+            true => Ok(Some(accord)),
+            false => Err(Failure::Unavailable),
+        }
     }
 
     fn is_cut(&self, replica: usize) -> bool {
@@ -316,7 +341,7 @@ impl Cluster {
 }
 
 /// Cuts what was merged to the SELECT's order and LIMIT; only what is left counts as read.
-fn cut(merged: &mut Rows, select: &Select) -> Vec<Row> {
+pub(super) fn cut(merged: &mut Rows, select: &Select) -> Vec<Row> {
     let Select::Range { reverse, limit, .. } = select else {
         return merged.iter().filter_map(|(key, row)| live(key, row)).collect();
     };
@@ -392,6 +417,9 @@ impl Partitions for Connection {
     ) -> Result<Vec<Row>, Failure> {
         let (cluster, partition) = (self.cluster.clone(), partition.clone());
         self.ask(async move {
+            if let Some(accord) = cluster.accord_of(partition.table)? {
+                return Ok(accord.read(&partition, &select));
+            }
             match consistency {
                 Consistency::Quorum => cluster.quorum_read(&partition, select).await,
                 Consistency::Serial => cluster.serial_read(&partition, select).await,
@@ -407,7 +435,13 @@ impl Partitions for Connection {
         limit: usize,
     ) -> Result<RingPage, Failure> {
         let cluster = self.cluster.clone();
-        self.ask(async move { cluster.ring_read(table, after, limit).await }).await
+        self.ask(async move {
+            if let Some(accord) = cluster.accord_of(table)? {
+                return Ok(accord.ring(table, after.as_ref(), limit));
+            }
+            cluster.ring_read(table, after, limit).await
+        })
+        .await
     }
 
     async fn write(
@@ -422,10 +456,35 @@ impl Partitions for Connection {
 
     async fn cas(&self, batch: Batch) -> Result<Applied, Failure> {
         let cluster = self.cluster.clone();
-        self.ask(async move { cluster.cas(batch).await }).await
+        self.ask(async move {
+            if let Some(accord) = cluster.accord_of(batch.partition.table)? {
+                return Ok(accord.cas(&[batch]));
+            }
+            cluster.cas(batch).await
+        })
+        .await
+    }
+
+    fn reach(&self) -> Reach {
+        match self.cluster.accord {
+            Some(_) => Reach { partitions: 4, rows: 8 },
+            None => Reach { partitions: 1, rows: usize::MAX },
+        }
+    }
+
+    async fn cas_all(&self, batches: Vec<Batch>) -> Result<Applied, Failure> {
+        let cluster = self.cluster.clone();
+        self.ask(async move {
+            let accord = cluster.accord_of(batches[0].partition.table)?;
+            Ok(accord.map_or(Applied::No, |accord| accord.cas(&batches)))
+        })
+        .await
     }
 
     async fn remove(&self, table: Table) -> Result<(), Failure> {
+        if let Some(accord) = &self.cluster.accord {
+            accord.drop_table(table);
+        }
         // At once on all: what was begun before finds another table, or none, as the identifier of
         // a table that is made anew is another.
         let mut replicas = self.cluster.replicas.each_ref().map(|replica| replica.lock());
@@ -437,6 +496,12 @@ impl Partitions for Connection {
     }
 
     async fn size(&self, table: Table) -> Result<(u64, u64), Failure> {
+        if let Some(accord) = self.cluster.accord_of(table)? {
+            let rows = accord.ring(table, None, usize::MAX).rows;
+            let value = |row: &Row| row.get(Column::Va).map_or(0, |value| value.len());
+            let bytes = rows.iter().map(|(pk, row)| pk.len() + row.key.key.len() + value(row));
+            return Ok((rows.len() as u64, bytes.sum::<usize>() as u64));
+        }
         let (heads, _) = self.cluster.replicas[0].lock().ring(table, None, usize::MAX);
         let mut size = (0, 0);
         for (key, row) in &heads {

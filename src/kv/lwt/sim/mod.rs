@@ -2,11 +2,13 @@
 //!
 //! - `replica`: cells, read repair, the acceptor's side of Paxos;
 //! - `paxos`: the coordinator's side;
+//! - `accord`: the other protocol that spaces may have;
 //! - `cluster`: messages and what happens to them;
 //! - [`World`]: tasks of all nodes on one thread, in an order and a time that one seed decides.
 //!
 //! On a real runtime the same cluster serves the conformance suite.
 
+mod accord;
 pub mod cluster;
 mod paxos;
 pub mod replica;

@@ -213,107 +213,117 @@ fn lists_are_serializable_while_gateways_die() {
     for_seeds(12, Faults::heavy(), |sim| lists(sim, 4, 10, true));
 }
 
+#[test]
+fn lists_are_serializable_on_accord() {
+    for_seeds_with_accord(12, Faults::heavy(), |sim| lists(sim, 4, 10, true));
+}
+
 /// Two on call; each may leave if the other stays. Somebody always stays.
 #[test]
 fn write_skew_is_refused() {
-    for_seeds(12, Faults::heavy(), |sim| async move {
-        let gates = [sim.gate().await, sim.gate().await];
-        let keys = [list_key(1), list_key(4)];
-        for round in 0..4u64 {
-            let on: Vec<Write> = keys
-                .iter()
-                .map(|key| Write {
-                    key: key.clone(),
-                    value: encode(&[round]),
-                    expect: Expect::Any,
-                    tracked: false,
-                })
-                .collect();
-            let fresh = |writes| Commit {
-                txn: txn(),
-                snapshot: Timestamp::ZERO,
-                reads: vec![],
-                ranges: vec![],
-                writes,
-            };
-            while !matches!(
-                gates[0].store.commit(fresh(on.clone())).await,
-                Ok(CommitOutcome::Committed(_))
-            ) {}
-            let leave = |n: usize| {
-                let (store, keys) = (gates[n].store.clone(), keys.clone());
-                async move {
-                    let hold = store.snapshot().await?;
-                    let found = store.get_many(&keys, hold.at).await?;
-                    if found.iter().any(|v| v.as_ref().is_none_or(|v| v.value.is_none())) {
-                        return Ok(());
-                    }
-                    let reads = keys.iter().zip(&found).map(|(key, v)| ReadCheck {
-                        key: key.clone(),
-                        seen: v.as_ref().unwrap().ts,
-                    });
-                    let (key, expect) = (keys[n].clone(), Expect::Any);
-                    let writes = vec![Write { key, value: None, expect, tracked: false }];
-                    let mut commit = Commit { reads: reads.collect(), ..fresh(writes) };
-                    commit.snapshot = hold.at;
-                    store.commit(commit).await.map(|_| ())
+    for_seeds(12, Faults::heavy(), on_call);
+    for_seeds_with_accord(12, Faults::heavy(), on_call);
+}
+
+async fn on_call(sim: Sim) {
+    let gates = [sim.gate().await, sim.gate().await];
+    let keys = [list_key(1), list_key(4)];
+    for round in 0..4u64 {
+        let on: Vec<Write> = keys
+            .iter()
+            .map(|key| Write {
+                key: key.clone(),
+                value: encode(&[round]),
+                expect: Expect::Any,
+                tracked: false,
+            })
+            .collect();
+        let fresh = |writes| Commit {
+            txn: txn(),
+            snapshot: Timestamp::ZERO,
+            reads: vec![],
+            ranges: vec![],
+            writes,
+        };
+        while !matches!(
+            gates[0].store.commit(fresh(on.clone())).await,
+            Ok(CommitOutcome::Committed(_))
+        ) {}
+        let leave = |n: usize| {
+            let (store, keys) = (gates[n].store.clone(), keys.clone());
+            async move {
+                let hold = store.snapshot().await?;
+                let found = store.get_many(&keys, hold.at).await?;
+                if found.iter().any(|v| v.as_ref().is_none_or(|v| v.value.is_none())) {
+                    return Ok(());
                 }
-            };
-            let (one, two): (Result<()>, Result<()>) =
-                futures::future::join(leave(0), leave(1)).await;
-            for result in [one, two] {
-                assert!(result.as_ref().err().is_none_or(is_allowed), "{result:?}");
+                let reads = keys
+                    .iter()
+                    .zip(&found)
+                    .map(|(key, v)| ReadCheck { key: key.clone(), seen: v.as_ref().unwrap().ts });
+                let (key, expect) = (keys[n].clone(), Expect::Any);
+                let writes = vec![Write { key, value: None, expect, tracked: false }];
+                let mut commit = Commit { reads: reads.collect(), ..fresh(writes) };
+                commit.snapshot = hold.at;
+                store.commit(commit).await.map(|_| ())
             }
-            let found = loop {
-                if let Ok(found) = gates[1].store.get_many(&keys, Timestamp::MAX).await {
-                    break found;
-                }
-            };
-            assert!(found.iter().flatten().any(|v| v.value.is_some()), "nobody is on call");
+        };
+        let (one, two): (Result<()>, Result<()>) = futures::future::join(leave(0), leave(1)).await;
+        for result in [one, two] {
+            assert!(result.as_ref().err().is_none_or(is_allowed), "{result:?}");
         }
-    });
+        let found = loop {
+            if let Ok(found) = gates[1].store.get_many(&keys, Timestamp::MAX).await {
+                break found;
+            }
+        };
+        assert!(found.iter().flatten().any(|v| v.value.is_some()), "nobody is on call");
+    }
 }
 
 /// Several insert one key; one may be told that it did, and its value stays.
 #[test]
 fn a_key_is_inserted_once() {
-    for_seeds(12, Faults::heavy(), |sim| async move {
-        let gates = [sim.gate().await, sim.gate().await, sim.gate().await];
-        for round in 0..5u64 {
-            let insert = |n: usize| {
-                let store = gates[n].store.clone();
-                // The row, and an entry of a unique index.
-                let key = |n: u64| Key::new(LISTS, &[100 + n as u8, round as u8], 1);
-                let write = |at: u64| Write {
-                    key: key(at),
-                    value: encode(&[n as u64 + 1]),
-                    expect: Expect::Absent,
-                    tracked: false,
-                };
-                let several = round % 2 == 0;
-                let writes = if several { vec![write(0), write(1)] } else { vec![write(0)] };
-                let snapshot = Timestamp::ZERO;
-                let commit = Commit { txn: txn(), snapshot, reads: vec![], ranges: vec![], writes };
-                async move { (key(0), store.commit(commit).await) }
+    for_seeds(12, Faults::heavy(), inserts);
+    for_seeds_with_accord(12, Faults::heavy(), inserts);
+}
+
+async fn inserts(sim: Sim) {
+    let gates = [sim.gate().await, sim.gate().await, sim.gate().await];
+    for round in 0..5u64 {
+        let insert = |n: usize| {
+            let store = gates[n].store.clone();
+            // The row, and an entry of a unique index.
+            let key = |n: u64| Key::new(LISTS, &[100 + n as u8, round as u8], 1);
+            let write = |at: u64| Write {
+                key: key(at),
+                value: encode(&[n as u64 + 1]),
+                expect: Expect::Absent,
+                tracked: false,
             };
-            let (one, two, three) = futures::join!(insert(0), insert(1), insert(2));
-            let mut winners = Vec::new();
-            for (n, (key, result)) in [one, two, three].into_iter().enumerate() {
-                match result {
-                    Ok(CommitOutcome::Committed(_)) => winners.push((n as u64 + 1, key)),
-                    Ok(_) => {}
-                    Err(error) => assert!(is_allowed(&error), "{error:?}"),
-                }
-            }
-            assert!(winners.len() <= 1, "{winners:?}");
-            for (n, key) in winners {
-                let found = loop {
-                    if let Ok(found) = gates[0].store.get(&key, Timestamp::MAX).await {
-                        break found;
-                    }
-                };
-                assert_eq!(decode(found.as_ref()), [n]);
+            let several = round % 2 == 0;
+            let writes = if several { vec![write(0), write(1)] } else { vec![write(0)] };
+            let snapshot = Timestamp::ZERO;
+            let commit = Commit { txn: txn(), snapshot, reads: vec![], ranges: vec![], writes };
+            async move { (key(0), store.commit(commit).await) }
+        };
+        let (one, two, three) = futures::join!(insert(0), insert(1), insert(2));
+        let mut winners = Vec::new();
+        for (n, (key, result)) in [one, two, three].into_iter().enumerate() {
+            match result {
+                Ok(CommitOutcome::Committed(_)) => winners.push((n as u64 + 1, key)),
+                Ok(_) => {}
+                Err(error) => assert!(is_allowed(&error), "{error:?}"),
             }
         }
-    });
+        assert!(winners.len() <= 1, "{winners:?}");
+        for (n, key) in winners {
+            let found = loop {
+                if let Ok(found) = gates[0].store.get(&key, Timestamp::MAX).await {
+                    break found;
+                }
+            };
+            assert_eq!(decode(found.as_ref()), [n]);
+        }
+    }
 }

@@ -161,6 +161,11 @@ fn money_stays_while_messages_get_lost() {
 }
 
 #[test]
+fn money_stays_on_accord() {
+    for_seeds_with_accord(12, Faults::heavy(), |sim| bank(sim, 4, 12, true));
+}
+
+#[test]
 fn money_stays_while_gateways_die() {
     for_seeds(12, Faults::heavy(), |sim| bank(sim, 4, 12, true));
 }

@@ -38,6 +38,17 @@ impl Sim {
     pub fn new(seed: u64, faults: Faults) -> Sim {
         let world = World::new(seed);
         let cluster = Cluster::new(world.node(CLUSTER, 0, 0), faults);
+        Sim::of(world, cluster)
+    }
+
+    /// A simulation whose spaces have Accord.
+    pub fn with_accord(seed: u64, faults: Faults) -> Sim {
+        let world = World::new(seed);
+        let cluster = Cluster::with_accord(world.node(CLUSTER, 0, 0), faults);
+        Sim::of(world, cluster)
+    }
+
+    fn of(world: Arc<World>, cluster: Arc<Cluster>) -> Sim {
         let nodes = Arc::new(Mutex::new(CLUSTER));
         Sim { world, cluster, nodes, done: Arc::default(), unsure: false }
     }
@@ -132,13 +143,31 @@ pub fn for_seeds<F: Future<Output = ()> + Send + 'static>(
     faults: Faults,
     scenario: impl Fn(Sim) -> F,
 ) {
+    for_seeds_of(Sim::new, count, faults, scenario);
+}
+
+/// The same where spaces have Accord.
+pub fn for_seeds_with_accord<F: Future<Output = ()> + Send + 'static>(
+    count: u64,
+    faults: Faults,
+    scenario: impl Fn(Sim) -> F,
+) {
+    for_seeds_of(Sim::with_accord, count, faults, scenario);
+}
+
+fn for_seeds_of<F: Future<Output = ()> + Send + 'static>(
+    make: fn(u64, Faults) -> Sim,
+    count: u64,
+    faults: Faults,
+    scenario: impl Fn(Sim) -> F,
+) {
     let seeds = match number("SLUICE_SIM_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("SLUICE_SIM_SEEDS").unwrap_or(count),
     };
     for seed in seeds {
         let run = || {
-            let sim = Sim::new(seed, faults.clone());
+            let sim = make(seed, faults.clone());
             sim.world.clone().run(STEPS_MAX, scenario(sim));
         };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {

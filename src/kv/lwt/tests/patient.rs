@@ -11,7 +11,7 @@ use crate::kv::conformance::outcomes::{Fault, Patient};
 use crate::kv::conformance::spread::Spread;
 
 /// Short, so that a trial is; long enough that a busy machine does not miss a heartbeat.
-const LEASE: Duration = Duration::from_millis(600);
+const LEASE: Duration = Duration::from_millis(1500);
 /// How long a caller waits for an outcome.
 const PATIENCE: Duration = Duration::from_millis(300);
 
