@@ -60,7 +60,9 @@ if [ -n "$long" ]; then
     part "killed at random instants" env SLUICE_TEST_CRASH_ROUNDS=40 cargo test --quiet --test it crash
     part "cluster store, many seeds" \
         env SLUICE_SIM_SEEDS=500 cargo test --quiet --lib kv::lwt::tests
-    part "one Cassandra node, longer" "$PYTHON" tests/cluster/run.py --long bank
+    part "one Cassandra node, longer" "$PYTHON" tests/cluster/run.py --long bank isolation
+    part "one Cassandra node with Accord" "$PYTHON" tests/cluster/run.py --commit accord \
+        conformance scripts schema native bank requests isolation
     part "three Cassandra nodes" "$PYTHON" tests/cluster/run.py --nodes 3 --long bank
     part "still different from PostgreSQL" "$PYTHON" tests/pg/compare.py --open
     part "rows and columns, random questions" "$PYTHON" tests/pg/paths.py

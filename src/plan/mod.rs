@@ -15,6 +15,7 @@
 //! stays a subquery and is run by apply, so every bound statement has a plan.
 
 pub mod access;
+mod alone;
 pub mod compare;
 pub mod explain;
 pub mod foreign;

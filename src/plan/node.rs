@@ -67,29 +67,6 @@ impl PlanNode {
     }
 }
 
-impl Plan {
-    /// Whether it reads one key of one table and nothing else of the store.
-    pub fn reads_one_key(&self) -> bool {
-        let other = self.writes
-            || self.waits
-            || !self.subplans.is_empty()
-            || self.columnar.is_some()
-            || self.current_of.is_some();
-        !other && self.kind == StatementKind::Select && self.root.reads_one_key()
-    }
-}
-
-impl PlanNode {
-    fn reads_one_key(&self) -> bool {
-        match &self.op {
-            Op::Scan(scan) => scan.columnar.is_none() && scan.access.is_one_key(),
-            Op::Filter(p) => p.input.reads_one_key(),
-            Op::Project(p) => p.input.reads_one_key(),
-            _ => false,
-        }
-    }
-}
-
 /// What a statement is, for its command tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "SQL's own names")]

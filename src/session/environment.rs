@@ -51,6 +51,8 @@ pub struct Knobs {
     pub idle_in_transaction_timeout: Option<Duration>,
     /// `sluice.max_staleness`; none: exact.
     pub max_staleness: Option<Duration>,
+    /// `sluice.lock_mode = optimistic`
+    pub optimistic: bool,
 }
 
 /// The session as functions see it, made anew when a setting has changed.
@@ -161,6 +163,7 @@ fn read_knobs(settings: &Settings) -> Knobs {
         idle_timeout: settings.milliseconds("idle_session_timeout"),
         idle_in_transaction_timeout: settings.milliseconds("idle_in_transaction_session_timeout"),
         max_staleness: settings.milliseconds("sluice.max_staleness"),
+        optimistic: settings.value("sluice.lock_mode") == "optimistic",
     }
 }
 

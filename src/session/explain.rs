@@ -60,6 +60,9 @@ impl Session {
         let commits = self.alone && self.may_run_again();
         let begun = self.database.clock.monotonic();
         if options.analyze {
+            if commits && self.may_hope(plan) {
+                running.hope();
+            }
             requests = self.ensure_txn()?.count_requests();
             if plan.writes {
                 self.check_read_write("EXPLAIN")?;

@@ -248,12 +248,13 @@ impl Session {
         Ok(portal.prepared.fields.as_deref().map(|fields| (fields, &portal.formats)))
     }
 
-    /// Execute: at most `rows_max` rows; 0 is all.
+    /// Execute: at most `rows_max` rows; 0 is all. `last`: a Sync follows.
     pub async fn execute(
         &mut self,
         client: &mut impl Client,
         name: &str,
         rows_max: usize,
+        last: bool,
     ) -> Result<()> {
         let mut portal = self.portals.remove(name).ok_or_else(|| no_portal(name))?;
         if let Some(kind) = portal.prepared.kind() {
@@ -261,6 +262,7 @@ impl Session {
         }
         let text = portal.prepared.text.clone();
         self.begin_statement(&text);
+        self.alone = last && rows_max == 0;
         self.transaction()?;
         let result = self.run(client, &mut portal, rows_max).await;
         self.backend.stop_clock();

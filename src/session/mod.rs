@@ -84,7 +84,7 @@ pub struct Session {
     cursors: HashMap<String, Cursor>,
     /// What the client is told before the running statement's tag.
     notices: Vec<Notice>,
-    /// Whether the running statement is all of a simple query's text.
+    /// Whether the running statement is all of a simple query's text, or a Sync follows it.
     alone: bool,
     /// Whether it is one of several of such a text.
     several: bool,

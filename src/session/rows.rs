@@ -18,7 +18,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::exec::{CopyPlace, ExecContext, Execution, RowBatch, State};
 use crate::plan::explain::NodeFigures;
 use crate::plan::{Plan, StatementKind};
-use crate::txn::{Isolation, Statement, Txn};
+use crate::txn::{Discipline, Isolation, Statement, Txn};
 use crate::types::{Datum, Row};
 
 /// Times that a statement is run again after a conflict, before the client is told.
@@ -46,8 +46,10 @@ pub struct Running {
     stale: bool,
     /// Whether the schema may change: its tables are locked, or it has none.
     pinned: bool,
-    /// Whether it reads one key's newest version, without a snapshot.
+    /// Whether it reads one key's newest version, or writes one, without a snapshot.
     lone: bool,
+    /// Whether it writes without locks, and its commit follows at once.
+    hopes: bool,
 }
 
 /// How far a call takes an execution. Each step does those before it that are not done.
@@ -81,6 +83,7 @@ impl Running {
             stale: false,
             pinned: false,
             lone: false,
+            hopes: false,
         }
     }
 
@@ -119,6 +122,11 @@ impl Running {
     /// The schema it was bound against.
     pub fn schema(&self) -> &Arc<CatalogSnapshot> {
         &self.schema
+    }
+
+    /// Has it write without locks: see [`Session::may_hope`].
+    pub fn hope(&mut self) {
+        self.hopes = true;
     }
 
     /// What EXPLAIN says of the column path.
@@ -161,7 +169,20 @@ impl Session {
         for attempt in 0.. {
             let schema = prepared.schema.clone();
             portal.state = PortalState::Running(Box::new(Running::new(plan.clone(), schema)));
-            match self.advance_plan(client, portal, rows_max).await {
+            let hopes = attempt == 0 && self.may_hope(&plan);
+            if let PortalState::Running(running) = &mut portal.state
+                && hopes
+            {
+                running.hope();
+            }
+            let mut ended = self.advance_plan(client, portal, rows_max).await;
+            if hopes && ended.is_ok() {
+                ended = self.commit_implicit().await;
+                if ended.is_err() {
+                    client.take_back_completion();
+                }
+            }
+            match ended {
                 Err(error) if is_stale(&portal.state) => {
                     tracing::debug!(attempt, "statement is bound again");
                     if attempt >= STALE_MAX {
@@ -180,6 +201,7 @@ impl Session {
                         && client.rewind(mark) =>
                 {
                     tracing::debug!(?error, attempt, "statement is run again");
+                    self.transaction()?;
                     if let Some(transaction) = &mut self.transaction {
                         transaction.txn = None;
                         transaction.queried = false;
@@ -201,11 +223,36 @@ impl Session {
         })
     }
 
+    /// Whether a statement writes without locks, which are dear, and is run again with them if
+    /// its commit meets a conflict: it is all of an implicit READ COMMITTED transaction.
+    pub(super) fn may_hope(&mut self, plan: &Plan) -> bool {
+        let store = self.database.transactions.store();
+        if store.capabilities().cheap_locks || !self.alone || !self.may_run_again() {
+            return false;
+        }
+        // Who waits for a limited time only has to wait for locks.
+        let patient = self.environment.knobs(&self.settings).lock_timeout_ms == 0;
+        let schema = self.database.catalog.snapshot();
+        patient && plan.may_hope(|table| !schema.references_to(table.id).is_empty())
+    }
+
     /// Whether a statement needs no snapshot: it reads one key, alone in an implicit READ COMMITTED
     /// transaction, and snapshots are dear.
-    fn is_lone(&self, plan: &Plan) -> bool {
+    fn is_lone(&self, plan: &Plan, hopes: bool) -> bool {
         let cheap = self.database.transactions.store().capabilities().cheap_snapshots;
-        !cheap && plan.reads_one_key() && self.may_run_again()
+        let by_key = if hopes { plan.writes_by_key() } else { plan.reads_one_key() };
+        !cheap && by_key && self.may_run_again()
+    }
+
+    /// How a statement keeps others from the rows it writes.
+    fn discipline(&mut self, hopes: bool) -> Discipline {
+        if hopes {
+            return Discipline::Hopes;
+        }
+        match self.in_block() && self.environment.knobs(&self.settings).optimistic {
+            true => Discipline::Looks,
+            false => Discipline::Locks,
+        }
     }
 
     /// How old a statement's snapshot may be: it only reads, is alone in an implicit READ
@@ -352,7 +399,7 @@ impl Session {
             Some(place) if running.plan().waits => Some(place.away().await),
             _ => None,
         };
-        running.lone |= running.statement.is_none() && self.is_lone(running.plan());
+        running.lone |= running.statement.is_none() && self.is_lone(running.plan(), running.hopes);
         let batch = self.step_of_statement(running, parameters, step).await;
         let batch =
             batch.map_err(|e| if running.execution.is_unsettled() { unsettled(e) } else { e });
@@ -373,16 +420,14 @@ impl Session {
     ) -> Result<Option<RowBatch>> {
         self.ensure_txn()?;
         let staleness = self.staleness(running.plan());
+        let discipline = self.discipline(running.hopes);
         let eval = self.eval_context(&running.schema);
         let token = self.backend.token();
-        let Some(transaction) = &mut self.transaction else {
-            return Err(Error::internal("no transaction"));
-        };
-        let Some(txn) = &mut transaction.txn else {
-            return Err(Error::internal("no transaction in the store"));
-        };
+        let none = || Error::internal("no transaction");
+        let transaction = self.transaction.as_mut().ok_or_else(none)?;
+        let txn = transaction.txn.as_mut().ok_or_else(none)?;
         transaction.queried = true;
-        let Running { execution, path, statement, schema, stale, pinned, lone } = running;
+        let Running { execution, path, statement, schema, stale, pinned, lone, .. } = running;
         let begins = statement.is_none();
         if begins {
             path.allow(staleness);
@@ -393,7 +438,7 @@ impl Session {
         let work = async {
             match statement {
                 Some(statement) => txn.enter(statement),
-                None => begin(txn, execution.plan(), *lone, database).await?,
+                None => begin(txn, execution.plan(), (*lone, discipline), database).await?,
             }
             let mut context = ExecContext {
                 txn,
@@ -452,9 +497,19 @@ fn unsettled(error: Error) -> Error {
 }
 
 /// Begins a statement of a transaction. A lone one takes no snapshot.
-async fn begin(txn: &mut Txn, plan: &Plan, lone: bool, database: &Database) -> Result<()> {
+async fn begin(
+    txn: &mut Txn,
+    plan: &Plan,
+    (lone, discipline): (bool, Discipline),
+    database: &Database,
+) -> Result<()> {
+    txn.set_discipline(discipline);
     if let Some(query) = &plan.columnar {
         database.columns.wait_ready(query).await?;
+    }
+    if lone && plan.writes {
+        txn.begin_writing_newest();
+        return Ok(());
     }
     if lone {
         txn.begin_reading_one();

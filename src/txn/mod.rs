@@ -24,15 +24,19 @@
 //! rolls it back.
 
 mod buffer;
+mod optimistic;
 mod reads;
 mod scan;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+
+pub use self::optimistic::Discipline;
 
 use self::buffer::{Buffer, Command, Keep, LogPosition, NewWrite};
 use self::reads::ReadSet;
@@ -134,6 +138,8 @@ impl TxnManager {
             savepoints: Vec::new(),
             locked_since: Vec::new(),
             has_locks: false,
+            discipline: Discipline::default(),
+            expected: HashMap::new(),
         }
     }
 }
@@ -194,6 +200,9 @@ pub struct Txn {
     locked_since: Vec<Key>,
     /// Whether a lock was ever asked for.
     has_locks: bool,
+    discipline: Discipline,
+    /// What rows were seen as that were not locked.
+    expected: HashMap<Key, Expect>,
 }
 
 impl Txn {
@@ -272,7 +281,8 @@ impl Txn {
     /// The one key is read. Where none was after all, others' changes of the schema are learned of
     /// by a snapshot.
     pub async fn end_reading_one(&mut self) -> Result<()> {
-        if std::mem::take(&mut self.reads_one) {
+        // A commit learns of them too.
+        if std::mem::take(&mut self.reads_one) && self.buffer.is_empty() {
             self.ensure_snapshot().await?;
         }
         Ok(())
@@ -526,7 +536,8 @@ impl Txn {
             return Ok(CommitInfo { ts });
         }
         let (reads, ranges) = self.reads.checks(ts);
-        let writes = std::mem::take(&mut self.buffer).into_writes();
+        let mut writes = std::mem::take(&mut self.buffer).into_writes();
+        self.demand(&mut writes);
         // From here on the store gives the locks up, whatever happens to this future.
         self.has_locks = false;
         let commit = Commit { txn: self.id, snapshot: ts, reads, ranges, writes };

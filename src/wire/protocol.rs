@@ -232,7 +232,8 @@ impl<S: Stream> Worker<S> {
                 let portal = portal.to_owned();
                 let rows_max = usize::try_from(rows_max).unwrap_or(0);
                 self.connection.input.advance(frame.len);
-                self.session.execute(&mut self.connection, &portal, rows_max).await?;
+                let last = self.connection.input.first() == Some(&b'S');
+                self.session.execute(&mut self.connection, &portal, rows_max, last).await?;
                 return Ok(Next::Continue);
             }
             Ok(Message::Bind(message)) => bind(session, &message).map(|()| output.bare(b'2')),

@@ -95,7 +95,7 @@ class Node:
         (folder / "conf" / "cassandra.yaml").write_text(CONFIG.format(
             folder=folder, host=self.host, token=self.token, port=cluster.port,
             storage_port=cluster.storage_port, seed=cluster.nodes[0].host, paxos=cluster.paxos,
-            more=cluster.more.format(folder=folder),
+            more=cluster.more.replace("{folder}", str(folder)),
         ))
         (folder / "conf" / "logback.xml").write_text(LOGBACK.format(folder=folder))
         (folder / "conf" / "logback-off.xml").write_text("<configuration/>")

@@ -6,8 +6,8 @@ Parts: conformance (the store seam's suite), scripts (tests/sql beside PostgreSQ
 two gateways), native (rows as other readers find them), bank (money, with gateways killed),
 foreign (the cluster's own tables through SQL), views (columnar, of two gateways), requests (of
 each class of statement, as documented), refusals (users, passwords, certificates), sstables
-(Cassandra's files beside its SELECT), measures (requests and latencies). With three nodes the
-bank's faults are nodes killed and stopped too.
+(Cassandra's files beside its SELECT), measures (requests and latencies); isolation (Hermitage's
+anomalies) when named. With three nodes the bank's faults are nodes killed and stopped too.
 """
 
 import argparse
@@ -34,12 +34,15 @@ from nodes import cassandra
 
 sys.path.insert(0, str(ROOT / "tests" / "pg"))
 
+import isolation  # noqa: E402
 from compare import PREPARE, fresh_schema  # noqa: E402
 from servers import postgres  # noqa: E402
 
 SCRIPTS = ROOT / "tests" / "sql"
-# What Cassandra 6 needs for it; $CASSANDRA_LIB says which version runs.
-ACCORD = "accord: {{enabled: true, journal_directory: '{folder}/accord'}}"
+# A step of a history that takes longer waits for somebody.
+WAIT_S = 2.5
+# What Cassandra 6 needs for it.
+ACCORD = "accord: {enabled: true, journal_directory: '{folder}/accord'}"
 # What differs, and why.
 TOKENS = "shows rows without ORDER BY, and a cluster's come in the order of tokens"
 DIFFERENT = {
@@ -74,10 +77,10 @@ def measures(cluster, _):
     return rust(cluster, "raw", "kv::cassandra::tests::measures", "--", "--nocapture")
 
 
-def requests(cluster, _):
+def requests(cluster, options):
     """Requests of each class of statement, as documented."""
     with gateways(cluster, keyspace="counts") as ours:
-        return statements.compare(ours[0])
+        return statements.compare(ours[0], options.commit)
 
 
 def refused(cluster, _):
@@ -208,6 +211,14 @@ def money(cluster, options):
         return bank.run(pair, seconds, faults=faults)
 
 
+def hermitage(cluster, _):
+    """Sessions beside each other: the anomalies of each level, as on PostgreSQL."""
+    isolation.WAIT_S = WAIT_S
+    with postgres() as pg, gateways(cluster, keyspace="isolation") as ours:
+        bad = isolation.histories(pg, ours[0])
+    return [f"{bad} histories"] if bad else []
+
+
 def beside(cluster, _):
     """Rows as other readers find them."""
     with gateways(cluster, 2, keyspace="beside") as pair:
@@ -229,6 +240,8 @@ def foreigners(cluster, _):
 PARTS = {"conformance": conformance, "scripts": scripts, "schema": schema, "native": beside,
          "bank": money, "foreign": foreigners, "views": columns, "requests": requests,
          "refusals": refused, "sstables": sstables.run, "measures": measures}
+# Not by themselves.
+LONG = {"isolation": hermitage}
 FEATURES = os.environ.get("SLUICE_TEST_FEATURES", "").split()
 
 
@@ -237,19 +250,21 @@ def main():
     arguments.add_argument("--nodes", type=int, default=1)
     arguments.add_argument("--long", action="store_true")
     arguments.add_argument("--commit", choices=["lwt", "accord"], default="lwt")
-    arguments.add_argument("parts", nargs="*", choices=[*PARTS, []])
+    arguments.add_argument("parts", nargs="*", choices=[*PARTS, *LONG, []])
     options = arguments.parse_args()
     # Ends as an error does: with all processes stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     failed = False
-    more = ACCORD if options.commit == "accord" else ""
-    with cassandra(options.nodes, more=more) as cluster:
+    more, variable = "", "CASSANDRA_LIB"
+    if options.commit == "accord":
+        more, variable = ACCORD, "CASSANDRA_NEXT_LIB"
+    with cassandra(options.nodes, more=more, variable=variable) as cluster:
         # Read by launch() and by the library's tests.
         os.environ["SLUICE_COMMIT"] = os.environ["SLUICE_TEST_COMMIT"] = options.commit
         print(f"{options.nodes} node(s) at {cluster.contact_points()}, commit {options.commit}")
         for name in options.parts or PARTS:
             began = time.monotonic()
-            wrong = PARTS[name](cluster, options)
+            wrong = (PARTS | LONG)[name](cluster, options)
             print(f"{'FAILED' if wrong else 'ok    '} {name} ({time.monotonic() - began:.0f} s)")
             for text in wrong[:20]:
                 print("   " + text.replace("\n", "\n   "))

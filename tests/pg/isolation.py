@@ -144,25 +144,26 @@ def compare(script, level, peer, ours, show):
     return good
 
 
+def histories(peer, ours, names=(), show=False):
+    """How many histories are not as they should be."""
+    paths = sorted((ROOT / "tests/isolation").glob("*.txt"))
+    scripts = [Script(p) for p in paths if not names or p.stem in names]
+    if not scripts:
+        sys.exit(f"no such script in {pathlib.Path('tests/isolation')}")
+    ended = [compare(script, level, peer, ours, show)
+             for script in scripts for level in script.levels]
+    bad = ended.count(False)
+    print(f"{len(ended) - bad} histories as they should be, {bad} not")
+    return bad
+
+
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("names", nargs="*")
     arguments.add_argument("--show", action="store_true")
     arguments = arguments.parse_args()
-    paths = sorted((ROOT / "tests/isolation").glob("*.txt"))
-    scripts = [Script(p) for p in paths if not arguments.names or p.stem in arguments.names]
-    if not scripts:
-        sys.exit(f"no such script in {pathlib.Path('tests/isolation')}")
-    good = bad = 0
     with postgres() as peer, sluice() as ours:
-        for script in scripts:
-            for level in script.levels:
-                if compare(script, level, peer, ours, arguments.show):
-                    good += 1
-                else:
-                    bad += 1
-    print(f"{good} histories as they should be, {bad} not")
-    sys.exit(bad > 0)
+        sys.exit(histories(peer, ours, arguments.names, arguments.show) > 0)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ pub async fn insert_checked(
         Vec::new()
     } else {
         ctx.state.store.locks += keys.len() as u64;
-        ctx.txn.lock_newest(&keys, LockMode::Update, wait).await?
+        ctx.txn.claim(&keys, plan.conflict.is_none(), wait).await?
     };
     let mut locks = locked.into_iter();
     for one in incoming {
@@ -222,7 +222,7 @@ async fn resolve(
 ) -> Result<()> {
     let wait = ctx.lock_wait();
     // Above READ COMMITTED this fails if the row in the way is newer than the snapshot.
-    let locked = ctx.txn.lock(std::slice::from_ref(&found.key), LockMode::Update, wait).await?;
+    let locked = ctx.txn.target(std::slice::from_ref(&found.key), LockMode::Update, wait).await?;
     let Some(update) = &conflict.update else { return Ok(()) };
     if !state.touched.insert(found.key.clone()) {
         return Err(Error::new(

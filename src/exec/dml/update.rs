@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::exec::context::ExecContext;
-use crate::kv::{Key, LockMode};
+use crate::kv::Key;
 use crate::plan::node::{Target, UpdatePlan};
 use crate::types::{Datum, Row};
 
@@ -43,7 +43,7 @@ pub async fn update(
     let keys: Vec<Key> = found.iter().map(|(key, _)| key.clone()).collect();
     let wait = ctx.lock_wait();
     ctx.state.store.locks += keys.len() as u64;
-    let locked = ctx.txn.lock(&keys, plan.lock, wait).await?;
+    let locked = ctx.txn.target(&keys, plan.lock, wait).await?;
     let snapshot = ctx.txn.snapshot();
     for ((key, source), locked) in found.into_iter().zip(locked) {
         let Some(locked) = locked else { continue };
@@ -114,7 +114,7 @@ impl Replacement<'_> {
 
     async fn is_free(&self, ctx: &mut ExecContext<'_>, key: &Key) -> Result<bool> {
         let wait = ctx.lock_wait();
-        let locked = ctx.txn.lock_newest(std::slice::from_ref(key), LockMode::Update, wait).await?;
+        let locked = ctx.txn.claim(std::slice::from_ref(key), true, wait).await?;
         if let Some(own) = ctx.txn.own(key) {
             return Ok(own.is_none());
         }
