@@ -260,11 +260,12 @@ def joins(checks, session, sql):
 
 def ring(checks, session, sql):
     """More rows than a page, and large ones."""
+    from cassandra.concurrent import execute_concurrent_with_args
+
     session.execute("create table many (id int primary key, v blob)")
     insert = session.prepare("insert into many (id, v) values (?, ?)")
-    pending = [session.execute_async(insert, (n, bytes(n % 3000))) for n in range(6000)]
-    for one in pending:
-        one.result()
+    rows = [(n, bytes(n % 3000)) for n in range(6000)]
+    execute_concurrent_with_args(session, insert, rows, concurrency=50)
     imported(sql, "many")
     checks.same("all rows", sql.execute(
         "select count(*), count(distinct id), sum(length(v)) from many").fetchone(),
