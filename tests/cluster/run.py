@@ -3,11 +3,12 @@
     run.py [--nodes N] [--long] [--commit lwt|accord] [PART…]
 
 Parts: conformance (the store seam's suite), scripts (tests/sql beside PostgreSQL), schema (DDL on
-two gateways), native (rows as other readers find them), bank (money, with gateways killed),
-foreign (the cluster's own tables through SQL), views (columnar, of two gateways), requests (of
-each class of statement, as documented), refusals (users, passwords, certificates), sstables
-(Cassandra's files beside its SELECT), measures (requests and latencies); isolation (Hermitage's
-anomalies) when named. With three nodes the bank's faults are nodes killed and stopped too.
+two gateways), native (rows as other readers find them), hopes (writes without locks), bank (money,
+with gateways killed), foreign (the cluster's own tables through SQL), views (columnar, of two
+gateways), requests (of each class of statement, as documented), refusals (users, passwords,
+certificates), sstables (Cassandra's files beside its SELECT), measures (requests and latencies);
+when named also isolation (Hermitage's anomalies) and latency (of statements, release build). With
+three nodes the bank's faults are nodes killed and stopped too.
 """
 
 import argparse
@@ -24,6 +25,8 @@ import psycopg
 
 import bank
 import foreign
+import hopes
+import latency
 import native
 import refusals
 import sstables
@@ -62,19 +65,27 @@ def rust(cluster, show, *arguments):
         cwd=ROOT, env=dict(os.environ, SLUICE_TEST_CASSANDRA=point), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=1200,
     )
-    print("   " + "\n   ".join(line for line in done.stdout.splitlines() if show in line))
-    return [] if done.returncode == 0 else [done.stdout[-4000:]]
+    shown = "\n   ".join(line for line in done.stdout.splitlines() if show in line)
+    print("   " + shown)
+    return ([] if done.returncode == 0 else [done.stdout[-4000:]]), shown
 
 
 def conformance(cluster, _):
     """The store's suite on the cluster."""
     return rust(cluster, "test result", "kv::cassandra", "--", "--test-threads=2",
-                "--skip", "measures")
+                "--skip", "measures")[0]
 
 
 def measures(cluster, _):
     """Requests and latencies beside bare CQL."""
-    return rust(cluster, "raw", "kv::cassandra::tests::measures", "--", "--nocapture")
+    return rust(cluster, "raw", "kv::cassandra::tests::measures", "--", "--nocapture")[0]
+
+
+def latencies(cluster, _):
+    """Statements through a release build, beside bare CQL."""
+    wrong, raw = rust(cluster, "raw:", "kv::cassandra::tests::measures", "--", "--nocapture")
+    with gateways(cluster, keyspace="latency", release=True) as ours:
+        return wrong + latency.run(ours[0], raw)
 
 
 def requests(cluster, options):
@@ -225,6 +236,12 @@ def beside(cluster, _):
         return native.run(cluster, pair, "beside")
 
 
+def hoping(cluster, _):
+    """Statements that write without locks."""
+    with gateways(cluster, 2, keyspace="hopes") as pair:
+        return hopes.run(pair)
+
+
 def columns(cluster, options):
     """Columnar views of two gateways."""
     with gateways(cluster, 2, keyspace="views") as pair:
@@ -238,10 +255,11 @@ def foreigners(cluster, _):
 
 
 PARTS = {"conformance": conformance, "scripts": scripts, "schema": schema, "native": beside,
-         "bank": money, "foreign": foreigners, "views": columns, "requests": requests,
-         "refusals": refused, "sstables": sstables.run, "measures": measures}
+         "hopes": hoping, "bank": money, "foreign": foreigners, "views": columns,
+         "requests": requests, "refusals": refused, "sstables": sstables.run,
+         "measures": measures}
 # Not by themselves.
-LONG = {"isolation": hermitage}
+LONG = {"isolation": hermitage, "latency": latencies}
 FEATURES = os.environ.get("SLUICE_TEST_FEATURES", "").split()
 
 

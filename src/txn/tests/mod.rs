@@ -23,6 +23,7 @@ macro_rules! suite {
             a_deadlock_ends_one
             dropping_gives_everything_back
             too_many_writes_are_refused
+            looks_are_demanded_at_commit
             isolation_is_set_before_the_first_statement
             scans_merge_own_writes
             scans_merge_many_own_writes

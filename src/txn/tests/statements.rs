@@ -295,3 +295,53 @@ async fn merge_own_writes(store: SharedStore, writes_max: u64) {
         }
     }
 }
+
+/// Without locks, the commit demands what was seen.
+pub async fn looks_are_demanded_at_commit(store: SharedStore) {
+    let manager = manager(&store);
+    let fill = async |n: i64, v: i64| {
+        let mut txn = manager.begin(TxnOptions::default());
+        txn.put(key(n), value(v), false).unwrap();
+        txn.commit().await.unwrap();
+    };
+    fill(1, 10).await;
+    let begin = async |discipline| {
+        let mut txn = manager.begin(TxnOptions::default());
+        txn.set_discipline(discipline);
+        txn.begin_statement().await.unwrap();
+        txn
+    };
+    let wait = LockWait::NoWait;
+    // Two that look at one row: the second to commit is refused, and waits for nobody before.
+    let (mut a, mut b) = (begin(Discipline::Looks).await, begin(Discipline::Looks).await);
+    for txn in [&mut a, &mut b] {
+        let seen = txn.target(&[key(1)], LockMode::Update, wait).await.unwrap();
+        assert_eq!(seen[0].as_ref().unwrap().current.as_ref().unwrap().value, Some(value(10)));
+        txn.put(key(1), value(11), false).unwrap();
+    }
+    a.commit().await.unwrap();
+    let refused = b.commit().await.map_err(|e| e.code());
+    assert_eq!(refused, Err(SqlState::SERIALIZATION_FAILURE));
+    // A row that is hoped not to be there, and is.
+    let mut txn = begin(Discipline::Hopes).await;
+    let seen = txn.claim(&[key(1)], true, wait).await.unwrap();
+    assert!(seen[0].as_ref().unwrap().current.is_none());
+    txn.put(key(1), value(12), false).unwrap();
+    let refused = txn.commit().await.map_err(|e| e.code());
+    assert_eq!(refused, Err(SqlState::SERIALIZATION_FAILURE));
+    // Who looks sees it; and what came after the first look counts, whatever a later one shows.
+    let mut txn = begin(Discipline::Looks).await;
+    assert!(txn.claim(&[key(1)], true, wait).await.unwrap()[0].as_ref().unwrap().current.is_some());
+    fill(1, 13).await;
+    txn.begin_statement().await.unwrap();
+    txn.target(&[key(1)], LockMode::Update, wait).await.unwrap();
+    txn.put(key(1), value(14), false).unwrap();
+    assert!(txn.commit().await.is_err());
+    // Without a snapshot what is newest is seen.
+    let mut txn = manager.begin(TxnOptions::default());
+    txn.begin_writing_newest();
+    let seen = txn.target(&[key(1)], LockMode::Update, wait).await.unwrap();
+    assert_eq!(seen[0].as_ref().unwrap().current.as_ref().unwrap().value, Some(value(13)));
+    txn.put(key(1), value(15), false).unwrap();
+    txn.commit().await.unwrap();
+}

@@ -1,0 +1,116 @@
+"""Statements that write without locks: those alone in their transaction are run again after a
+conflict, as if they had waited; blocks that asked for it are refused at COMMIT."""
+
+import threading
+
+import psycopg
+
+CLIENTS = 4
+EACH = 25
+
+
+def run(pair):
+    """What went wrong."""
+    wrong = []
+
+    def expect(what, got, wanted):
+        if got != wanted:
+            wrong.append(f"{what}: {got!r}, not {wanted!r}")
+
+    with psycopg.connect(pair[0].dsn(), autocommit=True) as a:
+        a.execute("create table counters (id int primary key, n int not null)")
+        a.execute("create table names (id int primary key, name text unique)")
+        a.execute("create table owners (id int primary key)")
+        a.execute("create table pets (id int primary key, owner int references owners)")
+        a.execute("insert into counters values (1, 0)")
+        alone(pair, a, expect, wrong)
+        blocks(pair, a, expect)
+        references(pair, a, expect, wrong)
+    return wrong
+
+
+def everybody(pair, wrong, work):
+    """Runs work(connection, number) in several sessions of both gateways."""
+    def session(number):
+        with psycopg.connect(pair[number % 2].dsn(), autocommit=True) as c:
+            try:
+                work(c, number)
+            except psycopg.Error as error:
+                wrong.append(f"session {number}: {error.sqlstate} {error}")
+
+    threads = [threading.Thread(target=session, args=(n,)) for n in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(180)
+
+
+def alone(pair, a, expect, wrong):
+    """Nothing gets lost, and nobody is told of a conflict, whichever protocol is used."""
+    def count(c, number):
+        for _ in range(EACH):
+            # With a parameter psycopg speaks the extended protocol.
+            c.execute("update counters set n = n + %s where id = 1", (1,))
+            c.execute("update counters set n = n + 1 where id = 1")
+
+    everybody(pair, wrong, count)
+    expect("counted", a.execute("select n from counters").fetchone(), (CLIENTS * EACH * 2,))
+    told = []
+
+    def insert(c, number):
+        for n in range(EACH):
+            try:
+                c.execute("insert into names values (%s, %s)", (n * CLIENTS + number, f"n{n}"))
+                told.append(n)
+            except psycopg.errors.UniqueViolation as error:
+                if error.diag.constraint_name != "names_name_key":
+                    wrong.append(f"names {error.diag.constraint_name}")
+
+    everybody(pair, wrong, insert)
+    expect("inserted once each", sorted(told), list(range(EACH)))
+    rows = a.execute("select count(*), count(distinct name) from names").fetchone()
+    expect("names", rows, (EACH, EACH))
+    done = a.execute("insert into names values (-1, 'n1') on conflict (name) do update "
+                     "set id = -1 returning id").fetchall()
+    expect("ON CONFLICT", done, [(-1,)])
+
+
+def blocks(pair, a, expect):
+    """sluice.lock_mode = optimistic"""
+    with psycopg.connect(pair[1].dsn(), autocommit=True) as b:
+        b.execute("set sluice.lock_mode = optimistic")
+        b.execute("begin")
+        b.execute("update counters set n = -1 where id = 1")
+        # Nobody waits for it.
+        a.execute("set lock_timeout = '2s'")
+        a.execute("update counters set n = 0 where id = 1")
+        a.execute("reset lock_timeout")
+        try:
+            b.execute("commit")
+            expect("a conflict", "committed", "40001")
+        except psycopg.Error as error:
+            expect("a conflict", error.sqlstate, "40001")
+        b.execute("begin")
+        b.execute("update counters set n = 5 where id = 1")
+        b.execute("commit")
+    expect("without a conflict", a.execute("select n from counters").fetchone(), (5,))
+
+
+def references(pair, a, expect, wrong):
+    """No pet without its owner, whoever comes first."""
+    a.execute("insert into owners select x from generate_series(0, %s) x", (EACH,))
+
+    def work(c, number):
+        for n in range(EACH):
+            try:
+                if number < 2:
+                    c.execute("insert into pets values (%s, %s)", (n * CLIENTS + number, n))
+                else:
+                    c.execute("delete from owners where id = %s", (n,))
+            except psycopg.errors.ForeignKeyViolation:
+                pass
+
+    everybody(pair, wrong, work)
+    orphans = a.execute("select count(*) from pets p where not exists "
+                        "(select from owners o where o.id = p.owner)").fetchone()
+    expect("orphans", orphans, (0,))
