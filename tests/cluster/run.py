@@ -42,8 +42,6 @@ from compare import PREPARE, fresh_schema  # noqa: E402
 from servers import postgres  # noqa: E402
 
 SCRIPTS = ROOT / "tests" / "sql"
-# A step of a history that takes longer waits for somebody.
-WAIT_S = 2.5
 # What Cassandra 6 needs for it.
 ACCORD = "accord: {enabled: true, journal_directory: '{folder}/accord'}"
 # What differs, and why.
@@ -224,7 +222,6 @@ def money(cluster, options):
 
 def hermitage(cluster, _):
     """Sessions beside each other: the anomalies of each level, as on PostgreSQL."""
-    isolation.WAIT_S = WAIT_S
     with postgres() as pg, gateways(cluster, keyspace="isolation") as ours:
         bad = isolation.histories(pg, ours[0])
     return [f"{bad} histories"] if bad else []
