@@ -28,17 +28,6 @@ impl Plan {
                 _ => false,
             }
     }
-
-    /// Whether it writes one row by its key, or new rows, and reads nothing else of the store.
-    pub fn writes_by_key(&self) -> bool {
-        self.subplans.is_empty()
-            && match &self.root.op {
-                Op::Insert(p) => p.conflict.is_none() && p.source.is_constant(),
-                Op::Update(p) => p.found.direct.is_some(),
-                Op::Delete(p) => p.found.direct.is_some(),
-                _ => false,
-            }
-    }
 }
 
 impl PlanNode {
@@ -47,14 +36,6 @@ impl PlanNode {
             Op::Scan(scan) => scan.columnar.is_none() && scan.access.is_one_key(),
             Op::Filter(p) => p.input.reads_one_key(),
             Op::Project(p) => p.input.reads_one_key(),
-            _ => false,
-        }
-    }
-
-    fn is_constant(&self) -> bool {
-        match &self.op {
-            Op::Values(_) => true,
-            Op::Project(p) => p.input.is_constant(),
             _ => false,
         }
     }

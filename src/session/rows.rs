@@ -46,7 +46,7 @@ pub struct Running {
     stale: bool,
     /// Whether the schema may change: its tables are locked, or it has none.
     pinned: bool,
-    /// Whether it reads one key's newest version, or writes one, without a snapshot.
+    /// Whether it reads one key's newest version, without a snapshot.
     lone: bool,
     /// Whether it writes without locks, and its commit follows at once.
     hopes: bool,
@@ -166,10 +166,11 @@ impl Session {
         let mark = client.mark();
         let again = self.may_run_again();
         let (mut prepared, mut plan) = (prepared.clone(), plan.clone());
+        let mut hopeful = true;
         for attempt in 0.. {
             let schema = prepared.schema.clone();
             portal.state = PortalState::Running(Box::new(Running::new(plan.clone(), schema)));
-            let hopes = attempt == 0 && self.may_hope(&plan);
+            let hopes = hopeful && self.may_hope(&plan);
             if let PortalState::Running(running) = &mut portal.state
                 && hopes
             {
@@ -201,15 +202,20 @@ impl Session {
                         && client.rewind(mark) =>
                 {
                     tracing::debug!(?error, attempt, "statement is run again");
-                    self.transaction()?;
-                    if let Some(transaction) = &mut self.transaction {
-                        transaction.txn = None;
-                        transaction.queried = false;
-                    }
+                    hopeful = false;
+                    self.begin_again()?;
                 }
                 result => return result,
             }
         }
+        Ok(())
+    }
+
+    /// Gives the implicit transaction of one statement a new one in the store.
+    fn begin_again(&mut self) -> Result<()> {
+        let transaction = self.transaction()?;
+        transaction.txn = None;
+        transaction.queried = false;
         Ok(())
     }
 
@@ -238,10 +244,9 @@ impl Session {
 
     /// Whether a statement needs no snapshot: it reads one key, alone in an implicit READ COMMITTED
     /// transaction, and snapshots are dear.
-    fn is_lone(&self, plan: &Plan, hopes: bool) -> bool {
+    fn is_lone(&self, plan: &Plan) -> bool {
         let cheap = self.database.transactions.store().capabilities().cheap_snapshots;
-        let by_key = if hopes { plan.writes_by_key() } else { plan.reads_one_key() };
-        !cheap && by_key && self.may_run_again()
+        !cheap && plan.reads_one_key() && self.may_run_again()
     }
 
     /// How a statement keeps others from the rows it writes.
@@ -399,7 +404,7 @@ impl Session {
             Some(place) if running.plan().waits => Some(place.away().await),
             _ => None,
         };
-        running.lone |= running.statement.is_none() && self.is_lone(running.plan(), running.hopes);
+        running.lone |= running.statement.is_none() && self.is_lone(running.plan());
         let batch = self.step_of_statement(running, parameters, step).await;
         let batch =
             batch.map_err(|e| if running.execution.is_unsettled() { unsettled(e) } else { e });
@@ -506,10 +511,6 @@ async fn begin(
     txn.set_discipline(discipline);
     if let Some(query) = &plan.columnar {
         database.columns.wait_ready(query).await?;
-    }
-    if lone && plan.writes {
-        txn.begin_writing_newest();
-        return Ok(());
     }
     if lone {
         txn.begin_reading_one();

@@ -281,8 +281,7 @@ impl Txn {
     /// The one key is read. Where none was after all, others' changes of the schema are learned of
     /// by a snapshot.
     pub async fn end_reading_one(&mut self) -> Result<()> {
-        // A commit learns of them too.
-        if std::mem::take(&mut self.reads_one) && self.buffer.is_empty() {
+        if std::mem::take(&mut self.reads_one) {
             self.ensure_snapshot().await?;
         }
         Ok(())

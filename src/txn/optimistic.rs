@@ -4,10 +4,7 @@
 //! A conflict is 40001, at the commit. Who can run the whole statement again, with locks, may even
 //! leave out the look for rows that are new: the commit finds them if they are there.
 
-use futures::future::try_join_all;
-
 use super::Txn;
-use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::kv::{Expect, Key, LockMode, LockWait, Locked, Write};
 
@@ -28,13 +25,6 @@ impl Txn {
     /// How the statements from here on write.
     pub fn set_discipline(&mut self, discipline: Discipline) {
         self.discipline = discipline;
-    }
-
-    /// Starts a statement that writes one row by its key, and hopes: at READ COMMITTED it takes
-    /// no snapshot, and looks at what is newest.
-    pub fn begin_writing_newest(&mut self) {
-        self.begin_reading_one();
-        self.discipline = Discipline::Hopes;
     }
 
     /// Rows that the running statement found and will write: locked as [`Txn::lock`] does, or
@@ -74,12 +64,8 @@ impl Txn {
 
     async fn look(&mut self, keys: &[Key]) -> Result<Vec<Option<Locked>>> {
         let store = self.manager.store.clone();
-        let versions = if std::mem::take(&mut self.reads_one) {
-            try_join_all(keys.iter().map(|key| store.get(key, Timestamp::MAX))).await?
-        } else {
-            let at = self.ensure_snapshot().await?;
-            store.get_many(keys, at).await?
-        };
+        let at = self.ensure_snapshot().await?;
+        let versions = store.get_many(keys, at).await?;
         let mut seen = Vec::with_capacity(keys.len());
         for (key, current) in keys.iter().zip(versions) {
             let live = current.as_ref().filter(|version| version.value.is_some());

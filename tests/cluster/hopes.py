@@ -23,10 +23,24 @@ def run(pair):
         a.execute("create table owners (id int primary key)")
         a.execute("create table pets (id int primary key, owner int references owners)")
         a.execute("insert into counters values (1, 0)")
+        after_ddl(pair, a, expect)
         alone(pair, a, expect, wrong)
         blocks(pair, a, expect)
         references(pair, a, expect, wrong)
     return wrong
+
+
+def after_ddl(pair, a, expect):
+    """A statement that learns of a change of the schema as it runs writes once all the same."""
+    with psycopg.connect(pair[1].dsn(), autocommit=True) as b:
+        for n in range(3):
+            a.execute(f"create table keyless{n} (x int)")
+            a.execute(f"insert into keyless{n} values (1), (2)")
+            b.execute(f"insert into keyless{n} values (3)")
+            b.execute(f"alter table keyless{n} add column y int default 7")
+            a.execute(f"insert into keyless{n} values (4)")
+            rows = a.execute(f"select x, y from keyless{n} order by x").fetchall()
+            expect("after DDL", rows, [(1, 7), (2, 7), (3, 7), (4, 7)])
 
 
 def everybody(pair, wrong, work):

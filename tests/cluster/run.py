@@ -51,6 +51,7 @@ DIFFERENT = {
     "cursors": TOKENS,
     "sequences": TOKENS,
     "shapes": TOKENS,
+    "servers": "a cluster is a foreign server",
     "limits": "sizes of rows and transactions are the cluster's",
 }
 

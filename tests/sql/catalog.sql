@@ -22,8 +22,6 @@ comment on table ca is 'a table';
 \dd ca
 \dD
 \dE
-\des
-\dew
 \dO
 \dRp
 \dy

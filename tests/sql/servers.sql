@@ -1,0 +1,4 @@
+-- Foreign servers: there are none beside the embedded store.
+\des
+\dew
+\det
