@@ -247,15 +247,14 @@ impl Catalog {
         self.store.schema().0 > self.loaded_at.load(Ordering::SeqCst)
     }
 
-    /// Takes in what other gateways have changed up to now. Whether there was something.
-    pub async fn refresh(&self) -> Result<bool> {
+    /// Takes in what other gateways have changed up to now. Whether there was something that
+    /// `known` does not have, whoever took it in.
+    pub async fn refresh(&self, known: &Arc<CatalogSnapshot>) -> Result<bool> {
         if self.store.schema() == Timestamp::ZERO {
             return Ok(false);
         }
         self.store.snapshot().await?;
-        let behind = self.is_behind();
-        self.settled().await?;
-        Ok(behind)
+        Ok(!Arc::ptr_eq(known, &self.settled().await?))
     }
 
     /// Reads the whole catalog again: after a commit whose outcome is not known.

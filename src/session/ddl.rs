@@ -23,7 +23,8 @@ impl Session {
     pub(super) async fn run_ddl(&mut self, ddl: &Ddl, text: Arc<str>) -> Result<Outcome> {
         self.check_read_write(ddl.command())?;
         self.ensure_txn()?.begin_statement().await?;
-        self.database.catalog.refresh().await?;
+        let known = self.database.catalog.snapshot();
+        self.database.catalog.refresh(&known).await?;
         let schema = self.schema();
         let eval = self.eval_context(&schema);
         let token = self.backend.token();

@@ -92,9 +92,12 @@ impl Session {
             ));
         }
         self.transaction()?;
+        let known = self.database.catalog.snapshot();
         let prepared = match self.prepare_text(query, types) {
             // Another gateway may have changed the schema.
-            Err(_) if self.database.catalog.refresh().await? => self.prepare_text(query, types)?,
+            Err(_) if self.database.catalog.refresh(&known).await? => {
+                self.prepare_text(query, types)?
+            }
             prepared => prepared?,
         };
         self.keep_statement(name, prepared, false)

@@ -165,8 +165,9 @@ impl Session {
         &mut self,
         parsed: Arc<ParsedStatement>,
     ) -> Result<Prepared> {
+        let known = self.database.catalog.snapshot();
         match self.prepare(parsed.clone(), None) {
-            Err(_) if self.database.catalog.refresh().await? => self.prepare(parsed, None),
+            Err(_) if self.database.catalog.refresh(&known).await? => self.prepare(parsed, None),
             prepared => prepared,
         }
     }
