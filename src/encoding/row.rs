@@ -167,7 +167,8 @@ pub fn unzigzag(v: u64) -> i64 {
     (v >> 1) as i64 ^ -((v & 1) as i64)
 }
 
-fn write_varint(mut v: u64, out: &mut Vec<u8>) {
+/// Writes a number seven bits at a time, the lowest first (LEB128).
+pub fn write_varint(mut v: u64, out: &mut Vec<u8>) {
     while v >= 0x80 {
         out.push(v as u8 | 0x80);
         v >>= 7;

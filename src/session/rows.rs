@@ -169,13 +169,12 @@ impl Session {
         let mut hopeful = true;
         for attempt in 0.. {
             let schema = prepared.schema.clone();
-            portal.state = PortalState::Running(Box::new(Running::new(plan.clone(), schema)));
+            let mut running = Running::new(plan.clone(), schema);
             let hopes = hopeful && self.may_hope(&plan);
-            if let PortalState::Running(running) = &mut portal.state
-                && hopes
-            {
+            if hopes {
                 running.hope();
             }
+            portal.state = PortalState::Running(Box::new(running));
             let mut ended = self.advance_plan(client, portal, rows_max).await;
             if hopes && ended.is_ok() {
                 ended = self.commit_implicit().await;

@@ -81,6 +81,9 @@ impl Txn {
 
     /// Has the commit demand what was seen.
     pub(super) fn demand(&self, writes: &mut [Write]) {
+        if self.expected.is_empty() {
+            return;
+        }
         for write in writes.iter_mut().filter(|write| write.expect == Expect::Any) {
             if let Some(expect) = self.expected.get(&write.key) {
                 write.expect = *expect;

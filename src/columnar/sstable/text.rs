@@ -9,6 +9,7 @@ use arrow::datatypes::{
 };
 
 use super::types::CqlType;
+use crate::types::io::write_uuid;
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
@@ -89,12 +90,7 @@ fn write_unquoted(
         }
         CqlType::Uuid | CqlType::TimeUuid => {
             let bytes = array.as_fixed_size_binary().value(row);
-            for (n, byte) in bytes.iter().enumerate() {
-                if [4, 6, 8, 10].contains(&n) {
-                    out.push('-');
-                }
-                write!(out, "{byte:02x}")?;
-            }
+            write_uuid(bytes.try_into().map_err(|_| fmt::Error)?, out);
             Ok(())
         }
         CqlType::Inet => out.write_str(array.as_string::<i32>().value(row)),

@@ -13,6 +13,7 @@ use crate::encoding::cql::write::{Edge, edge, key};
 use crate::error::Result;
 use crate::exec::context::ExecContext;
 use crate::exec::node::{Node, Ready, RowBatch};
+use crate::exec::scan::given_values;
 use crate::kv::foreign::{Page, Request};
 use crate::plan::access::KeyPart;
 use crate::plan::foreign::{ForeignBound, ForeignPlan};
@@ -256,20 +257,7 @@ async fn part_values(
     left: &[Datum],
     alone: bool,
 ) -> Result<Vec<Bytes>> {
-    let mut values = Vec::new();
-    match part {
-        KeyPart::Null => {}
-        KeyPart::OneOf(list) => {
-            for scalar in list {
-                values.push(ctx.value(scalar, left, &[]).await?);
-            }
-        }
-        KeyPart::Element(scalar) => {
-            if let Datum::Array(array) = ctx.value(scalar, left, &[]).await? {
-                values.extend(array.values.iter().cloned());
-            }
-        }
-    }
+    let values = given_values(ctx, part, left).await?;
     let mut cells: Vec<Bytes> = values.iter().filter_map(|v| key(ty, v, alone)).collect();
     if cells.len() > 1 {
         cells.sort_unstable();

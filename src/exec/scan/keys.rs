@@ -34,7 +34,7 @@ struct Prefix {
 }
 
 /// Values of one key column.
-type Values = SmallVec<[Datum; 1]>;
+pub type Values = SmallVec<[Datum; 1]>;
 
 /// Marker of a value that is not NULL in a marked column; NULLs are below or above it.
 const PRESENT: u8 = 0x01;
@@ -99,12 +99,26 @@ async fn part_values(
     column: &AccessColumn,
     left: &[Datum],
 ) -> Result<Values> {
+    if let KeyPart::Null = part {
+        return Ok(SmallVec::from_iter([Datum::Null]));
+    }
+    let fitting = given_values(ctx, part, left).await?.into_iter();
+    let fitting = fitting.filter_map(|v| match fit(v, column) {
+        Fit::Value(value) => Some(value),
+        _ => None,
+    });
+    Ok(fitting.collect())
+}
+
+/// What a key column is compared with, of whatever type; nothing for NULL.
+pub async fn given_values(
+    ctx: &mut ExecContext<'_>,
+    part: &KeyPart,
+    left: &[Datum],
+) -> Result<Values> {
     let mut values: Values = SmallVec::new();
     match part {
-        KeyPart::Null => {
-            values.push(Datum::Null);
-            return Ok(values);
-        }
+        KeyPart::Null => {}
         KeyPart::OneOf(list) => {
             for scalar in list {
                 values.push(ctx.value(scalar, left, &[]).await?);
@@ -116,11 +130,7 @@ async fn part_values(
             }
         }
     }
-    let fitting = values.into_iter().filter_map(|v| match fit(v, column) {
-        Fit::Value(value) => Some(value),
-        _ => None,
-    });
-    Ok(fitting.collect())
+    Ok(values)
 }
 
 /// A value as one of the column's type.

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 
+pub use self::keys::given_values;
 use self::keys::{Target, targets};
 use super::context::{ExecContext, RowStream};
 use super::node::{Node, Ready, RowBatch};

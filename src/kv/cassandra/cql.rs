@@ -4,7 +4,6 @@
 //! SELECT for rows that are not there gives no static columns, and that row can be asked for.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::ops::Bound;
 
 use bytes::Bytes;
@@ -14,6 +13,7 @@ use super::CommitProtocol;
 use super::native::Natives;
 use super::rows::Value;
 use crate::kv::lwt::partitions::*;
+use crate::types::io::write_uuid;
 
 /// A statement's text and values.
 pub(super) type Bound_ = (String, Vec<Value>);
@@ -126,12 +126,7 @@ impl Names {
         id[6] = id[6] & 0x0f | 0x40;
         id[8] = id[8] & 0x3f | 0x80;
         let mut text = String::with_capacity(36);
-        for (i, byte) in id.iter().enumerate() {
-            if [4, 6, 8, 10].contains(&i) {
-                text.push('-');
-            }
-            let _ = write!(text, "{byte:02x}");
-        }
+        write_uuid(&id, &mut text);
         text
     }
 

@@ -36,11 +36,12 @@ pub(super) async fn open(
 ) -> Result<Names> {
     let name = &options.keyspace;
     check_name(name)?;
-    if options.commit == Some(CommitProtocol::Accord) {
-        check_accord(session).await?;
+    let wants_accord = options.commit == Some(CommitProtocol::Accord);
+    if wants_accord {
         if let Some(SerialDomain::Within(_)) = &options.serial_domain {
             return Err(Error::unsupported("--commit accord with a home data centre"));
         }
+        check_accord(session).await?;
     }
     let found =
         format!("SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = '{name}'");
@@ -79,7 +80,7 @@ pub(super) async fn open(
     let settings = settle(session, name, (options.commit, domain), random).await?;
     check_home(session, name, &settings.domain)?;
     about.agree_in(settings.domain)?;
-    if settings.commit == CommitProtocol::Accord {
+    if settings.commit == CommitProtocol::Accord && !wants_accord {
         check_accord(session).await?;
     }
     Ok(Names { keyspace: name.clone(), identity: settings.identity, commit: settings.commit })

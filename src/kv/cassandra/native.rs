@@ -6,12 +6,10 @@
 //! can finish rows of tables that it knows nothing else of. `vr` lists the columns that hold the
 //! value's fields: one that this gateway has not heard of yet is noticed, not lost.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 
 use super::failure::Trouble;
-use crate::encoding::row::{Body, Encoder, Field, Fields, unzigzag, zigzag};
+use crate::encoding::row::{Body, Encoder, Field, Fields, unzigzag, write_varint, zigzag};
 use crate::kv::NativeColumn;
 use crate::types::descriptor::ColumnId;
 use crate::types::{BaseType, Datum, Numeric, SqlType};
@@ -159,7 +157,7 @@ impl Natives {
             let native = self.columns.get(at).filter(|c| c.id == field.id);
             match native.and_then(|native| to_cell(native.ty, &field)) {
                 Some(cell) => {
-                    put_varint(field.id.0 - last, &mut list);
+                    write_varint(u64::from(field.id.0 - last), &mut list);
                     last = field.id.0;
                     cells[at] = Some(cell);
                 }
@@ -216,9 +214,7 @@ pub(super) fn definition(column: &NativeColumn) -> Option<String> {
 
 /// A name in double quotes.
 fn quoted(name: &str) -> String {
-    let mut out = String::with_capacity(name.len() + 2);
-    let _ = write!(out, "\"{}\"", name.replace('"', "\"\""));
-    out
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// A field as a cell. None: it would not come back the same.
@@ -401,14 +397,6 @@ fn decimal_text(bytes: &[u8], scale: usize) -> String {
         }
     }
     text
-}
-
-fn put_varint(mut n: u16, out: &mut Vec<u8>) {
-    while n >= 0x80 {
-        out.push(n as u8 | 0x80);
-        n >>= 7;
-    }
-    out.push(n as u8);
 }
 
 fn take_varint(input: &mut &[u8]) -> Option<u16> {
