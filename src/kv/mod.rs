@@ -583,6 +583,11 @@ pub trait Store: Send + Sync + 'static {
     /// that is possible, else soon.
     fn abandon(&self, txn: TxnId);
 
+    /// Fails if locks that a transaction took may be gone, by no doing of its own.
+    fn check_locks(&self, _txn: TxnId) -> Result<()> {
+        Ok(())
+    }
+
     /// Commits. Releases the transaction's locks, whatever the outcome. Without writes it only
     /// validates; the timestamp is then one at which all that was checked still held.
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome>;

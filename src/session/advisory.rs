@@ -14,7 +14,7 @@ use std::collections::HashMap;
 
 use parking_lot::Mutex;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::functions::{AdvisoryKey, AdvisoryRequest};
 use crate::kv::{Key, LockMode, LockRequest, LockWait, SharedStore, SpaceId, TxnId};
 use crate::types::{Datum, Row};
@@ -115,6 +115,17 @@ impl AdvisoryLocks {
             held.take_freed()
         };
         self.unlock(freed).await
+    }
+
+    /// Fails if locks were lost: who relies on them learns of it as of a server that is gone.
+    ///
+    /// # Errors
+    /// One that ends the session.
+    pub fn check(&self) -> Result<()> {
+        if self.held.lock().counts.is_empty() {
+            return Ok(());
+        }
+        self.store.check_locks(self.owner).map_err(Error::ending_session)
     }
 
     /// How many locks the transaction has taken so far.

@@ -82,7 +82,7 @@ pub struct StatementDescription<'a> {
 impl Session {
     /// Parse.
     pub async fn parse(&mut self, name: &str, query: &str, types: &[u32]) -> Result<()> {
-        self.begin_statement(&Arc::from(query));
+        self.begin_statement(&Arc::from(query))?;
         if name.is_empty() {
             self.statements.remove("");
         } else if self.statements.contains_key(name) {
@@ -264,7 +264,7 @@ impl Session {
             self.check_not_failed(kind)?;
         }
         let text = portal.prepared.text.clone();
-        self.begin_statement(&text);
+        self.begin_statement(&text)?;
         self.alone = last && rows_max == 0;
         self.transaction()?;
         let result = self.run(client, &mut portal, rows_max).await;

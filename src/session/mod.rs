@@ -243,7 +243,7 @@ impl Session {
     }
 
     /// A statement begins.
-    fn begin_statement(&mut self, text: &Arc<str>) {
+    fn begin_statement(&mut self, text: &Arc<str>) -> Result<()> {
         self.backend.begin_statement();
         self.alone = false;
         self.several = false;
@@ -258,6 +258,8 @@ impl Session {
         if activity.transaction_start == 0 {
             activity.transaction_start = now;
         }
+        drop(activity);
+        self.advisory.check()
     }
 
     /// `statement_timeout` counts from here, unless it counts already.

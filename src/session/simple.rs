@@ -18,7 +18,7 @@ impl Session {
     /// Runs a text. On an error the rest of it is skipped; the caller then calls
     /// [`Session::fail`].
     pub async fn query(&mut self, client: &mut impl Client, text: Arc<str>) -> Result<()> {
-        self.begin_statement(&text);
+        self.begin_statement(&text)?;
         self.alone = true;
         // The unnamed statement and portal do not outlive a simple query.
         self.statements.remove("");

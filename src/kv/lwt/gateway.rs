@@ -217,7 +217,7 @@ fn closed() -> Error {
 
 fn fenced() -> Error {
     Error::new(SqlState::CONNECTION_FAILURE, "this gateway was retired by another one")
-        .with_hint("It did not answer for longer than its lease. Restart it.")
+        .with_hint("It did not answer for longer than its lease. It joins again: try again.")
 }
 
 impl Core {
@@ -251,7 +251,9 @@ impl Core {
                     own.confirmed = own.confirmed.max(high);
                     return Ok(());
                 }
-                Err(failure) if failure.is_final(attempt) => return Err(failure),
+                Err(failure) if failure.is_final(attempt) => {
+                    return Err(failure);
+                }
                 Err(_) => self.pause(attempt).await,
             }
             attempt += 1;
@@ -271,7 +273,9 @@ impl Core {
         let rows = loop {
             match self.cluster.read(&gateways(), all.clone(), Consistency::Quorum).await {
                 Ok(rows) => break rows,
-                Err(failure) if failure.is_final(attempt) => return Err(failure),
+                Err(failure) if failure.is_final(attempt) => {
+                    return Err(failure);
+                }
                 Err(_) => self.pause(attempt).await,
             }
             attempt += 1;
@@ -337,11 +341,12 @@ fn latch_of(partition: &Partition) -> usize {
 }
 
 impl Gateway {
-    /// Joins the gateways of a cluster.
+    /// Joins the gateways of a cluster. Every timestamp it gives out or reads at is above `above`.
     pub async fn join(
         partitions: Arc<dyn Partitions>,
         env: Arc<dyn Environment>,
         options: LwtOptions,
+        above: Timestamp,
     ) -> Result<Arc<Gateway>> {
         let time = env.clock();
         let mut incarnation = [0; 8];
@@ -370,7 +375,7 @@ impl Gateway {
                 incarnation: u64::from_be_bytes(incarnation),
                 cluster: partitions.clone(),
                 options,
-                clock: HybridClock::new(time.clone(), Timestamp::ZERO),
+                clock: HybridClock::new(time.clone(), above),
                 time,
                 env,
                 progress: Notify::new(),
@@ -395,30 +400,14 @@ impl Gateway {
         let view = gateway.view().await?;
         {
             let mut own = gateway.own.lock();
-            // A first commit is above zero, and so is a first snapshot.
-            own.low = view.high();
+            // A first commit is above zero, and so is a first snapshot; and both are above all
+            // that this process read at before.
             own.high = view.high().max(gateway.clock.tick());
+            own.low = own.high;
         }
         gateway.publish().await?;
         gateway.view().await?;
-        gateway.keep_beating();
         Ok(gateway)
-    }
-
-    /// Beats for as long as somebody has the incarnation.
-    fn keep_beating(&self) {
-        let weak = Arc::downgrade(&self.core);
-        let (env, pause) = (self.env.clone(), self.options.heartbeat);
-        self.env.spawn(Box::pin(async move {
-            loop {
-                env.sleep(pause).await;
-                let Some(core) = weak.upgrade() else { return };
-                if core.closed.load(Ordering::SeqCst) {
-                    return;
-                }
-                Gateway::of(core).beat().await;
-            }
-        }));
     }
 
     /// An incarnation whose requests are not counted.
@@ -451,7 +440,8 @@ impl Gateway {
         }
     }
 
-    async fn beat(self: &Arc<Self>) {
+    /// Shows that it lives, and retires those that do not.
+    pub async fn beat(self: &Arc<Self>) {
         let published = self.publish().await;
         let viewed = self.view().await;
         let (Ok(()), Ok(view)) = (published, viewed) else { return };
@@ -477,12 +467,22 @@ impl Gateway {
         }
     }
 
+    /// Whether another gateway retired this one.
+    pub fn is_fenced(&self) -> bool {
+        self.fenced.load(Ordering::SeqCst)
+    }
+
+    /// Whether it has left.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
     /// Fails after the end, and when another gateway retired this one.
     pub fn check(&self) -> Result<()> {
-        if self.fenced.load(Ordering::SeqCst) {
+        if self.is_fenced() {
             return Err(fenced());
         }
-        if self.closed.load(Ordering::SeqCst) {
+        if self.is_closed() {
             return Err(closed());
         }
         Ok(())
@@ -529,7 +529,9 @@ impl Gateway {
         loop {
             match self.partitions.read(partition, select.clone(), consistency).await {
                 Ok(rows) => return Ok(rows),
-                Err(failure) if failure.is_final(attempt) => return Err(failure.into()),
+                Err(failure) if failure.is_final(attempt) => {
+                    return Err(failure.into());
+                }
                 Err(_) => self.pause(attempt).await,
             }
             attempt += 1;
@@ -547,7 +549,9 @@ impl Gateway {
         loop {
             match self.partitions.write(partition, writes.clone(), timestamp).await {
                 Ok(()) => return Ok(()),
-                Err(failure) if failure.is_final(attempt) => return Err(failure.into()),
+                Err(failure) if failure.is_final(attempt) => {
+                    return Err(failure.into());
+                }
                 Err(_) => self.pause(attempt).await,
             }
             attempt += 1;

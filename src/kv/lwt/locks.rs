@@ -48,6 +48,16 @@ impl Held {
         }
     }
 
+    /// Whether a transaction holds anything.
+    pub fn knows(&self, txn: TxnId) -> bool {
+        self.0.lock().contains_key(&txn)
+    }
+
+    /// Whether nobody holds anything.
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
+    }
+
     /// Ends a transaction; the keys of which the store has entries.
     pub fn end(&self, txn: TxnId) -> Vec<Key> {
         let keys = self.0.lock().remove(&txn).unwrap_or_default();

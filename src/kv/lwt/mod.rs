@@ -3,6 +3,7 @@
 //! - `partitions`: what is asked of the cluster, with the CQL it stands for; `env`: of the process;
 //! - `rows`: the bytes (`schemas/lwt.md`);
 //! - `gateway`: announcements, leases; `coalesce` shares its requests, `counting` counts them;
+//! - `incarnations`: this process as one gateway after another;
 //! - `peers`: all gateways' rows; `snapshots`: timestamps that can be read at;
 //! - `read`: plain QUORUM reads at a snapshot; `newest`: of one key, without one; `segments`: all
 //!   of a space in key order;
@@ -23,6 +24,7 @@ pub mod counting;
 mod deadlock;
 pub mod env;
 mod gateway;
+mod incarnations;
 mod locks;
 mod newest;
 pub mod partitions;
@@ -51,6 +53,7 @@ use futures::future::{Either, select};
 use self::env::Environment;
 use self::gateway::Gateway;
 pub use self::gateway::LwtOptions;
+use self::incarnations::Incarnations;
 use self::partitions::{Partitions, RingPosition, Table};
 use self::read::{Reader, within_partition};
 use self::rows::{key_at, place};
@@ -64,9 +67,10 @@ const PAGE_ROWS: usize = 512;
 /// Pages read for an estimate, before the cluster's own numbers are taken.
 const ESTIMATE_PAGES_MAX: usize = 5;
 
-/// The store, as one gateway has it.
+/// The store, as one process has it; its requests are counted in `requests`, if there are some.
 pub struct LwtStore {
-    gateway: Arc<Gateway>,
+    incarnations: Arc<Incarnations>,
+    requests: Option<Arc<Requests>>,
 }
 
 impl LwtStore {
@@ -76,30 +80,46 @@ impl LwtStore {
         env: Arc<dyn Environment>,
         options: LwtOptions,
     ) -> Result<Arc<LwtStore>> {
-        let gateway = Gateway::join(partitions, env, options).await?;
-        Ok(Arc::new(LwtStore { gateway }))
+        let incarnations = Incarnations::join(partitions, env, options).await?;
+        Ok(Arc::new(LwtStore { incarnations, requests: None }))
+    }
+
+    fn gateway(&self) -> Arc<Gateway> {
+        self.counting(self.incarnations.current())
+    }
+
+    /// The incarnation that a transaction has its locks of.
+    fn gateway_of(&self, txn: TxnId) -> Arc<Gateway> {
+        self.counting(self.incarnations.of(txn))
+    }
+
+    fn counting(&self, gateway: Arc<Gateway>) -> Arc<Gateway> {
+        match &self.requests {
+            Some(requests) => gateway.counting(requests.clone()),
+            None => gateway,
+        }
     }
 
     /// The snapshot to read at `at` with.
-    async fn at(&self, at: Timestamp) -> Result<Arc<Snapshot>> {
+    async fn at(&self, gateway: &Arc<Gateway>, at: Timestamp) -> Result<Arc<Snapshot>> {
         if at == Timestamp::MAX {
-            return Ok(Arc::new(self.gateway.snapshot().await?));
+            return Ok(Arc::new(gateway.snapshot().await?));
         }
-        self.gateway.check_low(at)?;
-        self.gateway.known_snapshot(at).await
+        gateway.check_low(at)?;
+        gateway.known_snapshot(at).await
     }
 
     /// Runs something to its end, whether the caller goes on waiting or not.
     async fn detached<T: Send + 'static>(
-        &self,
+        gateway: &Gateway,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         let task = async move {
             let _ = answer.send(work.await);
         };
-        self.gateway.env.spawn(Box::pin(task));
-        let patience = self.gateway.env.sleep(self.gateway.options.settle_timeout);
+        gateway.env.spawn(Box::pin(task));
+        let patience = gateway.env.sleep(gateway.options.settle_timeout);
         match select(answered, patience).await {
             Either::Left((Ok(result), _)) => result,
             _ => {
@@ -111,7 +131,7 @@ impl LwtStore {
     }
 
     async fn scan_partition(
-        &self,
+        gateway: &Arc<Gateway>,
         snapshot: &Snapshot,
         range: &KeyRange,
         found: (partitions::Partition, Bound<Bytes>, Bound<Bytes>),
@@ -128,8 +148,7 @@ impl LwtStore {
         }
         let mut page = Page::default();
         let rows_max = limit.rows_max.min(PAGE_ROWS);
-        let read = self
-            .gateway
+        let read = gateway
             .range_at(snapshot, &partition, (start, end), reverse, rows_max, Reader::Plain)
             .await?;
         let Ok(read) = read else { return Err(Error::internal("a plain read gave way")) };
@@ -150,7 +169,7 @@ impl LwtStore {
     }
 
     async fn scan_ring(
-        &self,
+        gateway: &Arc<Gateway>,
         snapshot: &Snapshot,
         range: &KeyRange,
         limit: PageLimit,
@@ -158,8 +177,7 @@ impl LwtStore {
     ) -> Result<Page> {
         let after = from.map(|c| decode_position(&c)).transpose()?;
         let rows_max = limit.rows_max.min(PAGE_ROWS);
-        let read =
-            self.gateway.ring_at(snapshot, range.space, after, rows_max, Reader::Plain).await?;
+        let read = gateway.ring_at(snapshot, range.space, after, rows_max, Reader::Plain).await?;
         let Ok(read) = read else { return Err(Error::internal("a plain read gave way")) };
         let mut page = Page::default();
         let mut bytes = 0;
@@ -201,7 +219,7 @@ fn decode_position(from: &Continuation) -> Result<RingPosition> {
 impl Store for LwtStore {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            name: match self.gateway.partitions.reach().partitions {
+            name: match self.incarnations.partitions.reach().partitions {
                 1 => "lwt",
                 _ => "accord",
             },
@@ -213,47 +231,50 @@ impl Store for LwtStore {
     }
 
     fn counted(self: Arc<Self>, requests: Arc<Requests>) -> Option<SharedStore> {
-        Some(Arc::new(LwtStore { gateway: self.gateway.counting(requests) }))
+        let incarnations = self.incarnations.clone();
+        Some(Arc::new(LwtStore { incarnations, requests: Some(requests) }))
     }
 
     fn foreign(&self) -> Option<&dyn foreign::Foreign> {
-        self.gateway.partitions.foreign()
+        self.incarnations.partitions.foreign()
     }
 
     async fn snapshot(&self) -> Result<Hold> {
-        let snapshot = Arc::new(self.gateway.snapshot().await?);
-        self.gateway.remember(&snapshot);
+        let gateway = self.gateway();
+        let snapshot = Arc::new(gateway.snapshot().await?);
+        gateway.remember(&snapshot);
         Ok(Hold::new(snapshot.at, move || drop(snapshot)))
     }
 
     async fn resolved(&self) -> Result<Timestamp> {
-        self.gateway.resolved().await
+        self.gateway().resolved().await
     }
 
     fn oldest(&self) -> Timestamp {
-        self.gateway.known_horizon()
+        self.gateway().known_horizon()
     }
 
     fn hold(&self, at: Timestamp) -> Result<Hold> {
-        let pin = self.gateway.hold(at)?;
+        let pin = self.gateway().hold(at)?;
         Ok(Hold::new(at, move || drop(pin)))
     }
 
     async fn get(&self, key: &Key, at: Timestamp) -> Result<Option<Version>> {
         if at == Timestamp::MAX {
             let (partition, clustering) = place(key);
-            return self.gateway.newest(&partition, &clustering).await;
+            return self.gateway().newest(&partition, &clustering).await;
         }
         let found = self.get_many(std::slice::from_ref(key), at).await?;
         Ok(found.into_iter().next().flatten())
     }
 
     async fn get_many(&self, keys: &[Key], at: Timestamp) -> Result<Vec<Option<Version>>> {
-        let snapshot = self.at(at).await?;
+        let gateway = self.gateway();
+        let snapshot = self.at(&gateway, at).await?;
         let mut found = vec![None; keys.len()];
         let groups = locks::by_partition(keys.iter());
         let reads = groups.iter().map(|(partition, group)| {
-            let (gateway, snapshot) = (&self.gateway, &snapshot);
+            let (gateway, snapshot) = (&gateway, &snapshot);
             async move {
                 let wanted: Vec<Bytes> = group.iter().map(|(_, ck)| ck.clone()).collect();
                 let versions =
@@ -281,36 +302,48 @@ impl Store for LwtStore {
         if range.is_empty() {
             return Ok(Page::default());
         }
-        let snapshot = self.at(at).await?;
+        let gateway = self.gateway();
+        let snapshot = self.at(&gateway, at).await?;
         match within_partition(range) {
-            Some(found) => self.scan_partition(&snapshot, range, found, reverse, limit, from).await,
-            None => self.scan_ring(&snapshot, range, limit, from).await,
+            Some(found) => {
+                Self::scan_partition(&gateway, &snapshot, range, found, reverse, limit, from).await
+            }
+            None => Self::scan_ring(&gateway, &snapshot, range, limit, from).await,
         }
     }
 
     async fn lock(&self, request: LockRequest) -> Result<Vec<Option<Locked>>> {
-        self.gateway.take_locks(&request).await
+        let gateway = self.gateway_of(request.txn);
+        let locked = gateway.take_locks(&request).await?;
+        // What is taken by now is known to be void, should that be so: see `Incarnations::of`.
+        gateway.check()?;
+        Ok(locked)
     }
 
     async fn unlock(&self, txn: TxnId, keys: Option<&[Key]>) -> Result<()> {
+        let gateway = self.gateway_of(txn);
         let keys = match keys {
-            Some(keys) => {
-                keys.iter().filter(|key| self.gateway.give_up(txn, key)).cloned().collect()
-            }
-            None => self.gateway.end_locks(txn),
+            Some(keys) => keys.iter().filter(|key| gateway.give_up(txn, key)).cloned().collect(),
+            None => gateway.end_locks(txn),
         };
-        self.gateway.remove_soon(txn, keys);
+        gateway.remove_soon(txn, keys);
         Ok(())
     }
 
     fn abandon(&self, txn: TxnId) {
-        let keys = self.gateway.end_locks(txn);
-        self.gateway.remove_soon(txn, keys);
+        let gateway = self.gateway_of(txn);
+        let keys = gateway.end_locks(txn);
+        gateway.remove_soon(txn, keys);
+    }
+
+    fn check_locks(&self, txn: TxnId) -> Result<()> {
+        self.gateway_of(txn).check()
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
-        let gateway = self.gateway.clone();
-        self.detached(async move { gateway.run_commit(&commit).await }).await
+        let gateway = self.gateway_of(commit.txn);
+        let work = gateway.clone();
+        Self::detached(&gateway, async move { work.run_commit(&commit).await }).await
     }
 
     async fn changes(
@@ -319,40 +352,42 @@ impl Store for LwtStore {
         cursor: &Cursor,
         keys_max: usize,
     ) -> Result<ChangePage> {
-        self.gateway.read_changes(space, cursor, keys_max).await
+        self.gateway().read_changes(space, cursor, keys_max).await
     }
 
     async fn cursor_at(&self, space: SpaceId, at: Timestamp) -> Result<Cursor> {
-        self.gateway.find_cursor(space, at).await
+        self.gateway().find_cursor(space, at).await
     }
 
     async fn trim_changes(&self, space: SpaceId, cursor: &Cursor) -> Result<()> {
-        self.gateway.trim_log(space, cursor).await
+        self.gateway().trim_log(space, cursor).await
     }
 
     fn segments(&self, range: &KeyRange, at: Timestamp) -> Result<Box<dyn Segments>> {
-        let (gateway, range) = (self.gateway.clone(), range.clone());
+        let (gateway, range) = (self.gateway(), range.clone());
         Ok(Box::new(RingSegments { gateway, range, at, sorted: None }))
     }
 
     async fn describe(&self, space: SpaceId, name: &str, columns: &[NativeColumn]) -> Result<()> {
-        Ok(self.gateway.partitions.describe(space, name, columns).await?)
+        Ok(self.incarnations.partitions.describe(space, name, columns).await?)
     }
 
     async fn drop_space(&self, space: SpaceId) -> Result<()> {
-        let view = self.gateway.view().await?;
-        self.gateway.partitions.remove(Table::Space(space)).await?;
-        self.gateway.drop_log(space, &view).await
+        let gateway = self.gateway();
+        let view = gateway.view().await?;
+        gateway.partitions.remove(Table::Space(space)).await?;
+        gateway.drop_log(space, &view).await
     }
 
     fn schema(&self) -> Timestamp {
-        self.gateway.known_schema()
+        self.gateway().known_schema()
     }
 
     async fn estimate(&self, range: &KeyRange) -> Result<Estimate> {
         let size = |e: &Entry| (e.key.bytes().len() + e.value.len()) as u64;
-        let snapshot = self.gateway.snapshot().await?;
-        self.gateway.remember(&Arc::new(snapshot));
+        let gateway = self.gateway();
+        let snapshot = gateway.snapshot().await?;
+        gateway.remember(&Arc::new(snapshot));
         let limit = PageLimit { rows_max: PAGE_ROWS, bytes_max: usize::MAX };
         let (mut found, mut from) = (Estimate::default(), None);
         for _ in 0..ESTIMATE_PAGES_MAX {
@@ -364,11 +399,11 @@ impl Store for LwtStore {
                 return Ok(found);
             }
         }
-        let (rows, bytes) = self.gateway.partitions.size(Table::Space(range.space)).await?;
+        let (rows, bytes) = gateway.partitions.size(Table::Space(range.space)).await?;
         Ok(Estimate { rows: rows.max(found.rows), bytes: bytes.max(found.bytes) })
     }
 
     async fn close(&self) -> Result<()> {
-        self.gateway.leave().await
+        self.gateway().leave().await
     }
 }

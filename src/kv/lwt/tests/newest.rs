@@ -149,7 +149,7 @@ fn client<F: Future<Output = ()> + Send + 'static>(
                 let _ = ended.send(());
             });
             let _ = end.await;
-            let gone = sim.world.is_dead(gate.env.node) || gate.store.gateway.check().is_err();
+            let gone = sim.world.is_dead(gate.env.node);
             let stands = || shared.gates.lock()[at].env.node == gate.env.node;
             if gone && stands() {
                 let next = sim.gate().await;

@@ -137,3 +137,43 @@ fn a_sealer_against_a_late_intent() {
         assert_eq!(get(&other, 1, hold.at).await, seen, "it came after all");
     });
 }
+
+/// A gateway stands still for longer than its lease and is retired. What its transaction had
+/// locked is void, and known to be; soon it works again, and goes nowhere back in time.
+#[test]
+fn a_retired_gateway_joins_again() {
+    for_seeds(25, only_delays(), |sim| async move {
+        let (late, other) = (sim.gate().await, sim.gate().await);
+        assert!(commit(&late, vec![write(1, 0)]).await);
+        let me = txn();
+        let wait = LockWait::Block { lock_timeout_ms: 0, deadlock_timeout_ms: 0 };
+        let keys = vec![key(1), Key::new(SPACE, &[], 0)];
+        for key in &keys {
+            let request =
+                LockRequest { txn: me, keys: vec![key.clone()], mode: LockMode::Share, wait };
+            late.store.lock(request).await.unwrap();
+        }
+        let hold = late.store.snapshot().await.unwrap();
+        sim.world.pause(late.env.node, LEASE * 4);
+        assert!(commit(&other, vec![write(1, 1)]).await);
+        sim.sleep(LEASE * 4 + Duration::from_micros(sim.world.random(600_000))).await;
+        // Whatever moment this is, before or after it joined again.
+        let alone = sim.world.random(2) == 0;
+        let key_shared = if alone { vec![] } else { vec![write(2, 2)] };
+        let writes = [vec![write(1, 2)], key_shared].concat();
+        let (snapshot, reads, ranges) = (hold.at, vec![], vec![]);
+        let ended = late.store.commit(Commit { txn: me, snapshot, reads, ranges, writes }).await;
+        assert!(is_allowed(&ended.unwrap_err()), "a lock that was lost");
+        let mut tries = 0;
+        while !commit(&late, vec![write(3, 1)]).await {
+            tries += 1;
+            assert!(tries < 100, "it does not join again");
+            sim.sleep(LEASE / 20).await;
+        }
+        let late_hold = late.store.snapshot().await.unwrap();
+        assert!(late_hold.at > hold.at);
+        assert_eq!(get(&late, 1, late_hold.at).await, Some(1));
+        let before = late.store.get(&key(1), hold.at).await.unwrap_err();
+        assert_eq!(before.code(), SqlState::SNAPSHOT_TOO_OLD);
+    });
+}
