@@ -234,8 +234,13 @@ impl Core {
         RowKey::head(&number(incarnation))
     }
 
+    /// How long ago, by the monotonic clock.
+    pub fn since(&self, start: Duration) -> Duration {
+        self.time.monotonic().saturating_sub(start)
+    }
+
     async fn publish_once(&self) -> Result<(), Failure> {
-        let mut attempt = 0;
+        let (mut attempt, started) = (0, self.time.monotonic());
         loop {
             let (mut state, high) = {
                 let mut own = self.own.lock();
@@ -251,7 +256,7 @@ impl Core {
                     own.confirmed = own.confirmed.max(high);
                     return Ok(());
                 }
-                Err(failure) if failure.is_final(attempt) => {
+                Err(failure) if failure.is_final(attempt, self.since(started)) => {
                     return Err(failure);
                 }
                 Err(_) => self.pause(attempt).await,
@@ -273,7 +278,7 @@ impl Core {
         let rows = loop {
             match self.cluster.read(&gateways(), all.clone(), Consistency::Quorum).await {
                 Ok(rows) => break rows,
-                Err(failure) if failure.is_final(attempt) => {
+                Err(failure) if failure.is_final(attempt, self.since(started)) => {
                     return Err(failure);
                 }
                 Err(_) => self.pause(attempt).await,
@@ -525,11 +530,11 @@ impl Gateway {
         select: Select,
         consistency: Consistency,
     ) -> Result<Vec<Row>> {
-        let mut attempt = 0;
+        let (mut attempt, started) = (0, self.time.monotonic());
         loop {
             match self.partitions.read(partition, select.clone(), consistency).await {
                 Ok(rows) => return Ok(rows),
-                Err(failure) if failure.is_final(attempt) => {
+                Err(failure) if failure.is_final(attempt, self.since(started)) => {
                     return Err(failure.into());
                 }
                 Err(_) => self.pause(attempt).await,
@@ -545,11 +550,11 @@ impl Gateway {
         writes: Vec<CellWrite>,
         timestamp: u64,
     ) -> Result<()> {
-        let mut attempt = 0;
+        let (mut attempt, started) = (0, self.time.monotonic());
         loop {
             match self.partitions.write(partition, writes.clone(), timestamp).await {
                 Ok(()) => return Ok(()),
-                Err(failure) if failure.is_final(attempt) => {
+                Err(failure) if failure.is_final(attempt, self.since(started)) => {
                     return Err(failure.into());
                 }
                 Err(_) => self.pause(attempt).await,

@@ -17,6 +17,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,8 +27,9 @@ use crate::kv::NativeColumn;
 use crate::kv::foreign::Foreign;
 use crate::types::descriptor::SpaceId;
 
-/// Tries of a repeatable request before its failure is told.
+/// Tries of a repeatable request before its failure is told, and how long they may take.
 pub const TRIES_MAX: u32 = 12;
+const TRIES_TIME: Duration = Duration::from_secs(5);
 
 /// A CQL table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -305,9 +307,10 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether a repeatable request is given up after this failure of its `attempt`-th try.
-    pub fn is_final(self, attempt: u32) -> bool {
-        attempt >= TRIES_MAX || matches!(self, Failure::Refused(_))
+    /// Whether a repeatable request is given up after this failure of its `attempt`-th try, so
+    /// long after the first.
+    pub fn is_final(self, attempt: u32, waited: Duration) -> bool {
+        attempt >= TRIES_MAX || waited >= TRIES_TIME || matches!(self, Failure::Refused(_))
     }
 }
 
@@ -328,6 +331,7 @@ impl From<Failure> for Error {
             Failure::Uncertain | Failure::Unavailable => {
                 let message = "no quorum of the store's replicas answers";
                 Error::new(SqlState::CONNECTION_FAILURE, message)
+                    .with_hint("Statements work again as soon as enough of its nodes answer.")
             }
             Failure::Refused(Refusal::TooLarge) => {
                 let message = "a row or a transaction's writes in one partition are too large";

@@ -225,11 +225,13 @@ impl Gateway {
     ) -> Result<Result<RingVersions, Yield>> {
         let table = Table::Space(space);
         self.await_open(snapshot, |p| p.table == table).await?;
-        let mut attempt = 0;
+        let (mut attempt, started) = (0, self.time.monotonic());
         let page = loop {
             match self.partitions.ring(table, after.clone(), limit).await {
                 Ok(page) => break page,
-                Err(failure) if failure.is_final(attempt) => return Err(failure.into()),
+                Err(failure) if failure.is_final(attempt, self.since(started)) => {
+                    return Err(failure.into());
+                }
                 Err(_) => self.pause(attempt).await,
             }
             attempt += 1;
