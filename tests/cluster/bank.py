@@ -19,7 +19,8 @@ import psycopg
 ACCOUNTS = 40
 START_MONEY = 1000
 BACK_S = 10.0
-RETRY = {"40001", "40P01", "55P03"}
+# 72000: a snapshot of a gateway that was retired.
+RETRY = {"40001", "40P01", "55P03", "72000"}
 # What leaves it open whether the transfer took place.
 UNKNOWN = {"40003", "08007"}
 

@@ -7,8 +7,10 @@ two gateways), native (rows as other readers find them), hopes (writes without l
 with gateways killed), foreign (the cluster's own tables through SQL), views (columnar, of two
 gateways), requests (of each class of statement, as documented), refusals (users, passwords,
 certificates), sstables (Cassandra's files beside its SELECT), measures (requests and latencies);
-when named also isolation (Hermitage's anomalies) and latency (of statements, release build). With
-three nodes the bank's faults are nodes killed and stopped too.
+when named also isolation (Hermitage's anomalies), latency (of statements, release build), quorum
+(too few nodes answer), retired (a gateway stands still), rolling (restart of gateways), loops (DDL
+on two gateways that are killed at random). With three nodes the bank's faults are nodes killed and
+stopped too.
 """
 
 import argparse
@@ -24,6 +26,8 @@ import time
 import psycopg
 
 import bank
+import ddl
+import faults
 import foreign
 import hopes
 import latency
@@ -221,6 +225,30 @@ def money(cluster, options):
         return bank.run(pair, seconds, faults=faults)
 
 
+def quorum(cluster, options):
+    """The bank without a quorum of nodes, for a while."""
+    with gateways(cluster, 2, keyspace="quorum") as pair:
+        return faults.quorum(pair, cluster, 12, options.long)
+
+
+def retired(cluster, options):
+    """The bank, with a gateway that stands still for longer than its lease."""
+    with gateways(cluster, 2, keyspace="retired") as pair:
+        return faults.retired(pair, 30 if options.long else 6)
+
+
+def rolling(cluster, _):
+    """The bank, while the gateways are restarted in turns."""
+    with gateways(cluster, 2, keyspace="rolling") as pair:
+        return faults.rolling(pair, 9)
+
+
+def loops(cluster, options):
+    """DDL on two gateways that are killed and restarted at random."""
+    with gateways(cluster, 2, keyspace="loops") as pair:
+        return ddl.run(cluster, pair, "loops", 180 if options.long else 45)
+
+
 def hermitage(cluster, _):
     """Sessions beside each other: the anomalies of each level, as on PostgreSQL."""
     with postgres() as pg, gateways(cluster, keyspace="isolation") as ours:
@@ -257,7 +285,8 @@ PARTS = {"conformance": conformance, "scripts": scripts, "schema": schema, "nati
          "requests": requests, "refusals": refused, "sstables": sstables.run,
          "measures": measures}
 # Not by themselves.
-LONG = {"isolation": hermitage, "latency": latencies}
+LONG = {"isolation": hermitage, "latency": latencies, "quorum": quorum, "retired": retired,
+        "rolling": rolling, "loops": loops}
 FEATURES = os.environ.get("SLUICE_TEST_FEATURES", "").split()
 
 
