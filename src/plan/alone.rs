@@ -28,6 +28,18 @@ impl Plan {
                 _ => false,
             }
     }
+
+    /// Whether it writes rows that it finds by their keys, or new ones, and reads nothing else of
+    /// the store.
+    pub fn writes_by_key(&self) -> bool {
+        self.subplans.is_empty()
+            && match &self.root.op {
+                Op::Insert(p) => p.conflict.is_none() && p.source.is_constant(),
+                Op::Update(p) => p.found.direct.is_some(),
+                Op::Delete(p) => p.found.direct.is_some(),
+                _ => false,
+            }
+    }
 }
 
 impl PlanNode {
@@ -36,6 +48,15 @@ impl PlanNode {
             Op::Scan(scan) => scan.columnar.is_none() && scan.access.is_one_key(),
             Op::Filter(p) => p.input.reads_one_key(),
             Op::Project(p) => p.input.reads_one_key(),
+            _ => false,
+        }
+    }
+    /// Whether its rows come from nothing stored.
+    fn is_constant(&self) -> bool {
+        match &self.op {
+            Op::Values(_) | Op::Function(_) => true,
+            Op::Filter(p) => p.input.is_constant(),
+            Op::Project(p) => p.input.is_constant(),
             _ => false,
         }
     }

@@ -46,7 +46,7 @@ pub struct Running {
     stale: bool,
     /// Whether the schema may change: its tables are locked, or it has none.
     pinned: bool,
-    /// Whether it reads one key's newest version, without a snapshot.
+    /// Whether it reads one key's newest version, or writes by key, without a snapshot.
     lone: bool,
     /// Whether it writes without locks, and its commit follows at once.
     hopes: bool,
@@ -188,6 +188,10 @@ impl Session {
                     if attempt >= STALE_MAX {
                         return Err(error);
                     }
+                    if hopes {
+                        // It ran before it learned of the change: what it has written is void.
+                        self.begin_again()?;
+                    }
                     prepared = self.revalidate(&prepared)?;
                     let Body::Plan(bound) = &prepared.body else {
                         return Err(Error::internal("a plan bound again is none"));
@@ -241,11 +245,12 @@ impl Session {
         patient && plan.may_hope(|table| !schema.references_to(table.id).is_empty())
     }
 
-    /// Whether a statement needs no snapshot: it reads one key, alone in an implicit READ COMMITTED
-    /// transaction, and snapshots are dear.
-    fn is_lone(&self, plan: &Plan) -> bool {
+    /// Whether a statement needs no snapshot: it reads one key, or writes by key and hopes, alone
+    /// in an implicit READ COMMITTED transaction, and snapshots are dear.
+    fn is_lone(&self, plan: &Plan, hopes: bool) -> bool {
         let cheap = self.database.transactions.store().capabilities().cheap_snapshots;
-        !cheap && plan.reads_one_key() && self.may_run_again()
+        let by_key = if hopes { plan.writes_by_key() } else { plan.reads_one_key() };
+        !cheap && by_key && self.may_run_again()
     }
 
     /// How a statement keeps others from the rows it writes.
@@ -403,7 +408,7 @@ impl Session {
             Some(place) if running.plan().waits => Some(place.away().await),
             _ => None,
         };
-        running.lone |= running.statement.is_none() && self.is_lone(running.plan());
+        running.lone |= running.statement.is_none() && self.is_lone(running.plan(), running.hopes);
         let batch = self.step_of_statement(running, parameters, step).await;
         let batch =
             batch.map_err(|e| if running.execution.is_unsettled() { unsettled(e) } else { e });
@@ -479,7 +484,8 @@ impl Session {
                 }
                 Step::Rows(max) => {
                     let batch = path.next_batch(execution, &mut context, database, max).await;
-                    *stale = std::mem::take(lone) && is_late(context.txn, catalog, schema).await?;
+                    let late = is_late(context.txn, catalog, schema, batch.is_err());
+                    *stale = std::mem::take(lone) && late.await?;
                     check_schema(*stale)?;
                     batch?
                 }
@@ -512,15 +518,20 @@ async fn begin(
         database.columns.wait_ready(query).await?;
     }
     if lone {
-        txn.begin_reading_one();
+        txn.begin_without_snapshot();
         return Ok(());
     }
     txn.begin_statement().await
 }
 
-/// Whether the schema changed before a lone read: only the read itself tells.
-async fn is_late(txn: &mut Txn, catalog: &Catalog, schema: &Arc<CatalogSnapshot>) -> Result<bool> {
-    txn.end_reading_one().await?;
+/// Whether the schema changed before a statement without a snapshot: only its reads tell.
+async fn is_late(
+    txn: &mut Txn,
+    catalog: &Catalog,
+    schema: &Arc<CatalogSnapshot>,
+    failed: bool,
+) -> Result<bool> {
+    txn.end_without_snapshot(failed).await?;
     Ok(!catalog.is_settled(schema) && !Arc::ptr_eq(&catalog.settled().await?, schema))
 }
 

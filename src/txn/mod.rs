@@ -129,7 +129,7 @@ impl TxnManager {
             id: self.next_id(),
             options,
             snapshot: None,
-            reads_one: false,
+            newest: false,
             command: 0,
             last_command: 0,
             suspended: Arc::new(()),
@@ -185,8 +185,8 @@ pub struct Txn {
     id: TxnId,
     options: TxnOptions,
     snapshot: Option<Arc<Hold>>,
-    /// The running statement will read one key, and has not.
-    reads_one: bool,
+    /// The running statement has no snapshot, and has not read anything.
+    newest: bool,
     /// The running statement's.
     command: Command,
     /// The highest given to any statement.
@@ -261,7 +261,7 @@ impl Txn {
     /// a new snapshot.
     pub async fn begin_statement(&mut self) -> Result<()> {
         self.next_command();
-        self.reads_one = false;
+        self.newest = false;
         if self.options.isolation == Isolation::ReadCommitted {
             self.snapshot = None;
         }
@@ -269,19 +269,19 @@ impl Txn {
         Ok(())
     }
 
-    /// Starts a statement that will read one key and nothing else of the store: at READ COMMITTED
-    /// it takes no snapshot, and reads the newest version. [`Txn::get`] is what it may call, once.
-    pub fn begin_reading_one(&mut self) {
+    /// Starts a statement without a snapshot, at READ COMMITTED: it reads, at their newest, one key
+    /// ([`Txn::get`]) or those it writes without locks, and nothing else of the store.
+    pub fn begin_without_snapshot(&mut self) {
         debug_assert_eq!(self.options.isolation, Isolation::ReadCommitted);
         self.next_command();
         self.snapshot = None;
-        self.reads_one = true;
+        self.newest = true;
     }
 
-    /// The one key is read. Where none was after all, others' changes of the schema are learned of
-    /// by a snapshot.
-    pub async fn end_reading_one(&mut self) -> Result<()> {
-        if std::mem::take(&mut self.reads_one) {
+    /// It ran. Others' changes of the schema it learned of by what it read, or its commit will;
+    /// where it read nothing after all and has nothing to commit, or failed, by a snapshot.
+    pub async fn end_without_snapshot(&mut self, failed: bool) -> Result<()> {
+        if std::mem::take(&mut self.newest) && (failed || self.buffer.is_empty()) {
             self.ensure_snapshot().await?;
         }
         Ok(())
@@ -344,7 +344,7 @@ impl Txn {
         if let Some(own) = self.own_visible(key) {
             return Ok(own);
         }
-        if std::mem::take(&mut self.reads_one) {
+        if std::mem::take(&mut self.newest) {
             let version = self.manager.store.get(key, Timestamp::MAX).await?;
             return Ok(self.read(key, version));
         }

@@ -4,7 +4,10 @@
 //! A conflict is 40001, at the commit. Who can run the whole statement again, with locks, may even
 //! leave out the look for rows that are new: the commit finds them if they are there.
 
+use futures::future::try_join_all;
+
 use super::Txn;
+use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::kv::{Expect, Key, LockMode, LockWait, Locked, Write};
 
@@ -64,8 +67,12 @@ impl Txn {
 
     async fn look(&mut self, keys: &[Key]) -> Result<Vec<Option<Locked>>> {
         let store = self.manager.store.clone();
-        let at = self.ensure_snapshot().await?;
-        let versions = store.get_many(keys, at).await?;
+        let versions = if std::mem::take(&mut self.newest) {
+            try_join_all(keys.iter().map(|key| store.get(key, Timestamp::MAX))).await?
+        } else {
+            let at = self.ensure_snapshot().await?;
+            store.get_many(keys, at).await?
+        };
         let mut seen = Vec::with_capacity(keys.len());
         for (key, current) in keys.iter().zip(versions) {
             let live = current.as_ref().filter(|version| version.value.is_some());

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::future::join;
 
 use super::deadlock::Waiting;
 use super::gateway::Gateway;
@@ -225,6 +226,31 @@ impl Gateway {
             attempt += 1;
         }
         self.close_open(open.attempt.floor, committed);
+    }
+
+    /// Has a quorum know of a commit's timestamp while that takes effect.
+    pub async fn while_told<T>(
+        &self,
+        ts: Timestamp,
+        effect: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        {
+            let own = &mut *self.own.lock();
+            own.high = own.high.max(ts);
+        }
+        // Whether it was told, `confirmed` says.
+        let (ended, _) = join(effect, self.publish()).await;
+        ended
+    }
+
+    /// What must be told of a settled commit before it is acknowledged: its timestamp, and what
+    /// became of it in the log.
+    pub async fn tell_settled(self: &Arc<Self>, open: &Open, ts: Timestamp) -> Result<()> {
+        if open.log.is_empty() && self.own.lock().confirmed >= ts {
+            self.publish_soon();
+            return Ok(());
+        }
+        self.publish_surely().await
     }
 
     /// Publishes, and tries for as long as it takes: what it is for has happened already.

@@ -3,8 +3,9 @@
 //!
 //! The timestamp is chosen above every `high` after all intents are there. Who read one of the
 //! rows before its intent was there has a snapshot below it; who reads later meets the intent.
-//! With reads to validate, the timestamp is published first and the reads are looked at as a
-//! snapshot at that very timestamp: whoever changes them later commits above it.
+//! It is published while the verdict is on its way: who reads at it waits for the verdict. With
+//! reads to validate it is published first, and the reads are looked at as a snapshot at that very
+//! timestamp: whoever changes them later commits above it.
 //!
 //! A first attempt places its intents in all partitions at once and does not wait: where somebody
 //! is in the way, it takes them back. Later ones go through the partitions in order and wait for
@@ -62,9 +63,12 @@ impl Gateway {
             if changes_schema(commit) {
                 self.tables.changed(commit.txn, ts);
                 self.schema_changed(ts);
+                self.decided(open.attempt.floor, Some(ts));
+                self.publish_surely().await?;
+            } else {
+                self.decided(open.attempt.floor, Some(ts));
+                self.tell_settled(&open, ts).await?;
             }
-            self.decided(open.attempt.floor, Some(ts));
-            self.publish_surely().await?;
             let rows = owned_rows(parts);
             let (this, attempt) = (self.in_background(), open.attempt);
             self.env.spawn(Box::pin(async move {
@@ -115,7 +119,7 @@ impl Gateway {
         }
         let view = self.view().await?;
         self.check()?;
-        if let Some(blocked) = self.check_tables(commit.txn, &view)? {
+        if let Some(blocked) = self.check_tables(commit, &view)? {
             return Ok(Step::Blocked(blocked));
         }
         let ts = self.tick_above(above.max(view.high()));
@@ -126,7 +130,13 @@ impl Gateway {
                 return Ok(Step::Done(CommitOutcome::ReadConflict { space }));
             }
         }
-        Ok(match self.decide(attempt, Verdict::Committed(ts)).await? {
+        let deciding = self.decide(attempt, Verdict::Committed(ts));
+        // Who sees a change of the schema in a `high` must find it told in the same row.
+        let verdict = match changes_schema(commit) {
+            true => deciding.await?,
+            false => self.while_told(ts, deciding).await?,
+        };
+        Ok(match verdict {
             Verdict::Committed(ts) => Step::Done(CommitOutcome::Committed(ts)),
             Verdict::Aborted => Step::Again,
         })

@@ -23,7 +23,7 @@ use super::peers::{Retired, View};
 use super::rows::{Closed, GatewayState, Incarnation};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, SqlState};
-use crate::kv::{Key, LockMode, LockRequest, LockWait, Locked, SpaceId, TxnId};
+use crate::kv::{Commit, Key, LockMode, LockRequest, LockWait, Locked, SpaceId, TxnId};
 
 /// Changed tables that a gateway's row names; those before them count as all tables.
 const CHANGED_MAX: usize = 32;
@@ -280,8 +280,10 @@ impl Gateway {
     }
 
     /// Whether a commit that is announced may go on, by a view that began after that: who has
-    /// closed a table that it shares. 40001 if one was changed since.
-    pub fn check_tables(&self, txn: TxnId, view: &View) -> Result<Option<Blocked>> {
+    /// closed a table that it shares. 40001 if one was changed since; or anything of the schema,
+    /// for a transaction that never had a snapshot, which would have told it.
+    pub fn check_tables(&self, commit: &Commit, view: &View) -> Result<Option<Blocked>> {
+        let txn = commit.txn;
         let shared: Vec<(SpaceId, LockMode, Timestamp)> = {
             let state = self.tables.0.lock();
             let of = |(space, sharers): (&SpaceId, &HashMap<TxnId, (LockMode, Timestamp)>)| {
@@ -290,6 +292,9 @@ impl Gateway {
             state.shared.iter().filter_map(of).collect()
         };
         for (space, mode, since) in shared {
+            if commit.snapshot == Timestamp::ZERO && view.schema() > since {
+                return Err(schema_changed());
+            }
             for peer in &view.peers {
                 let mine = peer.incarnation == self.incarnation;
                 let changed = |(of, ts): &(SpaceId, Timestamp)| *of == space && *ts > since;

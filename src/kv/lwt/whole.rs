@@ -1,9 +1,11 @@
 //! Commits that are one conditional batch: in one partition a lightweight transaction, in several,
 //! where the cluster can do that at once, an Accord transaction.
 //!
-//! Announce and read the rows at once, read all gateways' rows, choose the timestamp, send. The
-//! order matters: the rows are read before the gateways' rows, so that a fence set after this
-//! gateway was sealed is one that the batch does not know of.
+//! Announce and read the rows at once, read all gateways' rows, choose the timestamp, send, and
+//! publish the timestamp at once. The order matters: the rows are read before the gateways' rows,
+//! so that a fence set after this gateway was sealed is one that the batch does not know of. A
+//! timestamp that is published early shows nobody anything: whoever reads at it finds the commit
+//! announced and waits for what comes of it.
 //!
 //! A partition that is only read has its number raised too: who writes there later gets a higher
 //! timestamp, so that timestamps are an order in which all could have happened.
@@ -110,10 +112,9 @@ impl Gateway {
             _ => None,
         };
         self.settle_open(&open, committed).await;
-        if committed.is_some() {
-            self.publish_surely().await?;
-        } else {
-            self.publish_soon();
+        match committed {
+            Some(ts) => self.tell_settled(&open, ts).await?,
+            None => self.publish_soon(),
         }
         result
     }
@@ -138,7 +139,7 @@ impl Gateway {
         }
         let view = self.view().await?;
         self.check()?;
-        if let Some(blocked) = self.check_tables(commit.txn, &view)? {
+        if let Some(blocked) = self.check_tables(commit, &view)? {
             return Ok(Step::Blocked(blocked));
         }
         let above = prepared.iter().map(|p| p.above).fold(view.high(), Timestamp::max);
@@ -160,7 +161,8 @@ impl Gateway {
             let mut records = rows.iter().map(|row| Record::read(Some(row)));
             records.try_fold(false, |found, r| r.map(|r| found || (r.txn == me && r.ts == ts)))
         };
-        Ok(match self.settle(batches, sequence, Select::Versions(ck), mine).await? {
+        let settling = self.settle(batches, sequence, Select::Versions(ck), mine);
+        Ok(match self.while_told(ts, settling).await? {
             true => Step::Done(CommitOutcome::Committed(ts)),
             false => Step::Again,
         })

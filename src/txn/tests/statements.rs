@@ -337,4 +337,13 @@ pub async fn looks_are_demanded_at_commit(store: SharedStore) {
     txn.target(&[key(1)], LockMode::Update, wait).await.unwrap();
     txn.put(key(1), value(14), false).unwrap();
     assert!(txn.commit().await.is_err());
+    // Without a snapshot what is newest is seen.
+    let mut txn = manager.begin(TxnOptions::default());
+    txn.set_discipline(Discipline::Hopes);
+    txn.begin_without_snapshot();
+    let seen = txn.target(&[key(1)], LockMode::Update, wait).await.unwrap();
+    assert_eq!(seen[0].as_ref().unwrap().current.as_ref().unwrap().value, Some(value(13)));
+    txn.put(key(1), value(15), false).unwrap();
+    txn.end_without_snapshot(false).await.unwrap();
+    txn.commit().await.unwrap();
 }

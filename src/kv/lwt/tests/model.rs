@@ -99,6 +99,8 @@ struct Reader {
 enum Action {
     Place(u8),
     Choose(u8),
+    /// `high` told while the batch that decides is on its way.
+    Tell(u8),
     Learn(u8),
     Crash(u8),
     Deliver(Sent),
@@ -310,6 +312,7 @@ impl Model for Protocol {
                         if !state.sent.contains(&Sent::Verdict { txn, ts }) {
                             actions.push(Action::Choose(txn));
                         }
+                        actions.extend((state.high < ts).then_some(Action::Tell(txn)));
                         actions.push(Action::Learn(txn));
                     }
                     _ => {}
@@ -328,7 +331,10 @@ impl Model for Protocol {
             match state.single {
                 Phase::New => actions.push(Action::Announce),
                 Phase::Placing => actions.push(Action::SendSingle),
-                Phase::Deciding(_) => actions.extend([Action::LearnSingle, Action::Crash(2)]),
+                Phase::Deciding(ts) => {
+                    actions.extend((state.high < ts).then_some(Action::Tell(SINGLE)));
+                    actions.extend([Action::LearnSingle, Action::Crash(2)]);
+                }
                 _ => {}
             }
         } else if state.announced {
@@ -356,6 +362,13 @@ impl Model for Protocol {
         let happened = match action {
             Action::Place(_) | Action::Choose(_) | Action::Learn(_) => {
                 self.step(&mut state, action)
+            }
+            Action::Tell(n) => {
+                let phase = state.txns.get(n as usize).unwrap_or(&state.single);
+                if let Phase::Deciding(ts) = *phase {
+                    state.high = state.high.max(ts);
+                }
+                true
             }
             Action::Crash(n) => {
                 state.crashed[n as usize] = true;
