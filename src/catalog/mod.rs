@@ -17,6 +17,7 @@ pub mod change;
 mod counter;
 pub mod descriptor;
 pub mod foreign;
+mod leftovers;
 mod lookup;
 pub mod names;
 pub mod object;
@@ -367,8 +368,8 @@ impl Catalog {
         self.oids.next().await
     }
 
-    /// A space that nothing ever had.
-    pub async fn next_space(&self) -> Result<SpaceId> {
+    /// A space that nothing ever had; whoever uses it claims it first.
+    async fn next_space(&self) -> Result<SpaceId> {
         self.spaces.next().await.map(SpaceId)
     }
 

@@ -324,6 +324,14 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    async fn spaces(&self) -> Result<Vec<SpaceId>> {
+        let data = self.data.read();
+        let space = |key: &Bytes| Key::from_bytes(key.clone(), 0).space();
+        let mut spaces: Vec<SpaceId> = data.chains.keys().map(space).collect();
+        spaces.dedup();
+        Ok(spaces)
+    }
+
     async fn estimate(&self, range: &KeyRange) -> Result<Estimate> {
         let data = self.data.read();
         let mut estimate = Estimate::default();

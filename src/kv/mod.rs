@@ -616,6 +616,11 @@ pub trait Store: Send + Sync + 'static {
     /// Removes every version of a space that was dropped or truncated. Idempotent.
     async fn drop_space(&self, space: SpaceId) -> Result<()>;
 
+    /// The spaces that take up room, where one may do so that nothing was ever committed to.
+    async fn spaces(&self) -> Result<Vec<SpaceId>> {
+        Ok(Vec::new())
+    }
+
     /// Live keys of a space, estimated cheaply, and their bytes.
     async fn estimate(&self, range: &KeyRange) -> Result<Estimate>;
 

@@ -1,5 +1,6 @@
 //! What all sessions of a process share.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -28,6 +29,9 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// How often data is looked at that DDL left behind and somebody still reads.
 const COLLECT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often spaces are looked for that nothing has; what is found twice is dropped.
+const LEFTOVERS_INTERVAL: Duration = Duration::from_secs(20);
 
 /// How often changes of the schema by other gateways are taken in when nobody asks.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
@@ -94,6 +98,7 @@ impl Database {
         system::provide(&database);
         database.follow_schema();
         database.follow_others();
+        database.collect_leftovers();
         Ok(database)
     }
 
@@ -125,6 +130,24 @@ impl Database {
                     }
                     Ok(_) => {}
                     Err(error) => tracing::warn!(?error, "could not read the catalog again"),
+                }
+            }
+        });
+    }
+
+    /// Drops, now and then, what DDL of gateways that died left in a cluster.
+    fn collect_leftovers(self: &Arc<Database>) {
+        if self.transactions.store().schema() == Timestamp::ZERO {
+            return;
+        }
+        let database = Arc::downgrade(self);
+        let mut suspects = BTreeSet::new();
+        self.background.spawn(async move {
+            loop {
+                tokio::time::sleep(LEFTOVERS_INTERVAL).await;
+                let Some(database) = database.upgrade() else { return };
+                if let Err(error) = database.catalog.collect_leftovers(&mut suspects).await {
+                    tracing::debug!(?error, "could not look for unused spaces");
                 }
             }
         });

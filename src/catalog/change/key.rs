@@ -76,7 +76,7 @@ impl SchemaChange<'_> {
             columns: new.columns,
             unique: new.unique,
             constraint_oid: None,
-            space: self.catalog.next_space().await?,
+            space: self.new_space().await?,
             state: IndexState::Public,
         })
     }
@@ -172,7 +172,7 @@ impl SchemaChange<'_> {
         self.forget_index(table, &table.primary)?;
         for index in &mut new.indexes {
             self.discard_space(index.space)?;
-            index.space = self.catalog.next_space().await?;
+            index.space = self.new_space().await?;
         }
         self.write_table(new)
     }

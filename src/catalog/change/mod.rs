@@ -26,6 +26,7 @@ pub use role::undefined_role;
 pub use table::{NewCheck, NewTable};
 
 use super::descriptor::{CommentTarget, SchemaDescriptor, is_system_schema, oids};
+use super::leftovers::claim;
 use super::object::{Kind, Name, Object, ObjectId};
 use super::{Catalog, CatalogSnapshot};
 use crate::error::{Error, Result, SqlState};
@@ -147,6 +148,14 @@ impl<'a> SchemaChange<'a> {
         let table = Arc::new(table);
         self.write(Object::Table(Arc::clone(&table)))?;
         Ok(table)
+    }
+
+    /// A space that nothing ever had. It is this transaction's: see `catalog::leftovers`.
+    pub async fn new_space(&mut self) -> Result<SpaceId> {
+        let space = self.catalog.next_space().await?;
+        let wait = self.txn.block();
+        self.txn.lock_newest(&[claim(space)], LockMode::Update, wait).await?;
+        Ok(space)
     }
 
     /// Takes a name for `oid`; waits for another transaction that took it and is not done.

@@ -118,14 +118,14 @@ impl SchemaChange<'_> {
     }
 
     /// The key of a table without a primary key: a row id.
-    pub(super) async fn hidden_key(&self) -> Result<IndexDescriptor> {
+    pub(super) async fn hidden_key(&mut self) -> Result<IndexDescriptor> {
         Ok(IndexDescriptor {
             oid: 0,
             name: String::new(),
             columns: Vec::new(),
             unique: true,
             constraint_oid: None,
-            space: self.catalog.next_space().await?,
+            space: self.new_space().await?,
             state: IndexState::Public,
         })
     }
@@ -212,10 +212,10 @@ impl SchemaChange<'_> {
     pub async fn truncate_table(&mut self, table: &TableDescriptor) -> Result<()> {
         let mut new = table.clone();
         self.discard_space(table.space())?;
-        new.primary.space = self.catalog.next_space().await?;
+        new.primary.space = self.new_space().await?;
         for index in &mut new.indexes {
             self.discard_space(index.space)?;
-            index.space = self.catalog.next_space().await?;
+            index.space = self.new_space().await?;
         }
         self.write_table(new)?;
         Ok(())

@@ -201,6 +201,34 @@ async fn ddl_waits_for_dml_and_sees_the_newest_descriptor() {
 }
 
 #[tokio::test]
+async fn spaces_that_nothing_has_are_dropped() {
+    let f = fixture().await;
+    let kept = f.create("kept").await;
+    let mut ddl = f.begin().await;
+    let snapshot = f.catalog.snapshot();
+    let mut change = SchemaChange::new(&mut ddl, &f.catalog, &snapshot, "me");
+    let begun = change.create_table(new_table("begun")).await.unwrap();
+    let nobodys = SpaceId(5000);
+    for space in [kept.space(), begun.space(), nobodys] {
+        let mut txn = f.begin().await;
+        txn.put(Key::new(space, b"k", 1), "v".into(), false).unwrap();
+        txn.commit().await.unwrap();
+    }
+    let there = async || {
+        let spaces = f.store.spaces().await.unwrap();
+        [kept.space(), begun.space(), nobodys].map(|space| spaces.contains(&space))
+    };
+    let mut suspects = std::collections::BTreeSet::new();
+    f.catalog.collect_leftovers(&mut suspects).await.unwrap();
+    assert_eq!(there().await, [true, true, true], "looked at once");
+    f.catalog.collect_leftovers(&mut suspects).await.unwrap();
+    assert_eq!(there().await, [true, true, false]);
+    ddl.rollback().await.unwrap();
+    f.catalog.collect_leftovers(&mut suspects).await.unwrap();
+    assert_eq!(there().await, [true, false, false]);
+}
+
+#[tokio::test]
 async fn older_readers_do_not_use_a_newer_index() {
     let f = fixture().await;
     let table = f.create("t").await;

@@ -110,10 +110,10 @@ impl Runner<'_> {
         mut new: TableDescriptor,
     ) -> Result<Arc<TableDescriptor>> {
         self.change.discard_space(old.space())?;
-        new.primary.space = self.change.catalog().next_space().await?;
+        new.primary.space = self.change.new_space().await?;
         for index in &mut new.indexes {
             self.change.discard_space(index.space)?;
-            index.space = self.change.catalog().next_space().await?;
+            index.space = self.change.new_space().await?;
         }
         self.change.write_table(new)
     }

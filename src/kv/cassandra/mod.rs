@@ -63,6 +63,8 @@ const TABLE_TRIES_MAX: u32 = 5;
 
 /// Before a table's columns are read again, when one was not known.
 const COLUMN_PAUSE: Duration = Duration::from_millis(50);
+/// The tables of a keyspace.
+const TABLES: &str = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ?";
 
 /// How commits are made; one way for all of a keyspace's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -460,6 +462,16 @@ impl Partitions for Cassandra {
             self.note(&trouble);
             trouble.failure()
         })
+    }
+
+    async fn spaces(&self) -> Result<Vec<SpaceId>, Failure> {
+        let names = connect::texts_about(&self.session, TABLES, &self.names.keyspace).await;
+        let names = names.map_err(|error| {
+            tracing::debug!(%error, "cannot list the cluster's tables");
+            Failure::Unavailable
+        })?;
+        let space = |[name]: [Option<String>; 1]| name?.strip_prefix('s')?.parse().ok();
+        Ok(names.into_iter().filter_map(space).map(SpaceId).collect())
     }
 
     async fn size(&self, table: Table) -> Result<(u64, u64), Failure> {

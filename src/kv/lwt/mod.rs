@@ -379,6 +379,10 @@ impl Store for LwtStore {
         gateway.drop_log(space, &view).await
     }
 
+    async fn spaces(&self) -> Result<Vec<SpaceId>> {
+        Ok(self.incarnations.partitions.spaces().await?)
+    }
+
     fn schema(&self) -> Timestamp {
         self.gateway().known_schema()
     }

@@ -432,6 +432,11 @@ pub trait Partitions: Send + Sync + 'static {
     /// `DROP TABLE`: nothing of it is needed any more. What still asks finds it empty.
     async fn remove(&self, table: Table) -> Result<(), Failure>;
 
+    /// The spaces that have tables (`system_schema.tables`).
+    async fn spaces(&self) -> Result<Vec<SpaceId>, Failure> {
+        Ok(Vec::new())
+    }
+
     /// The nodes' own statistics (`system.size_estimates`): partitions, and their bytes.
     async fn size(&self, table: Table) -> Result<(u64, u64), Failure>;
 
