@@ -19,7 +19,7 @@ ROWS = 40
 FINE = {"42P01", "42P07", "42701", "42703", "42704", "40001", "40P01", "55P03", "23505"}
 LOST = ("08", "57")
 # Within which the last things are cleared away.
-CLEARED_S = 40
+CLEARED_S = 70
 CATALOG = {
     "relations": """select c.relname, c.relkind::text, c.relfilenode from pg_class c
         join pg_namespace n on n.oid = c.relnamespace where n.nspname = 'public' order by 1""",

@@ -4,6 +4,7 @@
   is told a false outcome, and all works again by itself.
 - `retired`: a gateway stands still for longer than its lease. It joins again by itself; what its
   transactions and sessions had locked is known to be void.
+- `topology`: a node joins, is repaired, and leaves again.
 - `rolling`: gateways stop and start one after the other, as in an upgrade.
 """
 
@@ -117,6 +118,23 @@ def retired(pair, seconds):
         if (row := c.execute("select n from notes").fetchone()) != (10,):
             wrong.append(f"the transaction without its locks: {row}")
     return wrong
+
+
+def topology(pair, cluster, seconds):
+    """The ring grows by a node, is repaired, and shrinks again."""
+    def leave():
+        node = cluster.nodes[-1]
+        node.nodetool("decommission")
+        node.kill()
+        cluster.nodes.pop()
+
+    def repair():
+        cluster.nodes[-1].nodetool("repair", "-full", pair.keyspace)
+
+    faults = [("bootstrap of a node", cluster.add, everybody),
+              ("repair of a node", repair, everybody),
+              ("decommission of a node", leave, everybody)]
+    return bank.run(pair, seconds, faults=faults)
 
 
 def rolling(pair, seconds):

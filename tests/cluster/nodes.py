@@ -13,7 +13,7 @@ import time
 
 START_TIMEOUT_S = 150
 STOP_TIMEOUT_S = 15
-NODETOOL_TIMEOUT_S = 120
+NODETOOL_TIMEOUT_S = 300
 RING = 1 << 64
 
 EXPORTS = """java.base/jdk.internal.misc java.base/jdk.internal.ref java.base/java.lang.ref
@@ -178,6 +178,21 @@ class Cluster:
         self.port, self.storage_port = free_port(hosts[0]), free_port(hosts[0])
         tokens = [n * RING // count - RING // 2 for n in range(count)]
         self.nodes = [Node(self, n, h, t) for n, (h, t) in enumerate(zip(hosts, tokens))]
+
+    def add(self):
+        """Another node, which joins a ring that has rows already and takes its share of them."""
+        hosts = [node.host for node in self.nodes]
+        number = len(hosts)
+        # In the middle of the widest stretch that one node has.
+        tokens = sorted(node.token for node in self.nodes)
+        gaps = [(b - a, a) for a, b in zip(tokens, [*tokens[1:], tokens[0] + RING])]
+        width, start = max(gaps)
+        token = (start + width // 2 + RING // 2) % RING - RING // 2
+        node = Node(self, number, f"{hosts[0].rsplit('.', 1)[0]}.{number + 1}", token)
+        self.nodes.append(node)
+        node.start()
+        node.wait_ready()
+        return node
 
     def wait_joined(self):
         """Until every node knows all others; who comes earlier takes the cluster for smaller."""

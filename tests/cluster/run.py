@@ -8,8 +8,9 @@ with gateways killed), foreign (the cluster's own tables through SQL), views (co
 gateways), requests (of each class of statement, as documented), refusals (users, passwords,
 certificates), sstables (Cassandra's files beside its SELECT), measures (requests and latencies);
 when named also isolation (Hermitage's anomalies), latency (of statements, release build), quorum
-(too few nodes answer), retired (a gateway stands still), rolling (restart of gateways), loops (DDL
-on two gateways that are killed at random). With three nodes the bank's faults are nodes killed and
+(too few nodes answer), retired (a gateway stands still), rolling (restart of gateways), topology (a
+node joins and leaves; memory for one more), loops (DDL on two gateways that are killed at random),
+sizes (more than the cluster takes at once). With three nodes the bank's faults are nodes killed and
 stopped too.
 """
 
@@ -33,6 +34,7 @@ import hopes
 import latency
 import native
 import refusals
+import sizes
 import sstables
 import statements
 import views
@@ -237,6 +239,12 @@ def retired(cluster, options):
         return faults.retired(pair, 30 if options.long else 6)
 
 
+def topology(cluster, options):
+    """The bank, while a node joins and leaves."""
+    with gateways(cluster, 2, keyspace="topology") as pair:
+        return faults.topology(pair, cluster, 30 if options.long else 12)
+
+
 def rolling(cluster, _):
     """The bank, while the gateways are restarted in turns."""
     with gateways(cluster, 2, keyspace="rolling") as pair:
@@ -247,6 +255,12 @@ def loops(cluster, options):
     """DDL on two gateways that are killed and restarted at random."""
     with gateways(cluster, 2, keyspace="loops") as pair:
         return ddl.run(cluster, pair, "loops", 180 if options.long else 45)
+
+
+def large(cluster, _):
+    """Rows, keys and transactions larger than the cluster takes."""
+    with gateways(cluster, 2, keyspace="sizes") as pair:
+        return sizes.run(pair)
 
 
 def hermitage(cluster, _):
@@ -286,7 +300,7 @@ PARTS = {"conformance": conformance, "scripts": scripts, "schema": schema, "nati
          "measures": measures}
 # Not by themselves.
 LONG = {"isolation": hermitage, "latency": latencies, "quorum": quorum, "retired": retired,
-        "rolling": rolling, "loops": loops}
+        "rolling": rolling, "topology": topology, "loops": loops, "sizes": large}
 FEATURES = os.environ.get("SLUICE_TEST_FEATURES", "").split()
 
 
