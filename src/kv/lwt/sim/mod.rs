@@ -16,7 +16,7 @@ pub mod replica;
 use std::collections::{BTreeMap, HashSet};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -96,6 +96,7 @@ impl World {
 
     /// A node's environment, its clock wrong by `skew` and running `drift` millionths too fast.
     pub fn node(self: &Arc<Self>, node: Node, skew_micros: i64, drift: i64) -> Arc<NodeEnv> {
+        let skew_micros = AtomicI64::new(skew_micros);
         let clock = Arc::new(NodeClock { world: self.clone(), skew_micros, drift });
         Arc::new(NodeEnv { world: self.clone(), node, clock })
     }
@@ -224,14 +225,17 @@ impl World {
 /// A node's clock: the world's, made wrong.
 struct NodeClock {
     world: Arc<World>,
-    skew_micros: i64,
+    skew_micros: AtomicI64,
     drift: i64,
 }
 
 impl Clock for NodeClock {
     fn wall_micros(&self) -> i64 {
         let now = self.world.now().as_micros() as i64;
-        EPOCH_MICROS as i64 + self.skew_micros + now + now * self.drift / 1_000_000
+        EPOCH_MICROS as i64
+            + self.skew_micros.load(Ordering::Relaxed)
+            + now
+            + now * self.drift / 1_000_000
     }
 
     fn monotonic(&self) -> Duration {
@@ -249,6 +253,14 @@ pub struct NodeEnv {
     pub world: Arc<World>,
     pub node: Node,
     clock: Arc<NodeClock>,
+}
+
+impl NodeEnv {
+    /// Sets the wall clock forward, or back. All that a gateway knows of the time it knows by its
+    /// [`Clock`], so this is what a step of the machine's clock is.
+    pub fn step_clock(&self, micros: i64) {
+        self.clock.skew_micros.fetch_add(micros, Ordering::Relaxed);
+    }
 }
 
 impl Environment for NodeEnv {

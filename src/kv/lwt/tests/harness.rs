@@ -13,6 +13,8 @@ use crate::error::ErrorKind;
 
 /// Turns after which a run counts as stuck.
 const STEPS_MAX: u64 = 6_000_000;
+/// How far clocks are set forward or back at once.
+const CLOCK_STEP_MICROS: u64 = 2 * 3_600_000_000;
 /// Leases in simulated time.
 pub const LEASE: Duration = Duration::from_millis(600);
 
@@ -88,7 +90,8 @@ impl Sim {
         gate.env.spawn(Box::pin(task));
     }
 
-    /// Cuts off and connects replicas, one at a time, and pauses gateways, until told to stop.
+    /// Cuts off and connects replicas, one at a time, pauses gateways, and sets their clocks
+    /// forward and back by up to two hours, until told to stop.
     pub fn harass(&self, gates: Arc<Mutex<Vec<Gate>>>) {
         let sim = self.clone();
         self.cluster.env.spawn(Box::pin(async move {
@@ -110,6 +113,12 @@ impl Sim {
                         let long = if sim.world.random(8) == 0 { 1500 } else { 60 };
                         let time = Duration::from_millis(sim.world.random(long));
                         sim.world.pause(gate.env.node, time);
+                    }
+                    2 if sim.world.random(4) == 0 => {
+                        let n = gates.lock().len() as u64;
+                        let gate = gates.lock()[sim.world.random(n) as usize].clone();
+                        let step = sim.world.random(2 * CLOCK_STEP_MICROS) as i64;
+                        gate.env.step_clock(step - CLOCK_STEP_MICROS as i64);
                     }
                     _ => {}
                 }
