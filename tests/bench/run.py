@@ -1,6 +1,6 @@
 """Benchmarks beside PostgreSQL, DuckDB and Cassandra in one run: medians, spread, ratios.
 
-    run.py [pgbench] [copy] [tpch] [isolation] [sstable]     all of them without a name
+    run.py [pgbench] [copy] [tpch] [isolation] [sstable] [tpcc]     all of them without a name
 
 Machines are noisy: every figure is the median of several alternating runs, and the ratio that
 counts is the median of the ratios of neighbouring runs. Both sides commit durably (fsync). The
@@ -21,6 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "pg"))
 
 import psycopg  # noqa: E402
 import sstables  # noqa: E402
+import tpcc  # noqa: E402
 import tpch  # noqa: E402
 from servers import postgres, sluice  # noqa: E402
 
@@ -288,9 +289,11 @@ def bench_isolation(data):
 
 
 def main():
-    wanted = sys.argv[1:] or ["pgbench", "copy", "tpch", "isolation", "sstable"]
+    wanted = sys.argv[1:] or ["pgbench", "copy", "tpch", "isolation", "sstable", "tpcc"]
     if "sstable" in wanted:
         sstables.bench(line, RUNS)
+    if "tpcc" in wanted and not tpcc.main([]):
+        missed.append("TPC-C: its consistency checks")
     with tempfile.TemporaryDirectory() as folder:
         if "pgbench" in wanted:
             bench_pgbench()
