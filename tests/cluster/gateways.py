@@ -40,8 +40,9 @@ def gateways(cluster, count=1, keyspace="app", release=False):
     with tempfile.TemporaryDirectory(prefix="sluice-gateways-") as folder:
         servers = []
         try:
-            for _ in range(count):
-                servers.append(launch(cluster, keyspace, folder, release=release))
+            for n in range(count):
+                flags = near(cluster, n)
+                servers.append(launch(cluster, keyspace, folder, release=release, flags=flags))
             yield Gateways(cluster, keyspace, folder, servers, release)
         except BaseException:
             for log in sorted(pathlib.Path(folder).glob("gateway-*.log")):
@@ -53,6 +54,15 @@ def gateways(cluster, count=1, keyspace="app", release=False):
             for server in servers:
                 if server.process.poll() is None:
                     stop(server.process)
+
+
+def near(cluster, number):
+    """Gateways are spread over the data centres, and commits agree in the first."""
+    if not cluster.datacenters:
+        return ()
+    names = sorted(set(cluster.datacenters))
+    return ("--local-dc", names[number % len(names)], "--home-dc", names[0],
+            "--serial-domain", "local_serial")
 
 
 class Gateways:
@@ -75,4 +85,5 @@ class Gateways:
         port = self.servers[at].port
         self.servers[at] = launch(
             self.cluster, self.keyspace, self.folder, port=port, release=self.release,
+            flags=near(self.cluster, at),
         )

@@ -44,7 +44,7 @@ storage_port: {storage_port}
 native_transport_port: {port}
 commitlog_sync: periodic
 commitlog_sync_period: 10000ms
-endpoint_snitch: SimpleSnitch
+endpoint_snitch: {snitch}
 seed_provider:
   - class_name: org.apache.cassandra.locator.SimpleSeedProvider
     parameters: [{{seeds: '{seed}:{storage_port}'}}]
@@ -95,8 +95,12 @@ class Node:
         (folder / "conf" / "cassandra.yaml").write_text(CONFIG.format(
             folder=folder, host=self.host, token=self.token, port=cluster.port,
             storage_port=cluster.storage_port, seed=cluster.nodes[0].host, paxos=cluster.paxos,
+            snitch="GossipingPropertyFileSnitch" if cluster.datacenters else "SimpleSnitch",
             more=cluster.more.replace("{folder}", str(folder)),
         ))
+        if cluster.datacenters:
+            place = cluster.datacenters[cluster.nodes.index(self)]
+            (folder / "conf" / "cassandra-rackdc.properties").write_text(f"dc={place}\nrack=r1\n")
         (folder / "conf" / "logback.xml").write_text(LOGBACK.format(folder=folder))
         (folder / "conf" / "logback-off.xml").write_text("<configuration/>")
         self.jmx_port = free_port()
@@ -169,7 +173,9 @@ class Node:
 class Cluster:
     """Nodes that are each other's peers."""
 
-    def __init__(self, folder, count, heap, paxos, more, variable):
+    def __init__(self, folder, count, heap, paxos, more, variable, datacenters=None):
+        # One for each node; none: all in the one there is without a word.
+        self.datacenters = datacenters
         self.folder, self.heap, self.paxos, self.more = folder, heap, paxos, more
         self.variable, self.jars = variable, jars(variable)
         # A loopback network of its own: several runs on one machine do not meet.
@@ -220,13 +226,13 @@ class Cluster:
 
 @contextlib.contextmanager
 def cassandra(count=1, heap="1g", paxos="v2", more="", folder=None, before=None,
-              variable="CASSANDRA_LIB"):
+              variable="CASSANDRA_LIB", datacenters=None):
     """A cluster, in a temporary folder. Its processes are gone afterwards, whatever happens.
 
     `before` may still change it, its addresses known; `variable` says where its jars are."""
     own = folder is None
     folder = folder or tempfile.mkdtemp(prefix="sluice-cassandra-")
-    cluster = Cluster(folder, count, heap, paxos, more, variable)
+    cluster = Cluster(folder, count, heap, paxos, more, variable, datacenters)
     try:
         if before is not None:
             before(cluster)

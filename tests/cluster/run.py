@@ -1,6 +1,6 @@
 """Gateways on a real Cassandra from its jars: what works on the embedded store works there too.
 
-    run.py [--nodes N] [--long] [--commit lwt|accord] [PART…]
+    run.py [--nodes N] [--long] [--commit lwt|accord] [--datacenters dc1,dc1,dc2] [PART…]
 
 Parts: conformance (the store seam's suite), scripts (tests/sql beside PostgreSQL), schema (DDL on
 two gateways), native (rows as other readers find them), hopes (writes without locks), bank (money,
@@ -309,15 +309,20 @@ def main():
     arguments.add_argument("--nodes", type=int, default=1)
     arguments.add_argument("--long", action="store_true")
     arguments.add_argument("--commit", choices=["lwt", "accord"], default="lwt")
+    arguments.add_argument("--datacenters", help="that of each node; commits agree in the first")
     arguments.add_argument("parts", nargs="*", choices=[*PARTS, *LONG, []])
     options = arguments.parse_args()
     # Ends as an error does: with all processes stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     failed = False
-    more, variable = "", "CASSANDRA_LIB"
+    more, variable, datacenters = "", "CASSANDRA_LIB", None
+    if options.datacenters:
+        datacenters = options.datacenters.split(",")
+        options.nodes = len(datacenters)
     if options.commit == "accord":
         more, variable = ACCORD, "CASSANDRA_NEXT_LIB"
-    with cassandra(options.nodes, more=more, variable=variable) as cluster:
+    with cassandra(options.nodes, more=more, variable=variable,
+                   datacenters=datacenters) as cluster:
         # Read by launch() and by the library's tests.
         os.environ["SLUICE_COMMIT"] = os.environ["SLUICE_TEST_COMMIT"] = options.commit
         print(f"{options.nodes} node(s) at {cluster.contact_points()}, commit {options.commit}")
