@@ -63,7 +63,14 @@ if [ -n "$long" ]; then
     part "one Cassandra node, longer" "$PYTHON" tests/cluster/run.py --long bank isolation
     part "one Cassandra node with Accord" "$PYTHON" tests/cluster/run.py --commit accord \
         conformance scripts schema native bank requests isolation
-    part "three Cassandra nodes" "$PYTHON" tests/cluster/run.py --nodes 3 --long bank
+    part "setup of an older Cassandra" setup_cassandra_old
+    part "one older Cassandra node" env CASSANDRA_LIB="$CASSANDRA_OLD_LIB" "$PYTHON" \
+        tests/cluster/run.py conformance schema hopes bank
+    part "faults of one Cassandra node and its gateways" "$PYTHON" tests/cluster/run.py --long \
+        quorum retired rolling loops sizes
+    part "three Cassandra nodes" "$PYTHON" tests/cluster/run.py --nodes 3 --long bank quorum
+    part "a node that joins and leaves" "$PYTHON" tests/cluster/run.py --nodes 2 topology
+    part "two data centres" "$PYTHON" tests/cluster/run.py --datacenters dc1,dc1,dc2 bank schema
     part "still different from PostgreSQL" "$PYTHON" tests/pg/compare.py --open
     part "rows and columns, random questions" "$PYTHON" tests/pg/paths.py
     part "rows and columns beside writers" "$PYTHON" tests/pg/busy.py

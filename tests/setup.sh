@@ -66,6 +66,13 @@ setup_cassandra_next() {
     cassandra_jars 6.0-alpha2
 }
 
+# Those of the oldest version that is taken. Sets CASSANDRA_OLD_LIB.
+setup_cassandra_old() {
+    CASSANDRA_OLD_LIB="$SLUICE_CACHE/cassandra/4.1.9"
+    export CASSANDRA_OLD_LIB
+    cassandra_jars 4.1.9
+}
+
 cassandra_jars() {
     local version=$1 folder="$SLUICE_CACHE/cassandra"
     if ! java -version >/dev/null 2>&1 || ! mvn -version >/dev/null 2>&1; then

@@ -120,6 +120,10 @@ class Node:
             "java.io.tmpdir": folder,
         }
         flags += [f"-D{name}={value}" for name, value in properties.items()]
+        if list(cluster.jars.glob("cassandra-all-4.*")):
+            # Made for an older Java: it sets a security manager, and measures by an agent.
+            flags += ["-Djava.security.manager=allow",
+                      *[f"-javaagent:{jar}" for jar in cluster.jars.glob("jamm-*.jar")]]
         with open(folder / "out", "a") as out:
             self.process = subprocess.Popen(
                 ["java", f"-Xms{cluster.heap}", f"-Xmx{cluster.heap}", "-XX:+UseSerialGC",
