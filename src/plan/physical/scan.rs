@@ -126,7 +126,8 @@ impl Planner<'_> {
         let mut read = if candidate.point || is_unique(table, &fixed) {
             points.min(total)
         } else {
-            candidate.parts.iter().map(|c| self.share(table, c)).product::<f64>() * total
+            let share: f64 = candidate.parts.iter().map(|c| self.share(table, c)).product();
+            (share * total).max(rows_of_prefix(table, &candidate, points, total))
         };
         read *= match (&candidate.low, &candidate.high) {
             (Some(_), Some(_)) => stats::TWO_SIDED_RANGE_SHARE.max(1.0 / total),
@@ -335,6 +336,18 @@ pub(super) fn is_unique(table: &TableDescriptor, columns: &HashSet<ColumnId>) ->
         .into_iter()
         .chain(table.indexes.iter().filter(|i| i.unique))
         .any(|i| !i.columns.is_empty() && i.columns.iter().all(|c| columns.contains(&c.column)))
+}
+
+/// Rows that the first columns of a unique key leave, at least: all of its columns together tell
+/// rows apart, so they are not independent, and each does a part of that.
+fn rows_of_prefix(table: &TableDescriptor, of: &Candidate, points: f64, total: f64) -> f64 {
+    let key = access::index_columns(table, of.index);
+    let unique = if of.index.is_some() { key.unique } else { !table.hidden_key };
+    let (known, all) = (of.parts.len(), key.columns.len());
+    if !unique || known == 0 || known >= all {
+        return 0.0;
+    }
+    (points * total.powf(1.0 - known as f64 / all as f64)).min(total)
 }
 
 pub(super) fn values_of(test: &Test) -> f64 {

@@ -9,6 +9,7 @@ use super::explain::{ExplainOptions, explain};
 use super::{PlanSettings, ReadEngines, plan};
 use crate::functions::functions_named;
 use crate::sql::bound::*;
+use crate::types::descriptor::{ColumnDescriptor, ColumnId, IndexColumn};
 use crate::types::{Array, BaseType, Datum, SqlType};
 
 fn lines(rel: Rel) -> String {
@@ -102,6 +103,26 @@ Index Scan using t_c on t
         "
 Seq Scan on t
   Filter: (c > 5)",
+    );
+}
+
+/// Two columns of a key of three are in many rows, though each of them has many values.
+#[test]
+fn columns_of_a_key_are_not_independent() {
+    let Rel::Scan(mut scan) = scan("t", 2, 0) else { panic!("no scan") };
+    let table = Arc::make_mut(&mut scan.table);
+    let last = ColumnDescriptor { id: ColumnId(4), name: "d".into(), ..table.columns[1].clone() };
+    table.columns.push(last);
+    let key = |id| IndexColumn { column: ColumnId(id), desc: false, nulls_first: false };
+    table.primary.columns.push(key(4));
+    table.indexes[0].columns = vec![key(1), key(3)];
+    let on = Expr::And(vec![eq(col(1), int(5)), eq(col(2), int(7)), eq(col(3), int(9))]);
+    check(
+        filter(Rel::Scan(scan), on),
+        "
+Index Scan using t_c on t
+  Index Cond: ((a = 5) AND (c = 9))
+  Filter: (b = 7)",
     );
 }
 
