@@ -9,7 +9,8 @@ use scylla::client::session::{Session, TlsContext};
 use scylla::client::session_builder::SessionBuilder;
 use scylla::cluster::{ClusterState, NodeRef};
 use scylla::policies::load_balancing::{
-    DefaultPolicy, FallbackPlan, LoadBalancingPolicy, RoutingInfo,
+    DefaultPolicy, FallbackPlan, LoadBalancingPolicy, NodeIdentifier, RoutingInfo,
+    SingleTargetLoadBalancingPolicy,
 };
 use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
@@ -279,7 +280,7 @@ pub(super) async fn texts<const N: usize>(
     session: &Session,
     text: &str,
 ) -> Result<Vec<[Option<String>; N]>> {
-    texts_with(session, text, ()).await
+    texts_with(session, Statement::new(text), ()).await
 }
 
 fn unreadable(cause: String) -> Error {
@@ -289,10 +290,9 @@ fn unreadable(cause: String) -> Error {
 
 async fn texts_with<const N: usize>(
     session: &Session,
-    text: &str,
+    mut statement: Statement,
     values: impl scylla::serialize::row::SerializeRow,
 ) -> Result<Vec<[Option<String>; N]>> {
-    let mut statement = Statement::new(text);
     statement.set_consistency(Consistency::One);
     let answer = session.query_unpaged(statement, values).await;
     let answer = answer.map_err(|e| unreadable(e.to_string()))?;
@@ -320,7 +320,32 @@ pub(super) async fn texts_about<const N: usize>(
     text: &str,
     keyspace: &str,
 ) -> Result<Vec<[Option<String>; N]>> {
-    texts_with(session, text, (keyspace,)).await
+    texts_with(session, Statement::new(text), (keyspace,)).await
+}
+
+/// Release and data centre of each node, as one of them knows itself and the others: two nodes
+/// asked would each leave out another one.
+async fn nodes(session: &Session) -> Result<Vec<(String, String)>> {
+    let mut failed = unreadable("it has no nodes".to_owned());
+    for node in session.get_cluster_state().get_nodes_info() {
+        let only = SingleTargetLoadBalancingPolicy::new(NodeIdentifier::Node(node.clone()), None);
+        let ask = async |table: &str| {
+            let text = format!("SELECT release_version, data_center FROM system.{table}");
+            let mut statement = Statement::new(text);
+            statement.set_load_balancing_policy(Some(only.clone()));
+            texts_with::<2>(session, statement, ()).await
+        };
+        match (ask("local").await, ask("peers").await) {
+            (Ok(local), Ok(peers)) => {
+                let known = local.into_iter().chain(peers);
+                return Ok(known
+                    .filter_map(|[release, datacenter]| Some((release?, datacenter?)))
+                    .collect());
+            }
+            (Err(error), _) | (_, Err(error)) => failed = error,
+        }
+    }
+    Err(failed)
 }
 
 /// The types of a keyspace: name, names and types of the fields.
@@ -371,15 +396,7 @@ async fn look(session: &Session, options: &CassandraOptions) -> Result<About> {
     if !texts::<1>(session, scylla).await?.is_empty() {
         return Err(Error::unsupported("ScyllaDB as the cluster"));
     }
-    let local =
-        texts::<2>(session, "SELECT release_version, data_center FROM system.local").await?;
-    let peers =
-        texts::<2>(session, "SELECT release_version, data_center FROM system.peers").await?;
-    let nodes: Vec<(String, String)> = local
-        .into_iter()
-        .chain(peers)
-        .filter_map(|[release, datacenter]| Some((release?, datacenter?)))
-        .collect();
+    let nodes = nodes(session).await?;
     let Some((_, first)) = nodes.first() else {
         return Err(Error::new(SqlState::CONNECTION_FAILURE, "the cluster names no nodes"));
     };
