@@ -37,7 +37,7 @@ pub(super) const SPACE_COLUMNS: &[Column] = &[
 const ORDER: &str = "CLUSTERING ORDER BY (kind ASC, ck ASC, ver DESC) AND ";
 
 /// The part of a row value that has no columns of its own.
-const REST: &str = "vr";
+pub(super) const REST: &str = "vr";
 
 /// The columns that a read of a table gives.
 pub(super) fn columns(table: Table) -> &'static [Column] {
@@ -117,9 +117,14 @@ impl Names {
     /// The table's id: the same whichever gateway makes it, so that two that make it at once make
     /// one table.
     fn id(&self, table: Table) -> String {
+        self.id_of(&self.table(table))
+    }
+
+    /// The same by its name, with its keyspace.
+    pub fn id_of(&self, table: &str) -> String {
         let mut hash = Sha256::new();
         hash.update(&self.identity);
-        hash.update(self.table(table));
+        hash.update(table);
         let mut id = [0; 16];
         id.copy_from_slice(&hash.finalize()[..16]);
         // A random UUID by its form (RFC 9562, version 4).

@@ -45,7 +45,11 @@ pub(super) async fn open(
     }
     let found =
         format!("SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = '{name}'");
-    if texts::<1>(session, &found).await?.is_empty() {
+    let missing = texts::<1>(session, &found).await?.is_empty();
+    if missing && options.existing {
+        return Err(not_there(name));
+    }
+    if missing {
         let replication = replication(options, about)?;
         let text = format!(
             "CREATE KEYSPACE IF NOT EXISTS {name} WITH replication = {replication} \
@@ -77,7 +81,10 @@ pub(super) async fn open(
     if let Some(SerialDomain::Within(home)) = domain {
         check_datacenter(home, &about.datacenters, "--home-dc")?;
     }
-    let settings = settle(session, name, (options.commit, domain), random).await?;
+    let settings = match options.existing {
+        true => read_settings(session, name).await?.ok_or_else(|| not_there(name)),
+        false => settle(session, name, (options.commit, domain), random).await,
+    }?;
     check_home(session, name, &settings.domain)?;
     about.agree_in(settings.domain)?;
     if settings.commit == CommitProtocol::Accord && !wants_accord {
@@ -231,6 +238,29 @@ struct Settings {
     domain: SerialDomain,
 }
 
+fn not_there(name: &str) -> Error {
+    let message = format!("keyspace {name} is not there yet");
+    Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+        .with_hint("Start a gateway on it first.")
+}
+
+fn settings_statement(keyspace: &str) -> Statement {
+    let mut read = Statement::new(format!(
+        "SELECT format, commit, serial, identity FROM {keyspace}.settings WHERE name = 'keyspace'"
+    ));
+    read.set_consistency(Consistency::Serial);
+    read
+}
+
+/// The settings that a keyspace has; none: it is just being made.
+async fn read_settings(session: &Session, keyspace: &str) -> Result<Option<Settings>> {
+    let answer = session.query_unpaged(settings_statement(keyspace), ()).await;
+    let answer = answer.map_err(|e| trouble(&e).into_error("read the keyspace's settings"))?;
+    let rows = answer.into_rows_result().ok();
+    let row = rows.and_then(|rows| rows.maybe_first_row::<scylla::value::Row>().ok().flatten());
+    row.map(|row| agree(keyspace, (None, None), row.columns)).transpose()
+}
+
 /// Writes the settings of a new keyspace, or reads those it has, which must be `wanted` where that
 /// is given.
 async fn settle(
@@ -249,10 +279,7 @@ async fn settle(
     ));
     insert.set_consistency(Consistency::Quorum);
     insert.set_serial_consistency(Some(SerialConsistency::Serial));
-    let mut read = Statement::new(format!(
-        "SELECT format, commit, serial, identity FROM {keyspace}.settings WHERE name = 'keyspace'"
-    ));
-    read.set_consistency(Consistency::Serial);
+    let read = settings_statement(keyspace);
     let mut last = Trouble::NoTable;
     for _ in 0..TRIES_MAX {
         // Whatever became of it, by this gateway or another: what is there then counts.

@@ -7,7 +7,8 @@
 //! - `keyspace`: the keyspace and what was decided once for it;
 //! - `cql`: statement texts and table definitions; `prepared`: their cache;
 //! - `rows`: values bound and rows read; `failure`: what errors mean to the protocol;
-//! - `foreign`: tables of other keyspaces, as they are.
+//! - `foreign`: tables of other keyspaces, as they are;
+//! - `stored`: rows in Cassandra's files; `agents`: who reads those, beside each node.
 //!
 //! The driver never tries again by itself: a conditional batch without an answer is settled by the
 //! protocol, and plain requests are repeated by it too. Reads and plain writes carry everything
@@ -17,6 +18,7 @@
 //! table yet may be one that has not heard of it, so nothing is answered before the table is there.
 
 mod accord;
+pub mod agents;
 mod connect;
 mod cql;
 mod failure;
@@ -27,6 +29,7 @@ mod natives;
 mod prepared;
 mod refused;
 mod rows;
+pub mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -92,6 +95,8 @@ pub struct CassandraOptions {
     pub contact_points: Vec<String>,
     /// The keyspace; made if missing.
     pub keyspace: String,
+    /// Whether it must be there already: who only reads it decides nothing for it.
+    pub existing: bool,
     /// The data centre whose nodes are asked; none: that of the first node to answer.
     pub local_dc: Option<String>,
     /// Replicas of a new keyspace: a number for each data centre, or `dc:number,…`; none: three,

@@ -118,15 +118,21 @@ fn each(
     Ok(())
 }
 
+/// What `kind` says.
+pub(super) fn kind_of(number: i8) -> Option<Kind> {
+    match number {
+        0 => Some(Kind::Static),
+        1 => Some(Kind::Head),
+        2 => Some(Kind::History),
+        _ => None,
+    }
+}
+
 fn row(table: Table, natives: &Natives, cells: &mut Cells<'_>) -> Result<Option<Row>, Trouble> {
     let key = match table {
         Table::Space(_) => {
-            let kind = match cells.number()? {
-                0 => Kind::Static,
-                1 => Kind::Head,
-                2 => Kind::History,
-                _ => return Err(short("a row's kind")),
-            };
+            let kind = cells.number()?;
+            let kind = i8::try_from(kind).ok().and_then(kind_of).ok_or_else(|| short("a kind"))?;
             RowKey { kind, key: cells.bytes()?, version: cells.number()? as u64 }
         }
         Table::Gateways | Table::Log => RowKey::head(&cells.bytes()?),

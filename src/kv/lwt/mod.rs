@@ -6,7 +6,7 @@
 //! - `incarnations`: this process as one gateway after another;
 //! - `peers`: all gateways' rows; `snapshots`: timestamps that can be read at;
 //! - `read`: plain QUORUM reads at a snapshot; `newest`: of one key, without one; `segments`: all
-//!   of a space in key order;
+//!   of a space in key order; `stored`: from rows in files;
 //! - `commit`, `several`: one batch in one partition, or intents and a verdict;
 //! - `settle`: outcomes of batches and of other gateways' commits;
 //! - `locks`, `deadlock`: row locks, cycles of waiters; `tables`: locks of tables; `changes`: the
@@ -37,6 +37,7 @@ mod several;
 #[cfg(test)]
 mod sim;
 mod snapshots;
+pub mod stored;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,7 @@ use self::partitions::{Partitions, RingPosition, Table};
 use self::read::{Reader, within_partition};
 use self::rows::{key_at, place};
 use self::segments::RingSegments;
+pub use self::segments::{Sorted, Sorter};
 use self::snapshots::Snapshot;
 use super::*;
 use crate::error::{Error, Result, SqlState};

@@ -1,8 +1,8 @@
 //! A space's rows at a timestamp, through QUORUM reads, in key order.
 //!
 //! The ring has another order than the keys, so all is read and sorted first: in memory up to
-//! [`RUN_BYTES_MAX`], beyond it in sorted runs on disk that are merged. An exporter beside the
-//! nodes will read their files instead.
+//! [`RUN_BYTES_MAX`], beyond it in sorted runs on disk that are merged. Agents beside the nodes
+//! read their files instead, and sort what they find the same way.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -52,7 +52,7 @@ impl RingSegments {
         self.gateway.env.spawn(Box::pin(async move {
             let _ = done.send(read_pages(&gateway, &range, at, sender).await);
         }));
-        let mut sorter = Sorter::new(self.gateway.options.sort_dir.clone(), RUN_BYTES_MAX);
+        let mut sorter = Sorter::in_dir(self.gateway.options.sort_dir.clone());
         while let Some(page) = block_on(pages.next()) {
             for entry in page {
                 sorter.add(entry)?;
@@ -116,7 +116,7 @@ impl Segments for RingSegments {
 }
 
 /// Takes entries in any order.
-struct Sorter {
+pub struct Sorter {
     dir: PathBuf,
     run_bytes_max: usize,
     held: Vec<Entry>,
@@ -125,11 +125,17 @@ struct Sorter {
 }
 
 impl Sorter {
+    /// Sorts in memory, and beyond that in files in `dir`.
+    pub fn in_dir(dir: PathBuf) -> Sorter {
+        Sorter::new(dir, RUN_BYTES_MAX)
+    }
+
     fn new(dir: PathBuf, run_bytes_max: usize) -> Sorter {
         Sorter { dir, run_bytes_max, held: Vec::new(), held_bytes: 0, runs: Vec::new() }
     }
 
-    fn add(&mut self, entry: Entry) -> Result<()> {
+    /// Takes an entry.
+    pub fn add(&mut self, entry: Entry) -> Result<()> {
         self.held_bytes += ENTRY_BYTES + entry.key.bytes().len() + entry.value.len();
         self.held.push(entry);
         if self.held_bytes > self.run_bytes_max {
@@ -153,7 +159,8 @@ impl Sorter {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Sorted> {
+    /// All of them, in key order.
+    pub fn finish(mut self) -> Result<Sorted> {
         if self.runs.is_empty() {
             self.held.sort_unstable_by(|a, b| a.key.cmp(&b.key));
             return Ok(Sorted::Held(self.held.into_iter()));
@@ -171,8 +178,13 @@ impl Sorter {
 pub enum Sorted {
     /// All in memory.
     Held(std::vec::IntoIter<Entry>),
-    /// Sorted runs, and the next entry of each.
-    Merged { runs: Vec<BufReader<File>>, heads: BinaryHeap<Reverse<Head>> },
+    /// In sorted runs.
+    Merged {
+        /// The runs.
+        runs: Vec<BufReader<File>>,
+        /// The next entry of each.
+        heads: BinaryHeap<Reverse<Head>>,
+    },
 }
 
 impl Sorted {
@@ -188,6 +200,12 @@ impl Sorted {
             taken.push(entry);
         }
         Ok(taken)
+    }
+}
+
+impl Segments for Sorted {
+    fn next(&mut self, rows_max: usize) -> Result<Vec<Entry>> {
+        self.take(rows_max)
     }
 }
 
