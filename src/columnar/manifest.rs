@@ -52,6 +52,45 @@ pub struct Manifest {
     pub masks: Option<MaskRecord>,
     /// The number of the next file.
     pub next_file: u64,
+    /// What this generation was made from.
+    #[serde(default)]
+    pub source: Source,
+}
+
+/// What a generation was made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// All rows, read through the store; on a cluster at QUORUM.
+    Store {
+        /// Why not from files, where that was tried.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
+    /// All rows, from the files of the cluster's nodes.
+    Segments {
+        /// Which.
+        from: String,
+    },
+    /// The generation before, and the rows that changed since.
+    Changes,
+}
+
+impl Default for Source {
+    fn default() -> Source {
+        Source::Store { why: None }
+    }
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Source::Store { why: None } => f.write_str("store"),
+            Source::Store { why: Some(why) } => write!(f, "store: {why}"),
+            Source::Segments { from } => write!(f, "sstables of {from}"),
+            Source::Changes => f.write_str("changes"),
+        }
+    }
 }
 
 /// What a file holds.
@@ -292,6 +331,7 @@ mod tests {
             }],
             masks: Some(MaskRecord { name: "7.masks".into(), bytes: 3, crc: 1 }),
             next_file: 5,
+            source: Source::Segments { from: "n1".into() },
         }
     }
 

@@ -9,9 +9,11 @@
 //! and for snapshots older than every generation kept, [`Engine::provider`] says 55000 and the
 //! caller takes the row path.
 
+mod exporter;
 mod priority;
 mod refresh;
 mod run;
+mod share;
 mod table;
 
 use std::collections::HashMap;
@@ -35,10 +37,12 @@ use super::export::FileOptions;
 use super::files::{Files, LocalFiles};
 use super::query::cache::ChunkCache;
 use super::query::{ViewSnapshot, ViewTable};
+use super::shared::ViewStore;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result, SqlState};
 use crate::kv::{Hold, SharedStore};
 use crate::types::descriptor::{ColumnId, TableDescriptor, TableId};
+pub use exporter::{ExportRequest, Exported, Exporter};
 pub use run::BatchStream;
 use table::{Generation, TableEntry};
 pub use table::{ViewState, ViewStatus};
@@ -82,6 +86,16 @@ pub struct EngineOptions {
     pub retry_pause: Duration,
     /// How files are laid out.
     pub file: FileOptions,
+    /// Where views are shared with other gateways of the keyspace; none: each has its own.
+    pub shared: Option<Arc<ViewStore>>,
+    /// How often it is looked for newer views of others.
+    pub shared_interval: Duration,
+    /// A builder that has said nothing for this long is taken for gone.
+    pub claim_patience: Duration,
+    /// Who makes files of whole tables; none: they are read through the store.
+    pub exporter: Option<Arc<dyn Exporter>>,
+    /// Rows from which it is asked to: fewer are read sooner than nodes flush theirs.
+    pub export_rows_min: u64,
 }
 
 impl EngineOptions {
@@ -102,6 +116,11 @@ impl EngineOptions {
             check_interval: Duration::from_secs(1),
             retry_pause: Duration::from_secs(30),
             file: FileOptions::default(),
+            shared: None,
+            shared_interval: Duration::from_secs(2),
+            claim_patience: Duration::from_secs(10),
+            exporter: None,
+            export_rows_min: 100_000,
         }
     }
 }
@@ -118,6 +137,10 @@ pub struct Engine {
     tables: Mutex<HashMap<TableId, Arc<TableEntry>>>,
     /// When somebody last wanted to read at a view's own snapshot (wall clock).
     past_wanted: AtomicI64,
+    /// What others know this process by, where it builds.
+    builder: u64,
+    /// When shared folders were last looked through (monotonic).
+    swept_at: Mutex<Option<Duration>>,
     this: Weak<Engine>,
 }
 
@@ -169,9 +192,13 @@ impl Engine {
             .on_thread_start(priority::lower)
             .enable_all()
             .build()?;
+        let mut builder = [0; 8];
+        clock.random(&mut builder);
         let engine = Arc::new_cyclic(|this| Engine {
             store,
             clock,
+            builder: u64::from_be_bytes(builder),
+            swept_at: Mutex::default(),
             cache: Arc::new(ChunkCache::new(options.cache_bytes)),
             admission: Arc::new(Semaphore::new(options.queries_max.max(1))),
             options,
@@ -196,7 +223,9 @@ impl Engine {
     /// A view on disk is used if it is whole; otherwise one is made in the background.
     pub fn enable(&self, table: &TableDescriptor) -> Result<()> {
         if let Some(entry) = self.entry(table.id) {
+            let before = self.shared(&entry);
             entry.set_descriptor(table);
+            self.remove_shared(before.filter(|before| !self.is_shared_in(&entry, before)));
             return Ok(());
         }
         let dir = self.options.dir.join("views").join(table.id.0.to_string());
@@ -212,8 +241,10 @@ impl Engine {
 
     /// Keeps no view of the table any more; its files go when nobody reads them.
     pub fn disable(&self, table: TableId) {
-        if let Some(entry) = self.tables.lock().remove(&table) {
+        let entry = self.tables.lock().remove(&table);
+        if let Some(entry) = entry {
             entry.discard();
+            self.remove_shared(self.shared(&entry));
         }
     }
 

@@ -1,24 +1,43 @@
 //! Making and refreshing views.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
+use bytes::Bytes;
+
+use super::exporter::adopt_exported;
+use super::share::{is_second, offer};
 use super::table::TableEntry;
 use super::{Engine, Generation};
 use crate::columnar::delta::{changes_since, read_versions, wait_resolved};
 use crate::columnar::export::Progress;
-use crate::columnar::view::build::Build;
+use crate::columnar::shared::{Shared, names_of};
+use crate::columnar::view::View;
+use crate::columnar::view::build::{Build, Share, is_worth_changing};
 use crate::error::{Error, Result, SqlState};
-use crate::kv::KeyRange;
-use crate::types::descriptor::TableId;
+use crate::kv::{Cursor, Hold, Key, KeyRange};
+use crate::types::descriptor::{TableDescriptor, TableId};
 
 /// Why a view is refreshed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Why {
+pub(super) enum Why {
     /// A statement says so.
     Asked,
     /// It has grown old, or is not there.
     Due,
+}
+
+/// A generation that is to be made.
+pub(super) struct Next {
+    /// Its number.
+    pub(super) generation: u64,
+    /// The number of its first file.
+    pub(super) first_file: u64,
+    /// The one before, if that is whole.
+    pub(super) before: Option<Arc<Generation>>,
+    /// Where it is shown to other gateways.
+    pub(super) shared: Option<Shared>,
 }
 
 impl Engine {
@@ -53,10 +72,24 @@ impl Engine {
 
     async fn refresh_entry(&self, entry: &Arc<TableEntry>, why: Why) -> Result<()> {
         let _building = entry.building.lock().await;
+        if let Some(shared) = self.shared(entry) {
+            return self.refresh_shared(entry, &shared, why).await;
+        }
         // Another refresh may have ended meanwhile.
         if why == Why::Due && !self.is_due(entry).await? {
             return Ok(());
         }
+        let newest = entry.newest();
+        let (generation, first_file) = newest.as_ref().map_or((1, 0), |g| {
+            let manifest = &g.view.manifest;
+            (manifest.generation + 1, manifest.next_file)
+        });
+        let before = newest.filter(|_| !entry.is_broken());
+        self.build(entry, Next { generation, first_file, before, shared: None }).await
+    }
+
+    /// Makes the next generation.
+    pub(super) async fn build(&self, entry: &Arc<TableEntry>, next: Next) -> Result<()> {
         entry.none_wanted();
         let table = entry.descriptor.lock().clone();
         // Before the snapshot: what is seen there is no older than this.
@@ -64,22 +97,60 @@ impl Engine {
         let hold = self.store.snapshot().await?;
         wait_resolved(&self.store, hold.at).await?;
         let cursor = self.store.cursor_at(table.space(), hold.at).await?;
-        let before: Option<Arc<Generation>> = entry.newest().filter(|_| !entry.is_broken());
-        let before = before.filter(|g| g.is_of(&table));
+        let before = next.before.clone().filter(|g| g.is_of(&table));
         let progress = Arc::new(Progress::default());
         let estimate = self.store.estimate(&KeyRange::all(table.space())).await?;
         progress.rows_total.store(estimate.rows, Ordering::Relaxed);
         *entry.progress.lock() = Some(progress.clone());
+        let built = self.make(entry, &next, before, (table, &hold, cursor, now_micros, &progress));
+        let built = built.await;
+        *entry.progress.lock() = None;
+        entry.install(built?, self.keeps_past().then_some(hold));
+        self.forget(entry).await
+    }
+
+    async fn make(
+        &self,
+        entry: &Arc<TableEntry>,
+        next: &Next,
+        before: Option<Arc<Generation>>,
+        (table, hold, cursor, now_micros, progress): (
+            TableDescriptor,
+            &Hold,
+            Cursor,
+            i64,
+            &Arc<Progress>,
+        ),
+    ) -> Result<View> {
         let changed = match &before {
-            Some(g) => changes_since(&self.store, &g.view, &g.view.manifest.cursor).await,
-            None => Ok(Default::default()),
+            Some(g) => {
+                let changed = changes_since(&self.store, &g.view, &g.view.manifest.cursor).await;
+                changed.ok().map(|(changed, _)| changed.into_keys().collect())
+            }
+            // Without a view, or a change log that still goes back to it, all is read.
+            None => None,
         };
-        let (store, files) = (self.store.clone(), entry.files.clone());
-        let options = self.options.file.clone();
+        let changed: Option<BTreeSet<Bytes>> = changed;
+        let before = before.filter(|before| {
+            changed.as_ref().is_some_and(|c| is_worth_changing(&before.view, &table, c.len()))
+        });
+        let rows = progress.rows_total.load(Ordering::Relaxed);
+        let (exported, why) = match &before {
+            Some(_) => (None, None),
+            None => match self.exported(&table, hold.at, next, (rows, progress)).await {
+                Ok(exported) => (exported, None),
+                Err(why) => (None, Some(why)),
+            },
+        };
+        let (store, files, at) = (self.store.clone(), entry.files.clone(), hold.at);
+        let (options, progress) = (self.options.file.clone(), progress.clone());
         let runtime = tokio::runtime::Handle::current();
-        let at = hold.at;
         let newest = entry.newest();
+        let Next { generation, first_file, shared, .. } = next;
+        let (generation, first_file, shared) = (*generation, *first_file, shared.clone());
         let built = tokio::task::spawn_blocking(move || {
+            let there = exported.as_ref().map_or(Vec::new(), |e| names_of(&e.records));
+            let share = shared.as_ref().map(|shared| offer(shared, &files, &runtime, &there));
             let build = Build {
                 files: &files,
                 table: &table,
@@ -88,26 +159,32 @@ impl Engine {
                 options: &options,
                 progress: &progress,
                 now_micros,
+                generation,
+                first_file,
+                share: share.as_ref().map(|share| share as &Share<'_>),
             };
-            match (before, changed) {
-                (Some(before), Ok((changed, _))) => {
-                    let changed = changed.into_keys().collect();
-                    build.incremental(&store, &before.view, &changed, &mut |keys| {
-                        runtime.block_on(read_versions(&store, keys, at))
-                    })
+            let read = &mut |keys: &[Key]| runtime.block_on(read_versions(&store, keys, at));
+            let newest = newest.as_ref().map(|g| g.view.as_ref());
+            match (&before, &changed, &exported, &shared) {
+                (Some(before), Some(changed), _, _) => {
+                    build.incremental(&store, &before.view, changed, read)
                 }
-                // Without a view, or a change log that still goes back to it, all is read.
-                _ => build.whole(&store, newest.as_ref().map(|g| g.view.as_ref())),
+                (_, _, Some(exported), Some(shared)) => {
+                    match adopt_exported(&build, &files, shared, exported, read, newest) {
+                        Err(e) if !is_second(&e) => {
+                            build.whole(&store, Some(e.message().to_owned()), newest)
+                        }
+                        adopted => adopted,
+                    }
+                }
+                _ => build.whole(&store, why, newest),
             }
         });
-        let built = built.await.map_err(|e| Error::internal(format!("export of a table: {e}")));
-        *entry.progress.lock() = None;
-        entry.install(built??, self.keeps_past().then_some(hold));
-        self.forget(entry).await
+        built.await.map_err(|e| Error::internal(format!("export of a table: {e}")))?
     }
 
     /// Trims the change log to what the kept generations need, and the cache to their files.
-    async fn forget(&self, entry: &TableEntry) -> Result<()> {
+    pub(super) async fn forget(&self, entry: &TableEntry) -> Result<()> {
         let oldest = entry.generations.lock().first().cloned();
         if let Some(oldest) = oldest {
             let space = oldest.view.shape.table.space();
@@ -125,7 +202,7 @@ impl Engine {
     }
 
     /// Whether a view should be refreshed now.
-    async fn is_due(&self, entry: &TableEntry) -> Result<bool> {
+    pub(super) async fn is_due(&self, entry: &TableEntry) -> Result<bool> {
         let now = self.clock.wall_micros();
         if now < entry.retry_at.load(Ordering::SeqCst) {
             return Ok(false);
@@ -158,7 +235,11 @@ pub(super) async fn watch(engine: Weak<Engine>) {
             {
                 *newest.hold.lock() = None;
             }
-            match engine.is_due(&entry).await {
+            let due = match engine.is_newer_shared(&entry).await {
+                Ok(false) => engine.is_due(&entry).await,
+                newer => newer,
+            };
+            match due {
                 Ok(true) => {
                     // Its failure is kept in the entry, and said there.
                     let _ = engine.run_refresh(id, Why::Due).await;

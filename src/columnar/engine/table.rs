@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::clock::Timestamp;
@@ -42,7 +44,11 @@ impl Generation {
 }
 
 fn shows(view: &View, table: &TableDescriptor) -> bool {
-    let made = &view.shape.table;
+    is_of(&view.shape.table, table)
+}
+
+/// Whether a view made of the one is one of the other's rows.
+pub(super) fn is_of(made: &TableDescriptor, table: &TableDescriptor) -> bool {
     made.space() == table.space() && made.columnar_since == table.columnar_since
 }
 
@@ -58,6 +64,10 @@ pub(super) struct TableEntry {
     pub(super) last_error: Mutex<Option<Error>>,
     /// Before this (wall clock), no build is tried again.
     pub(super) retry_at: AtomicI64,
+    /// The claim of another builder, and since when it says the same (monotonic).
+    pub(super) claim_seen: Mutex<(Bytes, Duration)>,
+    /// When it was last looked for views of others (monotonic).
+    pub(super) looked_at: Mutex<Option<Duration>>,
     broken: AtomicBool,
     wanted: AtomicBool,
     discarded: AtomicBool,
@@ -97,6 +107,8 @@ pub struct ViewStatus {
     pub files: usize,
     /// Keys known to have changed since it was made.
     pub changed_keys: usize,
+    /// What it was made from.
+    pub source: String,
     /// What went wrong last, if nothing went well since.
     pub last_error: Option<String>,
     /// What is known of its columns.
@@ -128,6 +140,8 @@ impl TableEntry {
             progress: Mutex::default(),
             last_error: Mutex::default(),
             retry_at: AtomicI64::new(i64::MIN),
+            claim_seen: Mutex::default(),
+            looked_at: Mutex::default(),
             broken: AtomicBool::new(false),
             wanted: AtomicBool::new(false),
             discarded: AtomicBool::new(false),
@@ -230,6 +244,11 @@ impl TableEntry {
         *self.last_error.lock() = None;
     }
 
+    /// Whether nobody keeps the view any more.
+    pub(super) fn is_discarded(&self) -> bool {
+        self.discarded.load(Ordering::SeqCst)
+    }
+
     /// Lets all files go.
     pub(super) fn discard(&self) {
         self.discarded.store(true, Ordering::SeqCst);
@@ -272,6 +291,7 @@ impl TableEntry {
             bytes: files.iter().map(|f| f.bytes + f.index_bytes).sum(),
             files: files.len(),
             changed_keys: newest.as_ref().map_or(0, |g| g.delta.changed()),
+            source: manifest.map_or(String::new(), |m| m.source.to_string()),
             last_error,
             columns,
             progress: self.progress.lock().clone(),

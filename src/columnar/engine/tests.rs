@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -16,7 +17,7 @@ use crate::kv::Key;
 use crate::types::SqlType;
 
 /// An engine whose background does nothing by itself.
-fn engine(
+pub(super) fn engine(
     table: &Table,
     dir: &std::path::Path,
     change: impl Fn(&mut EngineOptions),
@@ -26,7 +27,10 @@ fn engine(
     options.check_interval = Duration::from_secs(3600);
     options.threads = 2;
     change(&mut options);
-    let clock = Arc::new(SimulatedClock::new(1_800_000_000_000_000, 1));
+    // Two engines that share views must not draw the same numbers.
+    static SEED: AtomicU64 = AtomicU64::new(1);
+    let seed = SEED.fetch_add(1, Ordering::Relaxed);
+    let clock = Arc::new(SimulatedClock::new(1_800_000_000_000_000, seed));
     Engine::start(table.store.clone(), clock, options).unwrap()
 }
 
@@ -60,7 +64,7 @@ fn scan(provider: Arc<ViewTable>) -> LogicalPlanBuilder {
 }
 
 /// Every row that the column path shows, printed and sorted.
-async fn columnar_rows(
+pub(super) async fn columnar_rows(
     engine: &Engine,
     table: &Table,
     hold: &Arc<Hold>,
@@ -78,7 +82,11 @@ async fn columnar_rows(
 }
 
 /// Every row that the row path shows.
-fn expected_rows(table: &Table, hold: &Hold, own: &[(Key, Option<Bytes>)]) -> Vec<String> {
+pub(super) fn expected_rows(
+    table: &Table,
+    hold: &Hold,
+    own: &[(Key, Option<Bytes>)],
+) -> Vec<String> {
     let mut rows = table.rows_at(hold.at);
     let wanted: Vec<_> = table.descriptor.columns.iter().map(|c| c.id).collect();
     let decoder = table.codec.decoder(&wanted).unwrap();
@@ -98,7 +106,7 @@ fn expected_rows(table: &Table, hold: &Hold, own: &[(Key, Option<Bytes>)]) -> Ve
     rows
 }
 
-async fn snapshot(table: &Table) -> Arc<Hold> {
+pub(super) async fn snapshot(table: &Table) -> Arc<Hold> {
     Arc::new(table.store.snapshot().await.unwrap())
 }
 

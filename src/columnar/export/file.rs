@@ -18,7 +18,7 @@ use crate::columnar::rows::schema;
 use crate::error::{Error, Result};
 
 /// How files are laid out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct FileOptions {
     /// Rows of one file at most: what an incremental refresh writes anew at once.
     pub file_rows_max: u32,

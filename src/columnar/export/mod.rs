@@ -131,7 +131,8 @@ impl Progress {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
-    fn check(&self) -> Result<()> {
+    /// 57014 once it was stopped.
+    pub fn check(&self) -> Result<()> {
         if self.stopped.load(Ordering::Relaxed) {
             return Err(Error::new(SqlState::QUERY_CANCELED, "export was stopped"));
         }

@@ -87,7 +87,8 @@ struct Member {
 }
 
 impl Scan {
-    pub(super) fn new(table: &Table, now: i64) -> Result<Scan> {
+    /// `raw`: every value as the bytes that are stored.
+    pub(super) fn new(table: &Table, now: i64, raw: bool) -> Result<Scan> {
         let count = table.sstables.len();
         if count >= usize::from(SCRATCH) {
             return Err(Error::unsupported(format!("a merge of {count} SSTables")));
@@ -130,8 +131,12 @@ impl Scan {
                 statics: table.statics.clone(),
                 regulars: table.regulars.clone(),
             },
-            schema: table.schema(),
-            columns: table.columns().iter().map(|column| Values::new(&column.ty)).collect(),
+            schema: if raw { table.raw_schema() } else { table.schema() },
+            columns: table
+                .columns()
+                .iter()
+                .map(|column| Values::new(if raw { &CqlType::Blob } else { &column.ty }))
+                .collect(),
             rows: 0,
             bytes: 0,
             now,

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::definition::{self, Dropped};
 use super::files::{self, Files, TableName};
@@ -232,7 +232,24 @@ impl Table {
     /// # Errors
     /// As for [`Table::open`], of the other files.
     pub fn scan(&self, now: i64) -> Result<Scan> {
-        Scan::new(self, now)
+        Scan::new(self, now, false)
+    }
+
+    /// The same with the bytes of every value, for who knows them better than CQL's types do.
+    /// Collections are refused.
+    ///
+    /// # Errors
+    /// As for [`Table::scan`].
+    pub fn scan_bytes(&self, now: i64) -> Result<Scan> {
+        if let Some(column) = self.statics.iter().chain(&self.regulars).find(|c| c.complex) {
+            return Err(Error::unsupported(format!("the bytes of the collection {}", column.name)));
+        }
+        Scan::new(self, now, true)
+    }
+
+    pub(super) fn raw_schema(&self) -> SchemaRef {
+        let fields = self.outputs.iter().map(|c| Field::new(&c.name, DataType::Binary, true));
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 }
 

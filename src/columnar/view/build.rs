@@ -9,8 +9,9 @@ use bytes::Bytes;
 use super::{DataFile, View, statistics};
 use crate::columnar::export::{EntrySource, FileOptions, FileSink, Progress, TableShape};
 use crate::columnar::files::{Files, write_whole};
-use crate::columnar::manifest::{FileKind, FileRecord, Manifest, MaskRecord};
+use crate::columnar::manifest::{FileKind, FileRecord, Manifest, MaskRecord, Source};
 use crate::columnar::mask::FileMask;
+use crate::columnar::shared::names_of;
 use crate::error::Result;
 use crate::kv::{Cursor, Entry, Key, KeyRange, SharedStore, Timestamp, Version};
 use crate::types::descriptor::TableDescriptor;
@@ -41,7 +42,17 @@ pub struct Build<'a> {
     pub progress: &'a Progress,
     /// The wall clock: microseconds since 1970.
     pub now_micros: i64,
+    /// The generation that is made.
+    pub generation: u64,
+    /// The number of the first new file.
+    pub first_file: u64,
+    /// What is done with new files and the manifest before the view is switched to them.
+    pub share: Option<&'a Share<'a>>,
 }
+
+/// Shows a draft to others: its manifest and the names of its new files. The draft is given up if
+/// that fails.
+pub type Share<'a> = dyn Fn(&Manifest, &[String]) -> Result<()> + 'a;
 
 /// Reads keys at a build's snapshot; the answer has their order.
 pub type VersionReader<'a> = dyn FnMut(&[Key]) -> Result<Vec<Option<Version>>> + 'a;
@@ -51,21 +62,76 @@ struct Draft {
     files: Vec<Arc<DataFile>>,
     masks: Vec<FileMask>,
     next_file: u64,
+    source: Source,
+}
+
+impl Draft {
+    fn new(next_file: u64, source: Source) -> Draft {
+        Draft { files: Vec::new(), masks: Vec::new(), next_file, source }
+    }
 }
 
 impl Build<'_> {
-    /// Writes all rows anew. Blocking.
-    pub fn whole(&self, store: &SharedStore, before: Option<&View>) -> Result<View> {
+    /// Writes all rows anew; `why` not from the files of nodes. Blocking.
+    pub fn whole(
+        &self,
+        store: &SharedStore,
+        why: Option<String>,
+        before: Option<&View>,
+    ) -> Result<View> {
         let shape = TableShape::new(self.table)?;
-        let next_file = before.map_or(0, |v| v.manifest.next_file);
-        let mut sink =
-            FileSink::new(self.files.as_ref(), &shape, self.options, self.progress, next_file);
+        let mut sink = self.sink(&shape, self.first_file);
         let range = KeyRange::all(self.table.space());
         sink.export(FileKind::Base, store.segments(&range, self.at)?.as_mut())?;
         let (records, next_file) = sink.into_files();
-        let mut draft = Draft { files: Vec::new(), masks: Vec::new(), next_file };
+        let mut draft = Draft::new(next_file, Source::Store { why });
         self.adopt(&mut draft, &records)?;
         self.publish(&shape, draft, before)
+    }
+
+    /// Takes base files that others wrote, which are in the folder, and reads the keys that those
+    /// leave out, in order, at the snapshot. Blocking.
+    pub fn of_files(
+        &self,
+        (records, next_file): (&[FileRecord], u64),
+        from: &str,
+        loose: &[Bytes],
+        versions: &mut VersionReader<'_>,
+        before: Option<&View>,
+    ) -> Result<View> {
+        let shape = TableShape::new(self.table)?;
+        let mut draft = Draft::new(next_file, Source::Segments { from: from.to_owned() });
+        self.adopt(&mut draft, records)?;
+        let mut sink = self.sink(&shape, next_file);
+        sink.export(FileKind::Delta, &mut self.versions_of(&shape, loose, versions)?)?;
+        let (records, next_file) = sink.into_files();
+        draft.next_file = next_file;
+        self.adopt(&mut draft, &records)?;
+        self.publish(&shape, draft, before)
+    }
+
+    fn sink<'s>(&'s self, shape: &'s TableShape, next_file: u64) -> FileSink<'s> {
+        FileSink::new(self.files.as_ref(), shape, self.options, self.progress, next_file)
+    }
+
+    /// The live rows of some keys at the snapshot.
+    fn versions_of(
+        &self,
+        shape: &TableShape,
+        tails: &[Bytes],
+        versions: &mut VersionReader<'_>,
+    ) -> Result<EntrySource> {
+        let mut entries = Vec::new();
+        for chunk in tails.chunks(READ_KEYS) {
+            let keys = chunk.iter().map(|tail| shape.codec().key_from_tail(tail));
+            let keys: Vec<Key> = keys.collect::<Result<_>>()?;
+            for (key, version) in keys.iter().zip(versions(&keys)?) {
+                if let Some(Version { ts, value: Some(value) }) = version {
+                    entries.push(Entry { key: key.clone(), ts, value });
+                }
+            }
+        }
+        Ok(EntrySource::new(entries))
     }
 
     /// Writes what changed since `before`: `changed` are the tails of all keys that may have, in
@@ -78,10 +144,8 @@ impl Build<'_> {
         versions: &mut VersionReader<'_>,
     ) -> Result<View> {
         let shape = &before.shape;
-        let no_base = !before.files.iter().any(|f| f.record.kind == FileKind::Base);
-        let limit = before.manifest.rows * CHANGED_PERCENT_MAX / 100;
-        if no_base || shape.table.columns != self.table.columns || changed.len() as u64 > limit {
-            return self.whole(store, Some(before));
+        if !is_worth_changing(before, self.table, changed.len()) {
+            return self.whole(store, None, Some(before));
         }
         let mut masks = before.masks.clone();
         let keys: Vec<&[u8]> = changed.iter().map(AsRef::as_ref).collect();
@@ -89,13 +153,7 @@ impl Build<'_> {
             masks[file].kill(position);
         }
         let rewritten = worn_ranges(before, &masks, &keys)?;
-        let mut sink = FileSink::new(
-            self.files.as_ref(),
-            shape,
-            self.options,
-            self.progress,
-            before.manifest.next_file,
-        );
+        let mut sink = self.sink(shape, self.first_file);
         for range in &rewritten {
             let range = range.keys(shape.table.space());
             sink.export(FileKind::Base, store.segments(&range, self.at)?.as_mut())?;
@@ -105,20 +163,10 @@ impl Build<'_> {
             changed.iter().filter(|key| !inside(key)).cloned().collect();
         kill_ranges(before, &mut masks, &rewritten)?;
         merge_deltas(before, &mut masks, &mut loose)?;
-        let mut entries = Vec::new();
         let loose: Vec<Bytes> = loose.into_iter().collect();
-        for chunk in loose.chunks(READ_KEYS) {
-            let keys = chunk.iter().map(|tail| shape.codec().key_from_tail(tail));
-            let keys: Vec<Key> = keys.collect::<Result<_>>()?;
-            for (key, version) in keys.iter().zip(versions(&keys)?) {
-                if let Some(Version { ts, value: Some(value) }) = version {
-                    entries.push(Entry { key: key.clone(), ts, value });
-                }
-            }
-        }
-        sink.export(FileKind::Delta, &mut EntrySource::new(entries))?;
+        sink.export(FileKind::Delta, &mut self.versions_of(shape, &loose, versions)?)?;
         let (records, next_file) = sink.into_files();
-        let mut draft = Draft { files: Vec::new(), masks: Vec::new(), next_file };
+        let mut draft = Draft::new(next_file, Source::Changes);
         for (file, mask) in before.files.iter().zip(masks) {
             if mask.live() > 0 {
                 draft.files.push(file.clone());
@@ -153,7 +201,7 @@ impl Build<'_> {
 
     /// Writes masks and manifest: after it the draft is the view.
     fn publish(&self, shape: &TableShape, draft: Draft, before: Option<&View>) -> Result<View> {
-        let Draft { files, masks, next_file } = draft;
+        let Draft { files, masks, next_file, source } = draft;
         let mut order: Vec<usize> = (0..files.len()).collect();
         order.sort_by_key(|at| {
             let record = &files[*at].record;
@@ -164,7 +212,7 @@ impl Build<'_> {
         });
         let files: Vec<_> = order.iter().map(|at| files[*at].clone()).collect();
         let masks: Vec<_> = order.iter().map(|at| masks[*at].clone()).collect();
-        let generation = before.map_or(1, |v| v.manifest.generation + 1);
+        let generation = self.generation;
         let mut bytes = Vec::new();
         let records = files.iter().zip(&masks).map(|(file, mask)| {
             let start = bytes.len() as u64;
@@ -175,7 +223,11 @@ impl Build<'_> {
             FileRecord { mask: (len > 0).then_some((start, len)), ..file.record.clone() }
         });
         let records: Vec<FileRecord> = records.collect();
-        let name = format!("{generation:010}.masks");
+        // Files that others may write at the same time have numbers that only one of them has.
+        let name = match self.share {
+            Some(_) => format!("{:010}.masks", self.first_file),
+            None => format!("{generation:010}.masks"),
+        };
         let record = MaskRecord {
             name: name.clone(),
             bytes: bytes.len() as u64,
@@ -193,27 +245,67 @@ impl Build<'_> {
             files: records,
             masks: (!bytes.is_empty()).then_some(record),
             next_file,
+            source,
         };
         if !bytes.is_empty() {
             write_whole(self.files.as_ref(), &name, &bytes)?;
         }
-        if let Err(e) = manifest.publish(self.files.as_ref()) {
+        let shared = self.share.map_or(Ok(()), |share| {
+            let old = |record: &FileRecord| {
+                before.is_some_and(|b| b.manifest.files.iter().any(|f| f.number == record.number))
+            };
+            let new: Vec<FileRecord> =
+                manifest.files.iter().filter(|record| !old(record)).cloned().collect();
+            let mut names = names_of(&new);
+            names.extend(manifest.masks.iter().map(|masks| masks.name.clone()));
+            share(&manifest, &names)
+        });
+        if let Err(e) = shared.and_then(|()| manifest.publish(self.files.as_ref())) {
             let _ = self.files.remove(&name);
             return Err(e);
         }
-        for file in &files {
-            file.keep();
-        }
-        if let Some(before) = before {
-            for old in before.files.iter().filter(|old| !files.iter().any(|f| f.id == old.id)) {
-                old.retire();
-            }
-            if let Some(old) = &before.manifest.masks {
-                let _ = self.files.remove(&old.name);
-            }
-        }
-        View::open(self.files, manifest, &files)
+        switch(self.files, manifest, &files, before)
     }
+}
+
+/// Whether so many changed keys are less work than the whole table as it is now.
+pub fn is_worth_changing(before: &View, table: &TableDescriptor, changed: usize) -> bool {
+    let has_base = before.files.iter().any(|f| f.record.kind == FileKind::Base);
+    let limit = before.manifest.rows * CHANGED_PERCENT_MAX / 100;
+    has_base && before.shape.table.columns == table.columns && changed as u64 <= limit
+}
+
+/// Goes on with the files of a manifest that is the folder's now.
+fn switch(
+    folder: &Arc<dyn Files>,
+    manifest: Manifest,
+    files: &[Arc<DataFile>],
+    before: Option<&View>,
+) -> Result<View> {
+    for file in files {
+        file.keep();
+    }
+    if let Some(before) = before {
+        for old in before.files.iter().filter(|old| !files.iter().any(|f| f.id == old.id)) {
+            old.retire();
+        }
+        let masks = |manifest: &Manifest| manifest.masks.as_ref().map(|masks| masks.name.clone());
+        if let Some(old) =
+            masks(&before.manifest).filter(|old| Some(old) != masks(&manifest).as_ref())
+        {
+            let _ = folder.remove(&old);
+        }
+    }
+    View::open(folder, manifest, files)
+}
+
+/// Takes a generation that another gateway made: its files are in the folder, those that
+/// `before` has open among them. Blocking.
+pub fn adopt(folder: &Arc<dyn Files>, manifest: Manifest, before: Option<&View>) -> Result<View> {
+    let known = before.map_or(&[][..], |view| &view.files);
+    let view = View::open(folder, manifest, known)?;
+    view.manifest.publish(folder.as_ref())?;
+    switch(folder, view.manifest, &view.files, before)
 }
 
 /// A range of keys that a base file owns: from its first key (or the beginning) to the next one's.
