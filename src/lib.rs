@@ -1,6 +1,8 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 #![cfg_attr(test, allow(clippy::too_many_lines, reason = "tables of cases are long"))]
 
+#[cfg(feature = "columnar")]
+pub mod agent;
 pub mod catalog;
 pub mod cli;
 pub mod clock;

@@ -153,10 +153,17 @@ pub(super) struct Joined {
     pub about: String,
     /// A folder name that no other keyspace has.
     pub views: String,
+    /// The cluster.
+    #[cfg_attr(not(feature = "columnar"), expect(dead_code, reason = "agents make views"))]
+    pub cluster: Arc<Cassandra>,
 }
 
-/// Joins a cluster's gateways. `dir`: where more rows are sorted than memory is for.
-pub(super) async fn join(args: &ClusterArgs, clock: &Arc<dyn Clock>, dir: &Path) -> Result<Joined> {
+/// Connects to a cluster; `existing`: to a keyspace that gateways have made.
+pub(super) async fn connect(
+    args: &ClusterArgs,
+    clock: &Arc<dyn Clock>,
+    existing: bool,
+) -> Result<Arc<Cassandra>> {
     if args.contact_points.is_empty() {
         return Err(missing("--contact-points", "Give some nodes: --contact-points 10.0.0.1:9042"));
     }
@@ -165,7 +172,8 @@ pub(super) async fn join(args: &ClusterArgs, clock: &Arc<dyn Clock>, dir: &Path)
     };
     let options = CassandraOptions {
         contact_points: args.contact_points.clone(),
-        keyspace: keyspace.clone(),
+        keyspace,
+        existing,
         local_dc: args.local_dc.clone(),
         replication: args.replication.clone(),
         serial_domain: serial_domain(args)?,
@@ -177,15 +185,26 @@ pub(super) async fn join(args: &ClusterArgs, clock: &Arc<dyn Clock>, dir: &Path)
         credentials: credentials(args)?,
         authority: args.cluster_ca.clone(),
     };
-    let cluster = Cassandra::connect(&options, clock.as_ref()).await?;
+    Cassandra::connect(&options, clock.as_ref()).await
+}
+
+/// A folder name that no other keyspace has, whatever its name: files that a keyspace of the same
+/// name left are of other rows.
+pub(super) fn folder_of(cluster: &Cassandra, keyspace: &str) -> String {
+    let identity = cluster.identity().iter();
+    identity.fold(format!("{keyspace}-"), |name, byte| format!("{name}{byte:02x}"))
+}
+
+/// Joins a cluster's gateways. `dir`: where more rows are sorted than memory is for.
+pub(super) async fn join(args: &ClusterArgs, clock: &Arc<dyn Clock>, dir: &Path) -> Result<Joined> {
+    let cluster = connect(args, clock, false).await?;
+    let keyspace = args.keyspace.clone().unwrap_or_default();
     let about =
         format!("keyspace {keyspace}, commit {}; {}", cluster.commit().name(), cluster.about());
     let env =
         Arc::new(OnRuntime { clock: clock.clone(), runtime: tokio::runtime::Handle::current() });
-    // Files that a keyspace of the same name left are of other rows.
-    let identity = cluster.identity().iter();
-    let views = identity.fold(format!("{keyspace}-"), |name, byte| format!("{name}{byte:02x}"));
+    let views = folder_of(&cluster, &keyspace);
     let options = LwtOptions { sort_dir: dir.to_owned(), ..LwtOptions::default() };
-    let store = LwtStore::open(cluster, env, options).await?;
-    Ok(Joined { store, about, views })
+    let store = LwtStore::open(cluster.clone(), env, options).await?;
+    Ok(Joined { store, about, views, cluster })
 }

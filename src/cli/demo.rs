@@ -26,6 +26,8 @@ const ORDERS_STEP: u32 = 10_000;
 pub(super) fn run(args: DemoArgs) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("sluice-demo-").tempdir()?;
     let start = StartArgs {
+        view_store: None,
+        sstable_rows: 0,
         store: StoreKind::Embedded,
         data: Some(folder.path().to_path_buf()),
         cluster: ClusterArgs::default(),

@@ -1,8 +1,11 @@
-//! The command line: `sluice start`, `sluice demo`, `sluice sstable`, `sluice version`.
+//! The command line: `sluice start`, `sluice agent`, `sluice demo`, `sluice sstable`,
+//! `sluice version`.
 //!
 //! Every flag has an environment variable; a flag wins over it. What goes wrong before the server
 //! is ready is an error with a hint, and a non-zero exit.
 
+#[cfg(feature = "columnar")]
+mod agent;
 mod cluster;
 mod demo;
 mod folder;
@@ -35,6 +38,9 @@ pub enum Command {
     Start(Box<StartArgs>),
     /// Serve a sample database that is thrown away at the end.
     Demo(DemoArgs),
+    /// Make views from the files of a Cassandra node, beside it.
+    #[cfg(feature = "columnar")]
+    Agent(Box<agent::AgentArgs>),
     /// Read a Cassandra table from its files on disk, without Cassandra.
     #[cfg(feature = "columnar")]
     #[command(subcommand)]
@@ -100,6 +106,14 @@ pub struct StartArgs {
     /// The cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,
+    /// Where the gateways of a cluster share their columnar views: file:///a/folder that all of
+    /// them see, or s3://bucket/prefix. Without it each makes its own.
+    #[arg(long, env = "SLUICE_VIEW_STORE", value_name = "URL")]
+    pub view_store: Option<String>,
+    /// Rows from which agents beside the nodes make a table's view from the nodes' files, where
+    /// there are agents and a view store; fewer are read sooner than nodes flush theirs.
+    #[arg(long, env = "SLUICE_SSTABLE_ROWS", default_value_t = 100_000, value_name = "ROWS")]
+    pub sstable_rows: u64,
     /// How clients prove who they are.
     #[arg(long, env = "SLUICE_AUTH", value_enum, default_value = "scram")]
     pub auth: Auth,
@@ -136,6 +150,8 @@ pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Start(args) => serve::start(*args),
         Command::Demo(args) => demo::run(args),
+        #[cfg(feature = "columnar")]
+        Command::Agent(args) => agent::start(*args),
         #[cfg(feature = "columnar")]
         Command::Sstable(command) => sstable::run(command),
         Command::Version { json } => {

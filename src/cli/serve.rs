@@ -11,8 +11,12 @@ use tokio::sync::mpsc;
 
 use super::folder::{self, Folder};
 use super::{Auth, StartArgs, StoreKind, cluster};
+#[cfg(feature = "columnar")]
+use crate::agent::Agents;
 use crate::catalog::{Catalog, Initial};
 use crate::clock::{Clock, SystemClock};
+#[cfg(feature = "columnar")]
+use crate::columnar::engine::Exporter;
 use crate::error::{Error, Result, SqlState};
 use crate::kv::SharedStore;
 use crate::kv::embedded::{EmbeddedOptions, EmbeddedStore};
@@ -103,17 +107,17 @@ struct Opened {
 }
 
 async fn open(args: &StartArgs, clock: &Arc<dyn Clock>) -> Result<Opened> {
-    let (store, place, views, folder) = match args.store {
+    let (store, place, views, folder, joined) = match args.store {
         StoreKind::Embedded => {
             let data = data_folder(args)?;
             let (store, place) = open_folder(&data, clock)?;
-            (store, place, data.join("columnar"), None)
+            (store, place, data.join("columnar"), None, None)
         }
         StoreKind::Cassandra => {
             let folder = args.data.as_deref().map_or_else(Folder::temporary, Folder::open)?;
             let joined = cluster::join(&args.cluster, clock, folder.path()).await?;
-            let views = folder.path().join(joined.views);
-            (joined.store, joined.about, views, Some(folder))
+            let views = folder.path().join(&joined.views);
+            (joined.store.clone(), joined.about.clone(), views, Some(folder), Some(joined))
         }
     };
     if args.store == StoreKind::Cassandra && Catalog::is_missing(&store).await? {
@@ -129,7 +133,17 @@ async fn open(args: &StartArgs, clock: &Arc<dyn Clock>) -> Result<Opened> {
         dir: views,
         memory_bytes: args.server.analytics_memory << 20,
         cache_bytes: args.server.analytics_cache << 20,
+        #[cfg(feature = "columnar")]
+        shared: view_store(args, joined.as_ref().map(|joined| joined.views.as_str()))?,
+        #[cfg(feature = "columnar")]
+        exporter: joined.zip(args.view_store.clone()).map(|(joined, url)| {
+            Arc::new(Agents::new(joined.cluster, url, clock.clone())) as Arc<dyn Exporter>
+        }),
+        #[cfg(feature = "columnar")]
+        export_rows_min: args.sstable_rows,
     };
+    #[cfg(not(feature = "columnar"))]
+    drop(joined);
     let columns = ColumnPath::start(store.clone(), clock.clone(), options)?;
     let data = args.data.iter().map(|data| ("data_directory", data.display().to_string()));
     let settings: Vec<_> = data.collect();
@@ -138,6 +152,21 @@ async fn open(args: &StartArgs, clock: &Arc<dyn Clock>) -> Result<Opened> {
     let database =
         Database::new(store_of, catalog, clock_of, connections_max, &settings, verifier, columns)?;
     Ok(Opened { store, database, place, _folder: folder })
+}
+
+/// Where views are shared, in the folder of a keyspace.
+#[cfg(feature = "columnar")]
+fn view_store(
+    args: &StartArgs,
+    keyspace: Option<&str>,
+) -> Result<Option<Arc<crate::columnar::shared::ViewStore>>> {
+    let Some(url) = &args.view_store else { return Ok(None) };
+    let Some(keyspace) = keyspace else {
+        let message = "--view-store needs --store cassandra";
+        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+            .with_hint("The views of an embedded store lie in its own folder."));
+    };
+    crate::columnar::shared::ViewStore::open(url, keyspace).map(|store| Some(Arc::new(store)))
 }
 
 fn data_folder(args: &StartArgs) -> Result<PathBuf> {
@@ -194,7 +223,7 @@ fn check_password(args: &StartArgs) -> Result<()> {
 }
 
 /// Gives a value for each SIGTERM or SIGINT.
-fn stop_signals() -> Result<mpsc::Receiver<()>> {
+pub(super) fn stop_signals() -> Result<mpsc::Receiver<()>> {
     let (sender, receiver) = mpsc::channel(2);
     for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
         let mut signals = signal(kind)?;

@@ -9,8 +9,9 @@ use parking_lot::Mutex;
 use super::super::POSTGRES_EPOCH_MICROS;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
-use crate::columnar::engine::{Engine, EngineOptions, ViewState, ViewStatus};
+use crate::columnar::engine::{Engine, EngineOptions, Exporter, ViewState, ViewStatus};
 use crate::columnar::export::Progress;
+use crate::columnar::shared::ViewStore;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::StoreStatistics;
 use crate::kv::SharedStore;
@@ -27,6 +28,12 @@ pub struct ColumnOptions {
     pub memory_bytes: usize,
     /// Memory for decoded columns.
     pub cache_bytes: usize,
+    /// Where views are shared with other gateways.
+    pub shared: Option<Arc<ViewStore>>,
+    /// Who makes files of whole tables there.
+    pub exporter: Option<Arc<dyn Exporter>>,
+    /// Rows from which it is asked to.
+    pub export_rows_min: u64,
 }
 
 /// The views of a database.
@@ -51,6 +58,9 @@ impl ColumnPath {
         let settings = EngineOptions {
             memory_bytes: options.memory_bytes,
             cache_bytes: options.cache_bytes,
+            shared: options.shared,
+            exporter: options.exporter,
+            export_rows_min: options.export_rows_min,
             ..EngineOptions::new(options.dir)
         };
         let engine = Engine::start(store, clock, settings)?;
@@ -72,6 +82,8 @@ impl ColumnPath {
                 engine.disable(id);
             }
         }
+        let tables = snapshot.tables().filter(|t| t.columnar);
+        engine.sweep_shared(tables.map(|t| (t.id, t.columnar_since)).collect());
         for table in snapshot.tables().filter(|t| t.columnar) {
             if let Err(error) = engine.enable(table) {
                 tracing::error!(table = %table.name, ?error, "no columnar view can be kept");
@@ -180,5 +192,6 @@ fn status_row(table: &TableDescriptor, status: &ViewStatus, now: i64) -> Row {
         progress(|p| &p.rows_total),
         progress(|p| &p.rows_done),
         failed.or(status.last_error.as_ref()).map_or(Datum::Null, |why| Datum::text(why.as_str())),
+        if_made(Datum::text(status.source.as_str())),
     ]
 }
