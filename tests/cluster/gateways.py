@@ -35,15 +35,15 @@ def launch(cluster, keyspace, folder, port=None, release=False, flags=()):
 
 
 @contextlib.contextmanager
-def gateways(cluster, count=1, keyspace="app", release=False):
+def gateways(cluster, count=1, keyspace="app", release=False, flags=()):
     """Gateways on one keyspace. `servers[n]` may be replaced by a new one meanwhile."""
     with tempfile.TemporaryDirectory(prefix="sluice-gateways-") as folder:
         servers = []
         try:
             for n in range(count):
-                flags = near(cluster, n)
-                servers.append(launch(cluster, keyspace, folder, release=release, flags=flags))
-            yield Gateways(cluster, keyspace, folder, servers, release)
+                own = [*near(cluster, n), *flags]
+                servers.append(launch(cluster, keyspace, folder, release=release, flags=own))
+            yield Gateways(cluster, keyspace, folder, servers, release, flags)
         except BaseException:
             for log in sorted(pathlib.Path(folder).glob("gateway-*.log")):
                 lines = log.read_text().splitlines()
@@ -68,9 +68,9 @@ def near(cluster, number):
 class Gateways:
     """The gateways of one keyspace."""
 
-    def __init__(self, cluster, keyspace, folder, servers, release):
+    def __init__(self, cluster, keyspace, folder, servers, release, flags=()):
         self.cluster, self.keyspace, self.folder = cluster, keyspace, folder
-        self.servers, self.release = servers, release
+        self.servers, self.release, self.flags = servers, release, flags
 
     def __getitem__(self, at):
         return self.servers[at]
@@ -85,5 +85,5 @@ class Gateways:
         port = self.servers[at].port
         self.servers[at] = launch(
             self.cluster, self.keyspace, self.folder, port=port, release=self.release,
-            flags=near(self.cluster, at),
+            flags=[*near(self.cluster, at), *self.flags],
         )

@@ -144,15 +144,20 @@ class Node:
             time.sleep(0.2)
         raise RuntimeError(f"node {self.host} did not answer:\n{self.said()}")
 
+    def nodetool_command(self):
+        """What nodetool is here."""
+        opened = ["java.base/sun.nio.ch", "java.base/jdk.internal.ref"]
+        return ["java", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-XX:+UseSerialGC",
+                *[f"--add-exports={e}=ALL-UNNAMED" for e in opened],
+                f"-Dcassandra.storagedir={self.folder}", f"-Dlogback.configurationFile="
+                f"{self.folder}/conf/logback-off.xml", "-cp", f"{self.cluster.jars}/*",
+                "org.apache.cassandra.tools.NodeTool", "-h", "127.0.0.1", "-p",
+                str(self.jmx_port)]
+
     def nodetool(self, *arguments):
         """Cassandra's own administration: `flush`, `compact`, …"""
-        opened = ["java.base/sun.nio.ch", "java.base/jdk.internal.ref"]
         done = subprocess.run(
-            ["java", "-XX:TieredStopAtLevel=1", *[f"--add-exports={e}=ALL-UNNAMED" for e in opened],
-             f"-Dcassandra.storagedir={self.folder}", f"-Dlogback.configurationFile="
-             f"{self.folder}/conf/logback-off.xml", "-cp", f"{self.cluster.jars}/*",
-             "org.apache.cassandra.tools.NodeTool", "-h", "127.0.0.1", "-p", str(self.jmx_port),
-             *arguments],
+            [*self.nodetool_command(), *arguments],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=NODETOOL_TIMEOUT_S,
         )
         if done.returncode:

@@ -5,7 +5,7 @@
 Parts: conformance (the store seam's suite), scripts (tests/sql beside PostgreSQL), schema (DDL on
 two gateways), native (rows as other readers find them), hopes (writes without locks), bank (money,
 with gateways killed), foreign (the cluster's own tables through SQL), views (columnar, of two
-gateways), requests (of each class of statement, as documented), refusals (users, passwords,
+gateways), agents (views from the nodes' files, shared), requests (of each class of statement, as documented), refusals (users, passwords,
 certificates), sstables (Cassandra's files beside its SELECT), measures (requests and latencies);
 when named also isolation (Hermitage's anomalies), latency (of statements, release build), quorum
 (too few nodes answer), retired (a gateway stands still), rolling (restart of gateways), topology (a
@@ -26,6 +26,7 @@ import time
 
 import psycopg
 
+import agents
 import bank
 import ddl
 import faults
@@ -288,6 +289,11 @@ def columns(cluster, options):
         return views.run(pair, 60 if options.long else 15)
 
 
+def beside_nodes(cluster, options):
+    """Views from the nodes' files, shared by gateways."""
+    return agents.run(cluster, options.long)
+
+
 def foreigners(cluster, _):
     """Foreign tables, written and read by CQL and by SQL."""
     with gateways(cluster, 2, keyspace="foreign_tables") as pair:
@@ -296,7 +302,7 @@ def foreigners(cluster, _):
 
 PARTS = {"conformance": conformance, "scripts": scripts, "schema": schema, "native": beside,
          "hopes": hoping, "bank": money, "foreign": foreigners, "views": columns,
-         "requests": requests, "refusals": refused, "sstables": sstables.run,
+         "agents": beside_nodes, "requests": requests, "refusals": refused, "sstables": sstables.run,
          "measures": measures}
 # Not by themselves.
 LONG = {"isolation": hermitage, "latency": latencies, "quorum": quorum, "retired": retired,
