@@ -249,7 +249,7 @@ def with_writers(pair, seconds, wrong):
             for part in range(0, ROWS, INSERTED):
                 with contextlib.suppress(psycopg.errors.SerializationFailure,
                                          psycopg.errors.DeadlockDetected):
-                    c.execute("update r set note = 'all' where id % 5 < 2 and id between %s "
+                    c.execute("update r set note = 'all' where id %% 5 < 2 and id between %s "
                               "and %s", (part, part + INSERTED))
             c.execute("refresh columnar view r")
         made.append(source(pair[len(made) % 2], "r")[0])
