@@ -128,7 +128,11 @@ impl Session {
         let table = Binder::new(schema.as_ref(), &eval, parsed.text.clone(), Vec::new())
             .find_table(name)?;
         let database = self.database.clone();
-        self.backend.interruptible(database.columns.refresh(&table)).await
+        let refreshed = async {
+            database.columns.catch_up(&database.catalog).await;
+            database.columns.refresh(&table).await
+        };
+        self.backend.interruptible(refreshed).await
     }
 
     /// Nesting level for settings: that of the open transaction.

@@ -44,7 +44,14 @@ impl Engine {
     /// Brings a table's view to a new snapshot; makes it if there is none. Returns when queries
     /// see it. The refresh goes on if the caller does not wait.
     pub async fn refresh(&self, table: TableId) -> Result<()> {
-        self.run_refresh(table, Why::Asked).await
+        loop {
+            let entry = self.entry(table);
+            self.run_refresh(table, Why::Asked).await?;
+            // The table may have lost its view meanwhile, and got another one.
+            if entry.is_some_and(|entry| !entry.is_discarded()) {
+                return Ok(());
+            }
+        }
     }
 
     async fn run_refresh(&self, table: TableId, why: Why) -> Result<()> {

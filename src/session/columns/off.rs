@@ -88,6 +88,8 @@ impl ColumnPath {
         Ok(())
     }
 
+    pub(in crate::session) async fn catch_up(&self, _: &Catalog) {}
+
     pub(in crate::session) async fn refresh(&self, _: &TableDescriptor) -> Result<()> {
         Err(missing())
     }

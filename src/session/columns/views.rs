@@ -91,6 +91,13 @@ impl ColumnPath {
         }
     }
 
+    /// Has the engine know the schema as it is now: it follows in the background.
+    pub(in crate::session) async fn catch_up(self: &Arc<Self>, catalog: &Arc<Catalog>) {
+        let (columns, catalog) = (self.clone(), catalog.clone());
+        // What fails there is told there.
+        let _ = tokio::task::spawn_blocking(move || columns.follow(&catalog)).await;
+    }
+
     /// Waits for the views of accesses that have no other path.
     pub(in crate::session) async fn wait_ready(&self, query: &ColumnarQuery) -> Result<()> {
         let Some(engine) = &self.engine else { return Ok(()) };
