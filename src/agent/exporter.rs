@@ -222,7 +222,11 @@ async fn release(replicas: &[Replica]) {
 
 #[async_trait]
 impl Exporter for Agents {
-    async fn export(&self, request: &ExportRequest, progress: &Progress) -> Result<Exported> {
+    async fn export(
+        &self,
+        request: &ExportRequest,
+        progress: &Progress,
+    ) -> Result<Option<Exported>> {
         if let Some(why) = self.cluster.files_lag() {
             return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, why));
         }
@@ -233,6 +237,9 @@ impl Exporter for Agents {
         loop {
             let ring = self.cluster.ring_of_nodes().await?;
             let agents = self.candidates(&out).await?;
+            if agents.is_empty() && out.is_empty() {
+                return Ok(None);
+            }
             let Some(replicas) = self.take(&table, &agents, &ring, &mut out).await? else {
                 continue;
             };
@@ -260,7 +267,7 @@ impl Exporter for Agents {
                 Ok(exported) => {
                     let without: String =
                         out.iter().map(|(host, why)| format!("; not of {host}: {why}")).collect();
-                    return Ok(Exported { from: nodes + &without, ..exported });
+                    return Ok(Some(Exported { from: nodes + &without, ..exported }));
                 }
                 Err(Failed { host: Some(host), error }) => {
                     tracing::warn!(host, ?error, "an export without this node's files is tried");

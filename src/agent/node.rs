@@ -241,9 +241,14 @@ impl Node {
         Ok(())
     }
 
-    /// Removes snapshots whose lease has ended.
+    /// Removes snapshots whose lease has ended, and those that nobody has one for: what nodetool
+    /// was still taking when its agent was killed.
     pub async fn reap(&self) {
         let now = self.clock.monotonic();
+        // One that is just being taken has its lease before it is found.
+        for name in self.found() {
+            self.leases.lock().entry(name).or_insert(Duration::ZERO);
+        }
         let ended: Vec<String> = {
             let leases = self.leases.lock();
             leases.iter().filter(|(_, until)| **until < now).map(|(name, _)| name.clone()).collect()

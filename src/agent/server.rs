@@ -33,7 +33,7 @@ use crate::kv::cassandra::agents::Agent as Registered;
 
 /// How often an agent says that it is there, and looks for leases that ended.
 const BEAT: Duration = Duration::from_secs(3);
-const REAP_INTERVAL: Duration = Duration::from_millis(500);
+const REAP_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest lease.
 const LEASE_MAX: Duration = Duration::from_secs(600);
 /// Exports at once.

@@ -51,8 +51,13 @@ pub struct Exported {
 /// Who makes them.
 #[async_trait]
 pub trait Exporter: Send + Sync + std::fmt::Debug {
-    /// Makes files. An error leaves nothing that matters, and the rows are read through the store.
-    async fn export(&self, request: &ExportRequest, progress: &Progress) -> Result<Exported>;
+    /// Makes files; none: there is nobody who does. After an error nothing is left that matters,
+    /// and the rows are read through the store.
+    async fn export(
+        &self,
+        request: &ExportRequest,
+        progress: &Progress,
+    ) -> Result<Option<Exported>>;
 }
 
 impl Engine {
@@ -78,7 +83,7 @@ impl Engine {
             file: self.options.file.clone(),
         };
         match self.export_held(exporter.as_ref(), &request, progress).await {
-            Ok(exported) => Ok(Some(exported)),
+            Ok(exported) => Ok(exported),
             Err(e) => {
                 tracing::warn!(table = %table.name, error = ?e,
                     "a view is made through the store and not from the nodes' files");
@@ -94,13 +99,13 @@ impl Engine {
         exporter: &dyn Exporter,
         request: &ExportRequest,
         progress: &Progress,
-    ) -> Result<Exported> {
-        let exported = exporter.export(request, progress).await?;
+    ) -> Result<Option<Exported>> {
+        let Some(exported) = exporter.export(request, progress).await? else { return Ok(None) };
         // Nobody heeds the hold of a gateway that was retired meanwhile. One that is finds that
         // out by taking a snapshot; if it has joined again, it is above the timestamp.
         drop(self.store.snapshot().await?);
         drop(self.store.hold(request.at)?);
-        Ok(exported)
+        Ok(Some(exported))
     }
 }
 
