@@ -328,7 +328,7 @@ def main():
     if options.commit == "accord":
         more, variable = ACCORD, "CASSANDRA_NEXT_LIB"
     with cassandra(options.nodes, more=more, variable=variable,
-                   datacenters=datacenters) as cluster:
+                   datacenters=datacenters, durable="quorum" in options.parts) as cluster:
         # Read by launch() and by the library's tests.
         os.environ["SLUICE_COMMIT"] = os.environ["SLUICE_TEST_COMMIT"] = options.commit
         print(f"{options.nodes} node(s) at {cluster.contact_points()}, commit {options.commit}")
