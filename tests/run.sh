@@ -47,6 +47,8 @@ part "setup" setup
 part "build" build
 part "lint" lint
 part "documentation" documentation
+part "compose file" "$SLUICE_CACHE/venv/bin/check-jsonschema" --builtin-schema vendor.compose-spec \
+    compose/compose.yaml
 part "fast tests" cargo test --quiet
 part "beside PostgreSQL" "$PYTHON" tests/pg/compare.py
 part "sessions beside each other" "$PYTHON" tests/pg/isolation.py

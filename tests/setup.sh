@@ -81,18 +81,10 @@ cassandra_jars() {
     if [ ! -e "$folder/$version/cassandra-all-$version.jar" ]; then
         rm -rf "${folder:?}/$version"
         mkdir -p "$folder"
-        cat >"$folder/pom.xml" <<POM
-<project>
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>sluice</groupId><artifactId>cassandra</artifactId><version>1</version>
-  <dependencies><dependency>
-    <groupId>org.apache.cassandra</groupId><artifactId>cassandra-all</artifactId>
-    <version>$version</version>
-  </dependency></dependencies>
-</project>
-POM
+        cp compose/local/pom.xml "$folder/pom.xml"
         (cd "$folder" &&
-            mvn --quiet --batch-mode dependency:copy-dependencies -DoutputDirectory="$version.part")
+            mvn --quiet --batch-mode dependency:copy-dependencies \
+                -Dcassandra.version="$version" -DoutputDirectory="$version.part")
         mv "$folder/$version.part" "$folder/$version"
     fi
 }

@@ -89,7 +89,7 @@ pub struct ServerArgs {
     )]
     pub authentication_timeout: u64,
     /// What is logged: error, warn, info, debug, trace, or module=level,…
-    #[arg(long, env = "SLUICE_LOG", default_value = "warn")]
+    #[arg(long, env = "SLUICE_LOG", default_value = "warn,scylla=error")]
     pub log: String,
 }
 
@@ -135,8 +135,37 @@ pub struct StartArgs {
 #[derive(Clone, Debug, Args)]
 pub struct DemoArgs {
     /// Orders in the sample; each has one to seven items.
-    #[arg(long, env = "SLUICE_DEMO_ORDERS", default_value_t = 100_000)]
+    #[arg(long, env = "SLUICE_DEMO_ORDERS", default_value_t = 100_000, conflicts_with = "cluster")]
     pub orders: u32,
+    /// A fleet of drones that reports to a Cassandra cluster instead, through two gateways.
+    #[arg(long, env = "SLUICE_DEMO_CLUSTER")]
+    pub cluster: bool,
+    /// Some nodes of a cluster to be used; without them nodes are started on this machine.
+    #[arg(
+        long,
+        env = "SLUICE_CONTACT_POINTS",
+        value_delimiter = ',',
+        value_name = "HOST:PORT",
+        requires = "cluster"
+    )]
+    pub contact_points: Vec<String>,
+    /// Keyspace of the sample; made if missing.
+    #[arg(long, env = "SLUICE_KEYSPACE", default_value = "sluice_demo", requires = "cluster")]
+    pub keyspace: String,
+    /// Nodes to be started; each takes a gigabyte of memory.
+    #[arg(long, env = "SLUICE_DEMO_NODES", default_value_t = 1, requires = "cluster",
+        value_parser = clap::value_parser!(u32).range(1..=9))]
+    pub nodes: u32,
+    /// Folder with Cassandra's jars; fetched with Maven if there are none.
+    #[arg(long, env = "SLUICE_DEMO_CASSANDRA", value_name = "FOLDER", requires = "cluster")]
+    pub cassandra: Option<PathBuf>,
+    /// Events in a second.
+    #[arg(long, env = "SLUICE_DEMO_RATE", default_value_t = 2_000, requires = "cluster",
+        value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub rate: u32,
+    /// Events after which the fleet is silent; they take some 500 bytes each.
+    #[arg(long, env = "SLUICE_DEMO_EVENTS", default_value_t = 2_000_000, requires = "cluster")]
+    pub events: u64,
     /// What every server takes.
     #[command(flatten)]
     pub server: ServerArgs,

@@ -50,7 +50,8 @@ pub(super) fn announce(line: &str) {
     println!("{line}");
 }
 
-/// Serves until SIGTERM or SIGINT. `ready` runs beside the server, once it answers.
+/// Serves until SIGTERM or SIGINT. `ready` runs beside the server, once it answers; where that
+/// fails, all ends.
 pub(super) fn serve<F, R>(args: StartArgs, ready: F) -> Result<()>
 where
     F: FnOnce(Served) -> R + Send + 'static,
@@ -72,7 +73,11 @@ where
     F: FnOnce(Served) -> R + Send + 'static,
     R: Future<Output = Result<()>> + Send + 'static,
 {
-    let stop = stop_signals()?;
+    let (stopping, stop) = mpsc::channel(2);
+    let (mut signals, told) = (stop_signals()?, stopping.clone());
+    tokio::spawn(
+        async move { while signals.recv().await.is_some() && told.send(()).await.is_ok() {} },
+    );
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     // The port first: a server that cannot be reached should not make a folder.
     let options = ServerOptions {
@@ -86,14 +91,19 @@ where
     let gate = Arc::new(gate(database.clone(), &args, clock.as_ref()));
     database.collect_garbage();
     let served = Served { database, address: server.local_addr()?, place: opened.place };
-    tokio::spawn(async move {
-        if let Err(error) = ready(served).await {
-            tracing::error!(?error, "could not prepare the database");
+    let prepared = tokio::spawn(async move {
+        let outcome = ready(served).await;
+        if outcome.is_err() {
+            let _ = stopping.send(()).await;
         }
+        outcome
     });
     let outcome = server.run(gate, stop).await;
     opened.store.close().await?;
-    outcome
+    match prepared.is_finished() {
+        true => prepared.await.map_err(|_| Error::internal("the preparation ended"))?.and(outcome),
+        false => outcome,
+    }
 }
 
 /// A store and the database on it.

@@ -534,6 +534,11 @@ pub trait Store: Send + Sync + 'static {
         None
     }
 
+    /// What this process has asked of the cluster since it started; none: it is on no cluster.
+    fn requests(&self) -> Option<&Requests> {
+        None
+    }
+
     /// The tables beside it in the cluster it is on; none: it is on no cluster.
     fn foreign(&self) -> Option<&dyn foreign::Foreign> {
         None

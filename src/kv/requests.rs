@@ -1,4 +1,4 @@
-//! What a transaction asked of a store that counts.
+//! What a transaction, or a process, asked of a store that counts.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,20 +22,27 @@ pub struct Requests {
     pub lock_waits: AtomicU64,
 }
 
+impl Requests {
+    /// The counts so far, with their names.
+    pub fn counts(&self) -> [(&'static str, u64); 7] {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        [
+            ("reads", count(&self.reads)),
+            ("serial_reads", count(&self.serial_reads)),
+            ("writes", count(&self.writes)),
+            ("lwts", count(&self.lwts)),
+            ("conflicts", count(&self.conflicts)),
+            ("retries", count(&self.retries)),
+            ("lock_waits", count(&self.lock_waits)),
+        ]
+    }
+}
+
 impl fmt::Display for Requests {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = [
-            ("reads", &self.reads),
-            ("serial_reads", &self.serial_reads),
-            ("writes", &self.writes),
-            ("lwts", &self.lwts),
-            ("conflicts", &self.conflicts),
-            ("retries", &self.retries),
-            ("lock_waits", &self.lock_waits),
-        ];
-        for (n, (name, count)) in shown.into_iter().enumerate() {
+        for (n, (name, count)) in self.counts().into_iter().enumerate() {
             let space = if n == 0 { "" } else { " " };
-            write!(f, "{space}{name}={}", count.load(Ordering::Relaxed))?;
+            write!(f, "{space}{name}={count}")?;
         }
         Ok(())
     }

@@ -88,6 +88,11 @@ pub fn provide(database: &Arc<Database>) {
             database.columns.status_rows(&database.catalog, database.clock.wall_micros())
         }),
     );
+    let requests = weak.clone();
+    database.catalog.provide(
+        "pg_stat_cluster_requests",
+        Arc::new(move |_| requests.upgrade().map(|d| request_rows(&d)).unwrap_or_default()),
+    );
     if database.transactions.store().foreign().is_some() {
         let catalog = &database.catalog;
         catalog.provide("pg_foreign_data_wrapper", Arc::new(|_| foreign::wrappers()));
@@ -102,6 +107,13 @@ pub fn provide(database: &Arc<Database>) {
         "pg_settings",
         Arc::new(move |eval| weak.upgrade().map(|d| setting_rows(&d, eval)).unwrap_or_default()),
     );
+}
+
+/// What this gateway has asked of its cluster; nothing where there is none.
+fn request_rows(database: &Database) -> Vec<Row> {
+    let requests = database.transactions.store().requests();
+    let row = requests.map(|r| r.counts().map(|(_, n)| Datum::Int8(n as i64)).to_vec());
+    row.into_iter().collect()
 }
 
 /// The advisory locks of this process's sessions; locks of rows have no place in `pg_locks`.

@@ -16,54 +16,16 @@ STOP_TIMEOUT_S = 15
 NODETOOL_TIMEOUT_S = 300
 RING = 1 << 64
 
-EXPORTS = """java.base/jdk.internal.misc java.base/jdk.internal.ref java.base/java.lang.ref
-java.base/sun.nio.ch java.management.rmi/com.sun.jmx.remote.internal.rmi
-java.rmi/sun.rmi.registry java.rmi/sun.rmi.server java.rmi/sun.rmi.transport.tcp
-jdk.unsupported/sun.misc java.sql/java.sql jdk.attach/sun.tools.attach
-jdk.compiler/com.sun.tools.javac.file""".split()
-OPENS = """java.base/java.lang.module java.base/jdk.internal.loader java.base/jdk.internal.ref
-java.base/jdk.internal.reflect java.base/jdk.internal.math java.base/jdk.internal.module
-java.base/jdk.internal.util.jar java.base/sun.nio.ch java.base/java.io java.base/java.nio
-java.base/java.util.concurrent java.base/java.util java.base/java.util.concurrent.atomic
-java.base/java.lang java.base/java.net java.base/java.lang.reflect java.base/jdk.internal.vm
-java.base/sun.nio.fs java.rmi/sun.rmi.transport.tcp
-jdk.management/com.sun.management.internal""".split()
+# What a node is told, shared with `sluice demo --cluster`.
+LOCAL = pathlib.Path(__file__).parents[2] / "compose" / "local"
 
-CONFIG = """cluster_name: sluice
-num_tokens: 1
-initial_token: {token}
-partitioner: org.apache.cassandra.dht.Murmur3Partitioner
-data_file_directories: ['{folder}/data']
-commitlog_directory: '{folder}/commitlog'
-saved_caches_directory: '{folder}/caches'
-hints_directory: '{folder}/hints'
-cdc_raw_directory: '{folder}/cdc'
-listen_address: {host}
-rpc_address: {host}
-storage_port: {storage_port}
-native_transport_port: {port}
-{sync}
-endpoint_snitch: {snitch}
-seed_provider:
-  - class_name: org.apache.cassandra.locator.SimpleSeedProvider
-    parameters: [{{seeds: '{seed}:{storage_port}'}}]
-auto_snapshot: false
-memtable_heap_space: 128MiB
-memtable_offheap_space: 64MiB
-file_cache_size: 32MiB
-key_cache_size: 16MiB
-batch_size_warn_threshold: 8MiB
-batch_size_fail_threshold: 16MiB
-concurrent_reads: 16
-concurrent_writes: 16
-paxos_variant: {paxos}
-{more}
-"""
 
-LOGBACK = """<configuration><appender name="F" class="ch.qos.logback.core.FileAppender">
-<file>{folder}/system.log</file><encoder><pattern>%-5level %date{{HH:mm:ss.SSS}} %msg%n</pattern>
-</encoder></appender><root level="WARN"><appender-ref ref="F"/></root></configuration>
-"""
+def filled(name, **values):
+    """A file of LOCAL with values in the place of {names}."""
+    text = (LOCAL / name).read_text()
+    for key, value in values.items():
+        text = text.replace("{" + key + "}", str(value))
+    return text
 
 
 def free_port(host="127.0.0.1"):
@@ -91,22 +53,20 @@ class Node:
     def start(self):
         folder, cluster = self.folder, self.cluster
         (folder / "conf").mkdir(parents=True, exist_ok=True)
-        (folder / "conf" / "cassandra.yaml").write_text(CONFIG.format(
-            folder=folder, host=self.host, token=self.token, port=cluster.port,
-            storage_port=cluster.storage_port, seed=cluster.nodes[0].host, paxos=cluster.paxos,
+        (folder / "conf" / "cassandra.yaml").write_text(filled(
+            "cassandra.yaml", more=cluster.more, folder=folder, host=self.host, token=self.token,
+            port=cluster.port, storage_port=cluster.storage_port, seed=cluster.nodes[0].host,
+            paxos=cluster.paxos,
             sync="commitlog_sync: batch" if cluster.durable else
             "commitlog_sync: periodic\ncommitlog_sync_period: 10000ms",
             snitch="GossipingPropertyFileSnitch" if cluster.datacenters else "SimpleSnitch",
-            more=cluster.more.replace("{folder}", str(folder)),
         ))
         if cluster.datacenters:
             place = cluster.datacenters[cluster.nodes.index(self)]
             (folder / "conf" / "cassandra-rackdc.properties").write_text(f"dc={place}\nrack=r1\n")
-        (folder / "conf" / "logback.xml").write_text(LOGBACK.format(folder=folder))
+        (folder / "conf" / "logback.xml").write_text(filled("logback.xml", folder=folder))
         (folder / "conf" / "logback-off.xml").write_text("<configuration/>")
         self.jmx_port = free_port()
-        flags = [f"--add-exports={e}=ALL-UNNAMED" for e in EXPORTS]
-        flags += [f"--add-opens={o}=ALL-UNNAMED" for o in OPENS]
         properties = {
             "cassandra.config": f"file://{folder}/conf/cassandra.yaml",
             "logback.configurationFile": f"{folder}/conf/logback.xml",
@@ -120,16 +80,16 @@ class Node:
             "jdk.attach.allowAttachSelf": "true",
             "java.io.tmpdir": folder,
         }
-        flags += [f"-D{name}={value}" for name, value in properties.items()]
+        flags = [f"-D{name}={value}" for name, value in properties.items()]
         if list(cluster.jars.glob("cassandra-all-4.*")):
             # Made for an older Java: it sets a security manager, and measures by an agent.
             flags += ["-Djava.security.manager=allow",
                       *[f"-javaagent:{jar}" for jar in cluster.jars.glob("jamm-*.jar")]]
         with open(folder / "out", "a") as out:
             self.process = subprocess.Popen(
-                ["java", f"-Xms{cluster.heap}", f"-Xmx{cluster.heap}", "-XX:+UseSerialGC",
-                 "-Xss512k", "-XX:TieredStopAtLevel=4", *flags, "-cp",
-                 f"{folder}/conf:{cluster.jars}/*", "org.apache.cassandra.service.CassandraDaemon"],
+                ["java", f"@{LOCAL / 'java.options'}", f"-Xms{cluster.heap}",
+                 f"-Xmx{cluster.heap}", *flags, "-cp", f"{folder}/conf:{cluster.jars}/*",
+                 "org.apache.cassandra.service.CassandraDaemon"],
                 stdout=out, stderr=out, cwd=folder, start_new_session=True,
             )
 

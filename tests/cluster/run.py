@@ -5,8 +5,9 @@
 Parts: conformance (the store seam's suite), scripts (tests/sql beside PostgreSQL), schema (DDL on
 two gateways), native (rows as other readers find them), hopes (writes without locks), bank (money,
 with gateways killed), foreign (the cluster's own tables through SQL), views (columnar, of two
-gateways), agents (views from the nodes' files, shared), requests (of each class of statement, as documented), refusals (users, passwords,
-certificates), sstables (Cassandra's files beside its SELECT), measures (requests and latencies);
+gateways), agents (views from the nodes' files, shared), requests (of each class of statement, as
+documented), refusals (users, passwords, certificates), sstables (Cassandra's files beside its
+SELECT), demo (`sluice demo --cluster` and compose/smoke.sh), measures (requests and latencies);
 when named also isolation (Hermitage's anomalies), latency (of statements, release build), quorum
 (too few nodes answer), retired (a gateway stands still), rolling (restart of gateways), topology (a
 node joins and leaves; memory for one more), loops (DDL on two gateways that are killed at random),
@@ -28,6 +29,7 @@ import psycopg
 
 import agents
 import bank
+import demo
 import ddl
 import faults
 import foreign
@@ -46,7 +48,7 @@ sys.path.insert(0, str(ROOT / "tests" / "pg"))
 
 import isolation  # noqa: E402
 from compare import PREPARE, fresh_schema  # noqa: E402
-from servers import postgres  # noqa: E402
+from servers import postgres, sluice_binary  # noqa: E402
 
 SCRIPTS = ROOT / "tests" / "sql"
 # What Cassandra 6 needs for it.
@@ -300,9 +302,15 @@ def foreigners(cluster, _):
         return foreign.run(cluster, pair)
 
 
+def demonstration(_cluster, _):
+    """`sluice demo --cluster`, which has a node of its own."""
+    return demo.run(sluice_binary())
+
+
 PARTS = {"conformance": conformance, "scripts": scripts, "schema": schema, "native": beside,
          "hopes": hoping, "bank": money, "foreign": foreigners, "views": columns,
          "agents": beside_nodes, "requests": requests, "refusals": refused, "sstables": sstables.run,
+         "demo": demonstration,
          "measures": measures}
 # Not by themselves.
 LONG = {"isolation": hermitage, "latency": latencies, "quorum": quorum, "retired": retired,

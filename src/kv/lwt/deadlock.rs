@@ -85,7 +85,7 @@ impl Waiting {
         let now = gateway.time.monotonic();
         let since = *self.since.get_or_insert_with(|| {
             self.looked = now;
-            gateway.count(|r| &r.lock_waits);
+            gateway.count_wait();
             now
         });
         if self.timeout.is_some_and(|timeout| now.saturating_sub(since) >= timeout) {

@@ -169,7 +169,7 @@ impl Deref for Gateway {
 pub struct Core {
     /// Which.
     pub incarnation: Incarnation,
-    cluster: Arc<dyn Partitions>,
+    cluster: Arc<Counting>,
     /// Time and tasks.
     pub env: Arc<dyn Environment>,
     /// How it behaves.
@@ -348,7 +348,7 @@ fn latch_of(partition: &Partition) -> usize {
 impl Gateway {
     /// Joins the gateways of a cluster. Every timestamp it gives out or reads at is above `above`.
     pub async fn join(
-        partitions: Arc<dyn Partitions>,
+        partitions: Arc<Counting>,
         env: Arc<dyn Environment>,
         options: LwtOptions,
         above: Timestamp,
@@ -417,7 +417,7 @@ impl Gateway {
 
     /// An incarnation whose requests are not counted.
     fn of(core: Arc<Core>) -> Arc<Gateway> {
-        let partitions = core.cluster.clone();
+        let partitions: Arc<dyn Partitions> = core.cluster.clone();
         Arc::new(Gateway { core, partitions, requests: None })
     }
 
@@ -436,6 +436,12 @@ impl Gateway {
     /// What all handles of this incarnation share, for who must not keep it.
     pub fn downgrade(&self) -> Weak<Core> {
         Arc::downgrade(&self.core)
+    }
+
+    /// Counts a wait for others.
+    pub fn count_wait(&self) {
+        self.core.cluster.requests.lock_waits.fetch_add(1, Ordering::Relaxed);
+        self.count(|r| &r.lock_waits);
     }
 
     /// Counts, if that is wanted.

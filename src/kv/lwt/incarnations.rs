@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::counting::Counting;
 use super::env::Environment;
 use super::gateway::{Gateway, LwtOptions};
-use super::partitions::Partitions;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::kv::TxnId;
@@ -21,7 +21,7 @@ use crate::kv::TxnId;
 /// What this process is to the others, now and before.
 pub struct Incarnations {
     /// The cluster.
-    pub partitions: Arc<dyn Partitions>,
+    pub partitions: Arc<Counting>,
     env: Arc<dyn Environment>,
     options: LwtOptions,
     lives: Mutex<Lives>,
@@ -36,7 +36,7 @@ struct Lives {
 impl Incarnations {
     /// Joins a cluster, and again whenever it is retired.
     pub async fn join(
-        partitions: Arc<dyn Partitions>,
+        partitions: Arc<Counting>,
         env: Arc<dyn Environment>,
         options: LwtOptions,
     ) -> Result<Arc<Incarnations>> {

@@ -51,6 +51,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures::channel::oneshot;
 use futures::future::{Either, select};
 
+use self::counting::Counting;
 use self::env::Environment;
 use self::gateway::Gateway;
 pub use self::gateway::LwtOptions;
@@ -82,6 +83,8 @@ impl LwtStore {
         env: Arc<dyn Environment>,
         options: LwtOptions,
     ) -> Result<Arc<LwtStore>> {
+        let requests = Arc::default();
+        let partitions = Arc::new(Counting { below: partitions, requests });
         let incarnations = Incarnations::join(partitions, env, options).await?;
         Ok(Arc::new(LwtStore { incarnations, requests: None }))
     }
@@ -235,6 +238,10 @@ impl Store for LwtStore {
     fn counted(self: Arc<Self>, requests: Arc<Requests>) -> Option<SharedStore> {
         let incarnations = self.incarnations.clone();
         Some(Arc::new(LwtStore { incarnations, requests: Some(requests) }))
+    }
+
+    fn requests(&self) -> Option<&Requests> {
+        Some(&self.incarnations.partitions.requests)
     }
 
     fn foreign(&self) -> Option<&dyn foreign::Foreign> {

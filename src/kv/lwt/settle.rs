@@ -190,7 +190,7 @@ impl Gateway {
                 return Ok(None);
             }
             if attempt == 0 {
-                self.count(|r| &r.lock_waits);
+                self.count_wait();
             }
             self.pause_or_progress(attempt).await;
             attempt += 1;
@@ -221,7 +221,7 @@ impl Gateway {
             }
             self.check()?;
             if attempt == 0 {
-                self.count(|r| &r.lock_waits);
+                self.count_wait();
             }
             self.pause_or_progress(attempt).await;
             attempt += 1;

@@ -1,19 +1,14 @@
-//! `sluice demo`: a shop with customers, products, orders and their items, made by statements
-//! that any client could send.
+//! A shop with customers, products, orders and their items, made by statements that any client
+//! could send.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::BytesMut;
-
-use super::serve::{Served, announce, serve};
-use super::{Auth, ClusterArgs, DemoArgs, StartArgs, StoreKind};
-use crate::error::{Error, Result};
-use crate::session::{
-    Client, CopyInput, Database, Field, Mark, Notice, NoticeSeverity, ResultFormats, Session,
-};
-use crate::types::Datum;
-use crate::types::io::FormatSettings;
+use super::silent::Silent;
+use crate::cli::serve::{Served, announce, serve};
+use crate::cli::{Auth, ClusterArgs, DemoArgs, StartArgs, StoreKind};
+use crate::error::Result;
+use crate::session::{Database, Session};
 
 const USER: &str = "demo";
 const DATABASE: &str = "shop";
@@ -124,74 +119,4 @@ fn order_heads(from: u32, to: u32) -> String {
             sum(i.quantity * i.price)
          from order_items i where i.order_id between {from} and {to} group by i.order_id"
     )
-}
-
-/// A client that is told nothing; the demo only wants to know of errors.
-#[derive(Default)]
-struct Silent {
-    said: u64,
-}
-
-impl Client for Silent {
-    fn describe(&mut self, _: &[Field], _: &ResultFormats) {}
-
-    fn row(
-        &mut self,
-        _: &[Datum],
-        _: &[Field],
-        _: &ResultFormats,
-        _: &FormatSettings,
-    ) -> Result<()> {
-        self.said += 1;
-        Ok(())
-    }
-
-    fn complete(&mut self, _: &str) {
-        self.said += 1;
-    }
-
-    fn take_back_completion(&mut self) {}
-
-    fn empty_query(&mut self) {}
-
-    fn suspended(&mut self) {}
-
-    fn notice(&mut self, notice: &Notice) {
-        if notice.severity >= NoticeSeverity::Warning {
-            tracing::warn!(report = ?notice.report, "while making the sample");
-        }
-    }
-
-    fn parameter(&mut self, _: &str, _: &str) {}
-
-    fn mark(&self) -> Mark {
-        Mark(self.said)
-    }
-
-    fn rewind(&mut self, mark: Mark) -> bool {
-        self.said = mark.0;
-        true
-    }
-
-    fn is_full(&self) -> bool {
-        false
-    }
-
-    async fn flush(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    fn copy_out(&mut self, _: bool, _: usize) {}
-
-    fn copy_data(&mut self, _: &[u8]) {}
-
-    fn copy_done(&mut self) {}
-
-    async fn copy_in(&mut self, _: bool, _: usize) -> Result<()> {
-        Err(Error::unsupported("COPY FROM STDIN without a client"))
-    }
-
-    async fn copy_input(&mut self, _: &mut BytesMut) -> Result<CopyInput> {
-        Err(Error::unsupported("COPY FROM STDIN without a client"))
-    }
 }
