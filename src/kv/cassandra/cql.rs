@@ -3,7 +3,7 @@
 //! What the protocol calls static columns of a space lies in a row of its own, of kind 0: a
 //! SELECT for rows that are not there gives no static columns, and that row can be asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use bytes::Bytes;
@@ -341,12 +341,21 @@ impl Names {
         for write in &batch.writes {
             rows.entry(&write.row).or_default().insert(write.column, write.value.as_ref());
         }
+        // A row without a version has nothing that comes with one; a null would be a tombstone.
+        let no_version = |c: &&Condition| c.column == Column::Ts && c.test == Test::Is(None);
+        let new: BTreeSet<&RowKey> =
+            batch.conditions.iter().filter(no_version).map(|c| &c.row).collect();
         let mut highest = 0;
         for (row, mut cells) in rows {
             let (mut text, mut values) = self.begin_update(batch);
+            let is_new = row.kind == Kind::History || new.contains(row);
             if let Some(value) = cells.get(&Column::Va).filter(|_| !natives.columns.is_empty()) {
-                highest = set_value(&mut text, &mut values, natives, *value, row).max(highest);
+                highest = set_value(&mut text, &mut values, natives, *value, is_new).max(highest);
                 cells.remove(&Column::Va);
+            }
+            if is_new && cells.get(&Column::Pv).is_some_and(Option::is_none) {
+                set_cell(&mut text, &mut values, name(Column::Pv), Value::Unset);
+                cells.remove(&Column::Pv);
             }
             set_cells(&mut text, &mut values, &cells);
             self.add_row(&mut text, &mut values, &batch.partition, row);
@@ -449,17 +458,16 @@ fn set_value(
     values: &mut Vec<Value>,
     natives: &Natives,
     value: Option<&Bytes>,
-    row: &RowKey,
+    is_new: bool,
 ) -> u16 {
     let split = value.and_then(|value| natives.split(value));
     let (whole, rest) = match &split {
         Some(split) => (None, Some(split.rest.clone())),
         None => (value.cloned(), None),
     };
-    // What a history row does not have it never had.
-    let cell = |cell: Option<Bytes>| match (cell, row.kind) {
-        (None, Kind::History) => Value::Unset,
-        (cell, _) => Value::Cell(cell),
+    let cell = |cell: Option<Bytes>| match cell {
+        None if is_new => Value::Unset,
+        cell => Value::Cell(cell),
     };
     set_cell(text, values, name(Column::Va), cell(whole));
     set_cell(text, values, REST, cell(rest));
