@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A gateway reads views from its own folder, which is a cache: [`Shared::fetch`] copies what a
-//! manifest names there, [`Shared::offer`] copies a finished draft out and creates its manifest.
+//! manifest names there; [`Shared::send`] copies a finished draft's files out, and
+//! [`Shared::create`] its manifest.
 //! Which generation a gateway has decides about speed and never about answers: each follows the
 //! change log from its own generation's cursor.
 //!
