@@ -7,12 +7,12 @@ two gateways), native (rows as other readers find them), hopes (writes without l
 with gateways killed), foreign (the cluster's own tables through SQL), views (columnar, of two
 gateways), agents (views from the nodes' files, shared), requests (of each class of statement, as
 documented), refusals (users, passwords, certificates), sstables (Cassandra's files beside its
-SELECT), demo (`sluice demo --cluster` and compose/smoke.sh), measures (requests and latencies);
-when named also isolation (Hermitage's anomalies), latency (of statements, release build), quorum
-(too few nodes answer), retired (a gateway stands still), rolling (restart of gateways), topology (a
-node joins and leaves; memory for one more), loops (DDL on two gateways that are killed at random),
-sizes (more than the cluster takes at once). With three nodes the bank's faults are nodes killed and
-stopped too.
+SELECT), measures (requests and latencies); when named also demo (`sluice demo --cluster` and
+compose/smoke.sh; slow with a debug build), isolation (Hermitage's anomalies), latency (of
+statements, release build), quorum (too few nodes answer), retired (a gateway stands still), rolling
+(restart of gateways), topology (a node joins and leaves; memory for one more), loops (DDL on two
+gateways that are killed at random), sizes (more than the cluster takes at once). With three nodes
+the bank's faults are nodes killed and stopped too.
 """
 
 import argparse
@@ -310,11 +310,11 @@ def demonstration(_cluster, _):
 PARTS = {"conformance": conformance, "scripts": scripts, "schema": schema, "native": beside,
          "hopes": hoping, "bank": money, "foreign": foreigners, "views": columns,
          "agents": beside_nodes, "requests": requests, "refusals": refused, "sstables": sstables.run,
-         "demo": demonstration,
          "measures": measures}
 # Not by themselves.
-LONG = {"isolation": hermitage, "latency": latencies, "quorum": quorum, "retired": retired,
-        "rolling": rolling, "topology": topology, "loops": loops, "sizes": large}
+LONG = {"demo": demonstration, "isolation": hermitage, "latency": latencies, "quorum": quorum,
+        "retired": retired, "rolling": rolling, "topology": topology, "loops": loops,
+        "sizes": large}
 FEATURES = os.environ.get("SLUICE_TEST_FEATURES", "").split()
 
 
