@@ -63,6 +63,8 @@ if [ -n "$long" ]; then
     part "cluster store, many seeds" \
         env SLUICE_SIM_SEEDS=500 cargo test --quiet --lib kv::lwt::tests
     part "one Cassandra node, longer" "$PYTHON" tests/cluster/run.py --long bank isolation
+    part "setup of Spark" setup_spark
+    part "Spark on one Cassandra node" "$PYTHON" tests/cluster/run.py spark
     part "one Cassandra node with Accord" "$PYTHON" tests/cluster/run.py --commit accord \
         conformance scripts schema native bank requests isolation
     part "setup of an older Cassandra" setup_cassandra_old

@@ -88,3 +88,20 @@ cassandra_jars() {
         mv "$folder/$version.part" "$folder/$version"
     fi
 }
+
+# Spark and its connector for Cassandra, which read Sluice's tables too. Sets SPARK_LIB.
+setup_spark() {
+    local spark=3.5.6 connector=3.5.1 folder="$SLUICE_CACHE/spark"
+    SPARK_LIB="$folder/$spark-$connector"
+    export SPARK_LIB
+    if [ ! -e "$SPARK_LIB/spark-cassandra-connector_2.12-$connector.jar" ]; then
+        rm -rf "$SPARK_LIB"
+        mkdir -p "$folder"
+        cp tests/spark/pom.xml "$folder/pom.xml"
+        (cd "$folder" &&
+            mvn --quiet --batch-mode dependency:copy-dependencies -Dspark.version="$spark" \
+                -Dconnector.version="$connector" -DincludeScope=runtime \
+                -DoutputDirectory="$SPARK_LIB.part")
+        mv "$SPARK_LIB.part" "$SPARK_LIB"
+    fi
+}

@@ -1,6 +1,6 @@
 """Benchmarks beside PostgreSQL, DuckDB and Cassandra in one run: medians, spread, ratios.
 
-    run.py [pgbench] [copy] [tpch] [isolation] [sstable] [tpcc]     all of them without a name
+    run.py [pgbench] [copy] [tpch] [isolation] [sstable] [tpcc] [spark]     without a name: all
 
 Machines are noisy: every figure is the median of several alternating runs, and the ratio that
 counts is the median of the ratios of neighbouring runs. Both sides commit durably (fsync). The
@@ -20,6 +20,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "pg"))
 
 import psycopg  # noqa: E402
+import spark  # noqa: E402
 import sstables  # noqa: E402
 import tpcc  # noqa: E402
 import tpch  # noqa: E402
@@ -289,9 +290,11 @@ def bench_isolation(data):
 
 
 def main():
-    wanted = sys.argv[1:] or ["pgbench", "copy", "tpch", "isolation", "sstable", "tpcc"]
+    wanted = sys.argv[1:] or ["pgbench", "copy", "tpch", "isolation", "sstable", "tpcc", "spark"]
     if "sstable" in wanted:
         sstables.bench(line, RUNS)
+    if "spark" in wanted:
+        spark.bench(line, RUNS)
     if "tpcc" in wanted and not tpcc.main([]):
         missed.append("TPC-C: its consistency checks")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,12 +1,13 @@
 #!/bin/bash
 # All benchmarks, each beside its peer in the same run; prints ratios with their spread.
 #
-#     tests/bench/run.sh [pgbench] [tpch] [copy] [isolation] [sstable] [tpcc]     (default: all)
+#     tests/bench/run.sh [pgbench] [tpch] [copy] [isolation] [sstable] [tpcc] [spark]  (default: all)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/setup.sh
 setup_postgres
 setup_python tests
 setup_cassandra
+setup_spark
 cargo build --release --quiet
 exec "$PYTHON" tests/bench/run.py "$@"

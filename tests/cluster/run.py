@@ -8,11 +8,12 @@ with gateways killed), foreign (the cluster's own tables through SQL), views (co
 gateways), agents (views from the nodes' files, shared), requests (of each class of statement, as
 documented), refusals (users, passwords, certificates), sstables (Cassandra's files beside its
 SELECT), measures (requests and latencies); when named also demo (`sluice demo --cluster` and
-compose/smoke.sh; slow with a debug build), isolation (Hermitage's anomalies), latency (of
-statements, release build), quorum (too few nodes answer), retired (a gateway stands still), rolling
-(restart of gateways), topology (a node joins and leaves; memory for one more), loops (DDL on two
-gateways that are killed at random), sizes (more than the cluster takes at once). With three nodes
-the bank's faults are nodes killed and stopped too.
+compose/smoke.sh; slow with a debug build), spark (reads rows where they lie, as it does other
+tables), isolation (Hermitage's anomalies), latency (of statements, release build), quorum (too few
+nodes answer), retired (a gateway stands still), rolling (restart of gateways), topology (a node
+joins and leaves; memory for one more), loops (DDL on two gateways that are killed at random), sizes
+(more than the cluster takes at once). With three nodes the bank's faults are nodes killed and
+stopped too.
 """
 
 import argparse
@@ -38,6 +39,7 @@ import latency
 import native
 import refusals
 import sizes
+import sparks
 import sstables
 import statements
 import views
@@ -279,6 +281,12 @@ def beside(cluster, _):
         return native.run(cluster, pair, "beside")
 
 
+def beside_spark(cluster, _):
+    """Rows as Spark finds them."""
+    with gateways(cluster, 2, keyspace="sparks") as pair:
+        return sparks.run(cluster, pair, "sparks")
+
+
 def hoping(cluster, _):
     """Statements that write without locks."""
     with gateways(cluster, 2, keyspace="hopes") as pair:
@@ -312,9 +320,9 @@ PARTS = {"conformance": conformance, "scripts": scripts, "schema": schema, "nati
          "agents": beside_nodes, "requests": requests, "refusals": refused, "sstables": sstables.run,
          "measures": measures}
 # Not by themselves.
-LONG = {"demo": demonstration, "isolation": hermitage, "latency": latencies, "quorum": quorum,
-        "retired": retired, "rolling": rolling, "topology": topology, "loops": loops,
-        "sizes": large}
+LONG = {"demo": demonstration, "spark": beside_spark, "isolation": hermitage,
+        "latency": latencies, "quorum": quorum, "retired": retired, "rolling": rolling,
+        "topology": topology, "loops": loops, "sizes": large}
 FEATURES = os.environ.get("SLUICE_TEST_FEATURES", "").split()
 
 

@@ -1,0 +1,45 @@
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import org.apache.spark.sql.SparkSession;
+
+/**
+ * Spark SQL over the connector's catalog, `cluster`: a statement a line in; its rows as JSON, a line
+ * each, and what ends them out. Arguments: host, port, consistency.
+ */
+public class Ask {
+    public static void main(String[] arguments) throws Exception {
+        // Nobody else writes between the lines of an answer.
+        PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
+        System.setOut(System.err);
+        SparkSession spark = SparkSession.builder()
+            .master("local[*]").appName("ask")
+            .config("spark.ui.enabled", "false")
+            .config("spark.driver.bindAddress", "127.0.0.1")
+            .config("spark.driver.host", "127.0.0.1")
+            .config("spark.sql.jsonGenerator.ignoreNullFields", "false")
+            .config("spark.sql.shuffle.partitions", Runtime.getRuntime().availableProcessors())
+            .config("spark.sql.catalog.cluster",
+                "com.datastax.spark.connector.datasource.CassandraCatalog")
+            .config("spark.cassandra.connection.host", arguments[0])
+            .config("spark.cassandra.connection.port", arguments[1])
+            .config("spark.cassandra.input.consistency.level", arguments[2])
+            .getOrCreate();
+        out.println("-- ready " + spark.version());
+        BufferedReader in = new BufferedReader(
+            new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        for (String sql = in.readLine(); sql != null; sql = in.readLine()) {
+            long began = System.nanoTime();
+            try {
+                for (String row : spark.sql(sql).toJSON().collectAsList()) {
+                    out.println(row);
+                }
+                out.println("-- " + (System.nanoTime() - began) / 1e9);
+            } catch (Exception trouble) {
+                out.println("!! " + String.valueOf(trouble).replace('\n', ' '));
+            }
+        }
+        spark.stop();
+    }
+}
