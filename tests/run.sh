@@ -53,6 +53,7 @@ part "fast tests" cargo test --quiet
 part "beside PostgreSQL" "$PYTHON" tests/pg/compare.py
 part "sessions beside each other" "$PYTHON" tests/pg/isolation.py
 part "COPY beside PostgreSQL" "$PYTHON" tests/pg/copy_binary.py
+part "Parquet beside DuckDB" "$PYTHON" tests/pg/parquet.py
 part "Django beside PostgreSQL" "$PYTHON" tests/pg/django_orm.py
 part "bad input beside PostgreSQL" "$PYTHON" tests/pg/bad_input.py
 part "one Cassandra node" "$PYTHON" tests/cluster/run.py

@@ -20,10 +20,12 @@
 //! its snapshot, whatever its view's age; a failure here fails a query, never the gateway.
 //!
 //! [`delta`] and [`view`] know no plans, [`export`] knows no generations, and nothing here reads
-//! through a transaction. [`sstable`] stands beside all of it: it reads Cassandra's own files.
+//! through a transaction. [`sstable`] and [`exchange`] stand beside all of it: the one reads
+//! Cassandra's own files, the other reads and writes Parquet for others.
 
 pub mod delta;
 pub mod engine;
+pub mod exchange;
 pub mod export;
 pub mod files;
 #[cfg(test)]

@@ -25,9 +25,10 @@ use crate::sql::bind::Binder;
 use crate::sql::statement::{Copy, CopyTarget};
 use crate::sql::{self, ParsedStatement, StatementKind};
 use crate::types::descriptor::TableDescriptor;
+use crate::types::{Row, SqlType};
 
 /// Rows of a batch, as PostgreSQL's `MAX_BUFFERED_TUPLES`: which error comes first depends on it.
-const BATCH_ROWS: usize = 1000;
+pub(super) const BATCH_ROWS: usize = 1000;
 
 /// Bytes of data of a batch, as PostgreSQL's `MAX_BUFFERED_BYTES`.
 const BATCH_BYTES: usize = 65_535;
@@ -64,7 +65,8 @@ impl Session {
         let columns = copy_columns(&table, &names);
         let format = self.environment.info(&mut self.settings).format.clone();
         let binary = options.format == CopyFormat::Binary;
-        let plan = self.insert_plan(&table, &names, parsed, copy.filter.as_ref())?;
+        let types: Vec<SqlType> = columns.iter().map(|column| column.ty).collect();
+        let plan = self.insert_plan(&table, (&names, &types), parsed, copy.filter.as_ref())?;
         client.copy_in(binary, columns.len()).await?;
         let reader = Reader::new(options, &*table.name, columns, format, self.statement_time);
         let mut loader = Loader { plan, reader, batch: Vec::new(), bytes: 0, count: 0 };
@@ -123,13 +125,12 @@ impl Session {
             rows.push(values);
             places.push((line, text));
         }
-        let mut running = Running::copying(loader.plan.clone(), self.schema(), rows, store)?;
-        match self.next_batch(&mut running, &[], BATCH_ROWS).await {
-            Ok(_) => {
-                loader.count += running.affected();
+        match self.store_rows(&loader.plan, rows, store).await {
+            Ok(count) => {
+                loader.count += count;
                 Ok(())
             }
-            Err(error) => Err(match running.copy_place() {
+            Err((error, place)) => Err(match place {
                 Some(CopyPlace::Checking(at)) => {
                     let (line, text) = &places[at];
                     loader.reader.context(error, *line, Some(text))
@@ -143,12 +144,28 @@ impl Session {
         }
     }
 
+    /// Checks rows and, if `store`, puts them into the table; how many. An error comes with how
+    /// far that was.
+    pub(super) async fn store_rows(
+        &mut self,
+        plan: &Arc<Plan>,
+        rows: Vec<Row>,
+        store: bool,
+    ) -> Result<u64, (Error, Option<CopyPlace>)> {
+        let running = Running::copying(plan.clone(), self.schema(), rows, store);
+        let mut running = running.map_err(|e| (e, None))?;
+        match self.next_batch(&mut running, &[], BATCH_ROWS).await {
+            Ok(_) => Ok(running.affected()),
+            Err(error) => Err((error, running.copy_place())),
+        }
+    }
+
     /// `INSERT INTO table (columns) VALUES ($1, …)`: what a row's columns go through. The WHERE
-    /// stands in COPY itself.
-    fn insert_plan(
+    /// stands in COPY itself. `types`: of the values given.
+    pub(super) fn insert_plan(
         &mut self,
         table: &TableDescriptor,
-        names: &[String],
+        (names, types): (&[String], &[SqlType]),
         copy: &ParsedStatement,
         filter: Option<&ast::Expr>,
     ) -> Result<Arc<Plan>> {
@@ -161,8 +178,7 @@ impl Session {
             let (columns, values) = (quoted.join(","), parameters.join(","));
             format!("INSERT INTO {schema}.{name} ({columns}) VALUES ({values})")
         };
-        let columns = names.iter().filter_map(|name| table.column(name));
-        let declared = columns.map(|column| Some(column.ty)).collect();
+        let declared = types.iter().copied().map(Some).collect();
         let statement = sql::parse(&text)?.pop();
         let Some(ParsedStatement { kind: StatementKind::Insert(insert), text, .. }) = statement
         else {
@@ -177,7 +193,7 @@ impl Session {
     }
 
     /// The table that COPY FROM names, locked as writers lock it.
-    async fn locked_target(
+    pub(super) async fn locked_target(
         &mut self,
         name: &QualifiedName,
         text: &Arc<str>,

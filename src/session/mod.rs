@@ -30,6 +30,7 @@ mod hooks;
 mod loading;
 mod named;
 mod names;
+mod parquet;
 mod path;
 mod plans;
 pub mod registry;

@@ -34,6 +34,10 @@ impl Session {
         parsed: &ParsedStatement,
         copy: &Copy,
     ) -> Result<Outcome> {
+        if copy.options.format == statement::CopyFormat::Parquet {
+            let rows = self.copy_parquet(client, parsed, copy).await?;
+            return Ok(Outcome::tag(format!("COPY {rows}")));
+        }
         if copy.program || copy.file.is_some() {
             let what = if copy.program { "a program" } else { "a file of the server" };
             return Err(Error::unsupported(format!("COPY with {what}")).with_hint(
@@ -54,21 +58,7 @@ impl Session {
         parsed: &ParsedStatement,
         copy: &Copy,
     ) -> Result<u64> {
-        let mut table = None;
-        let (kind, text) = match &copy.target {
-            CopyTarget::Query(kind) => ((**kind).clone(), parsed.text.clone()),
-            CopyTarget::Table(name, columns) => {
-                let table = &*table.insert(self.copied_table(name, &parsed.text, false)?);
-                let names = copied_columns(table, columns.as_deref())?;
-                let quoted: Vec<_> = names.iter().map(|name| quote_ident(name)).collect();
-                let (schema, name) = (quote_ident(&table.schema), quote_ident(&table.name));
-                let text = format!("SELECT {} FROM {schema}.{name}", quoted.join(","));
-                let statement = sql::parse(&text)?.pop();
-                let statement =
-                    statement.ok_or_else(|| Error::internal("a SELECT parsed to nothing"))?;
-                (statement.kind, statement.text)
-            }
-        };
+        let (kind, text, table) = self.copied_query(parsed, copy)?;
         let (mut running, mut next) = self.start_copy_to(&kind, &text).await?;
         let plan = running.plan().clone();
         let columns = plan.columns.iter();
@@ -109,8 +99,28 @@ impl Session {
         Ok(count)
     }
 
+    /// The query whose rows COPY TO copies, its text, and the table if that is what is copied.
+    pub(super) fn copied_query(
+        &mut self,
+        parsed: &ParsedStatement,
+        copy: &Copy,
+    ) -> Result<(StatementKind, Arc<str>, Option<Arc<TableDescriptor>>)> {
+        let (name, columns) = match &copy.target {
+            CopyTarget::Query(kind) => return Ok(((**kind).clone(), parsed.text.clone(), None)),
+            CopyTarget::Table(name, columns) => (name, columns),
+        };
+        let table = self.copied_table(name, &parsed.text, false)?;
+        let names = copied_columns(&table, columns.as_deref())?;
+        let quoted: Vec<_> = names.iter().map(|name| quote_ident(name)).collect();
+        let (schema, name) = (quote_ident(&table.schema), quote_ident(&table.name));
+        let text = format!("SELECT {} FROM {schema}.{name}", quoted.join(","));
+        let statement = sql::parse(&text)?.pop();
+        let statement = statement.ok_or_else(|| Error::internal("a SELECT parsed to nothing"))?;
+        Ok((statement.kind, statement.text, Some(table)))
+    }
+
     /// Begins the query of COPY TO; gives its first rows.
-    async fn start_copy_to(
+    pub(super) async fn start_copy_to(
         &mut self,
         kind: &StatementKind,
         text: &Arc<str>,
@@ -202,7 +212,17 @@ pub(super) fn options(
         statement::CopyFormat::Text => CopyFormat::Text,
         statement::CopyFormat::Csv => CopyFormat::Csv,
         statement::CopyFormat::Binary => CopyFormat::Binary,
+        statement::CopyFormat::Parquet => return Err(Error::internal("Parquet has other options")),
     };
+    for (given, name) in [
+        (asked.compression.is_some(), "compression"),
+        (asked.row_group_size.is_some(), "row_group_size"),
+    ] {
+        if given {
+            let message = format!("COPY {name} available only in PARQUET mode");
+            return Err(Error::unsupported_message(message));
+        }
+    }
     let csv = format == CopyFormat::Csv;
     let mut options = CopyOptions::new(format);
     if let Some(encoding) = &asked.encoding

@@ -231,6 +231,7 @@ pub enum CopyFormat {
     Text,
     Csv,
     Binary,
+    Parquet,
 }
 
 /// COPY's options as written; the one who copies checks how they go together.
@@ -258,6 +259,10 @@ pub struct CopyOptions {
     pub encoding: Option<String>,
     /// FREEZE
     pub freeze: bool,
+    /// COMPRESSION, of Parquet
+    pub compression: Option<String>,
+    /// ROW_GROUP_SIZE, of Parquet: rows
+    pub row_group_size: Option<String>,
 }
 
 /// COPY's HEADER.

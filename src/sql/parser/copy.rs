@@ -83,6 +83,7 @@ impl Parser<'_> {
                     "text" => CopyFormat::Text,
                     "csv" => CopyFormat::Csv,
                     "binary" => CopyFormat::Binary,
+                    "parquet" => CopyFormat::Parquet,
                     _ => {
                         let message = format!("COPY format \"{format}\" not recognized");
                         return Err(self.invalid(message, at));
@@ -106,6 +107,8 @@ impl Parser<'_> {
             "quote" => options.quote = Some(self.setting_value()?),
             "escape" => options.escape = Some(self.setting_value()?),
             "encoding" => options.encoding = Some(self.setting_value()?),
+            "compression" => options.compression = Some(self.setting_value()?),
+            "row_group_size" => options.row_group_size = Some(self.setting_value()?),
             "force_quote" => options.force_quote = Some(self.copy_columns(true)?),
             "force_not_null" => options.force_not_null = Some(self.copy_columns(false)?),
             "force_null" => options.force_null = Some(self.copy_columns(false)?),
