@@ -5,6 +5,12 @@
 //! nor comes back after a rollback. A crash loses at most the rest of a block, as PostgreSQL's
 //! write-ahead log of 32 values does. `ALTER SEQUENCE … RESTART` is transactional: it begins a new
 //! generation, whose counter is another key.
+//!
+//! Other gateways have blocks of their own, and learn of a `setval` as of a change of the schema:
+//! it writes the catalog's header again, unchanged. Who knows a newer schema than a block was last
+//! looked at under reads the counter, which counts the `setval`s. So a statement that begins after
+//! `setval` was acknowledged goes on from there on any gateway, but for one whose transaction
+//! keeps an older snapshot. `last_value` is what this gateway gave out last.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -17,8 +23,8 @@ use serde::{Deserialize, Serialize};
 
 use super::counter::autonomous_txn;
 use super::descriptor::SequenceDescriptor;
-use super::object::COUNTER_SPACE;
-use crate::clock::Clock;
+use super::object::{COUNTER_SPACE, Kind, ObjectId};
+use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result, SqlState};
 use crate::kv::{Commit, CommitOutcome, Expect, Key, SharedStore, Version, Write};
 
@@ -37,6 +43,9 @@ type CounterId = (u32, u32);
 struct Position {
     last: i64,
     called: bool,
+    /// How often it was set: blocks of before are void.
+    #[serde(default)]
+    epoch: u64,
 }
 
 /// Values at hand.
@@ -52,6 +61,10 @@ struct Block {
     size: i64,
     /// The sequence's version that it was taken for.
     version: u64,
+    /// The counter's, when it was taken.
+    epoch: u64,
+    /// The newest change of the schema that was known when the counter was read last.
+    schema: Timestamp,
 }
 
 impl Block {
@@ -125,9 +138,10 @@ impl Sequences {
     }
 
     fn from_block(&self, sequence: &SequenceDescriptor) -> Option<i64> {
+        let schema = self.store.schema();
         let mut blocks = self.blocks.lock();
         let block = blocks.get_mut(&id(sequence))?;
-        if block.left == 0 || block.version != sequence.version {
+        if block.left == 0 || block.version != sequence.version || block.schema != schema {
             return None;
         }
         block.left -= 1;
@@ -137,11 +151,17 @@ impl Sequences {
 
     async fn take_block(&self, sequence: &SequenceDescriptor) -> Result<()> {
         for _ in 0..ATTEMPTS_MAX {
+            let schema = self.store.schema();
             let (mut position, expect) = self.read(sequence).await?;
+            let epoch = position.map_or(0, |p| p.epoch);
+            if self.look_again(sequence, epoch, schema) {
+                return Ok(());
+            }
             let before = self.blocks.lock().get(&id(sequence)).copied();
             // What is left of a block taken before an ALTER is given back.
             if let (Some(block), Some(stored)) = (&before, &mut position)
                 && stored.called
+                && stored.epoch == block.epoch
                 && stored.last == block.end()
             {
                 stored.last = block.last;
@@ -161,7 +181,8 @@ impl Sequences {
             };
             let more = i64::try_from(room).unwrap_or(i64::MAX).min(size.max(sequence.cache) - 1);
             let last = first + more * sequence.increment;
-            if self.write(sequence, Position { last, called: true }, expect).await? {
+            let taken = Position { last, called: true, epoch };
+            if self.write(sequence, taken, expect, None).await? {
                 // The first value given out is one step after `last`.
                 let block = Block {
                     last: first.wrapping_sub(sequence.increment),
@@ -169,6 +190,8 @@ impl Sequences {
                     step: sequence.increment,
                     size,
                     version: sequence.version,
+                    epoch,
+                    schema,
                 };
                 self.blocks.lock().insert(id(sequence), block);
                 return Ok(());
@@ -178,6 +201,17 @@ impl Sequences {
             SqlState::SERIALIZATION_FAILURE,
             format!("could not advance sequence \"{}\" against other gateways", sequence.name),
         ))
+    }
+
+    /// Whether the block at hand still serves, now that its counter was read again.
+    fn look_again(&self, sequence: &SequenceDescriptor, epoch: u64, schema: Timestamp) -> bool {
+        let mut blocks = self.blocks.lock();
+        let Some(block) = blocks.get_mut(&id(sequence)) else { return false };
+        let serves = block.left > 0 && block.version == sequence.version && block.epoch == epoch;
+        if serves {
+            block.schema = block.schema.max(schema);
+        }
+        serves
     }
 
     /// `setval`. 22003 outside the sequence's bounds.
@@ -199,8 +233,10 @@ impl Sequences {
         }
         let _taking = self.taking.lock().await;
         for _ in 0..ATTEMPTS_MAX {
-            let (_, expect) = self.read(sequence).await?;
-            if self.write(sequence, Position { last: value, called }, expect).await? {
+            let (position, expect) = self.read(sequence).await?;
+            let epoch = position.map_or(0, |p| p.epoch) + 1;
+            let told = self.header().await?;
+            if self.write(sequence, Position { last: value, called, epoch }, expect, told).await? {
                 self.blocks.lock().remove(&id(sequence));
                 if called {
                     let mut sessions = self.sessions.lock();
@@ -232,10 +268,16 @@ impl Sequences {
 
     /// `last_value` and `is_called`, as a SELECT from the sequence shows them.
     pub async fn position(&self, sequence: &SequenceDescriptor) -> Result<(i64, bool)> {
-        if let Some(value) = self.last_given(sequence) {
-            return Ok((value, true));
+        let schema = self.store.schema();
+        let block = self.blocks.lock().get(&id(sequence)).copied();
+        if let Some(block) = block.filter(|block| block.schema == schema) {
+            return Ok((block.last, true));
         }
         let position = self.read(sequence).await?.0;
+        let epoch = position.map_or(0, |p| p.epoch);
+        if let Some(block) = block.filter(|block| block.epoch == epoch) {
+            return Ok((block.last, true));
+        }
         Ok(position.map_or((sequence.start_at, false), |p| (p.last, p.called)))
     }
 
@@ -256,12 +298,25 @@ impl Sequences {
         Ok((Some(position), Expect::Unchanged(ts)))
     }
 
-    /// Writes a position; false if another gateway was first.
+    /// The catalog's header as it is, to be written with what other gateways are to notice. None:
+    /// there are no others.
+    async fn header(&self) -> Result<Option<Write>> {
+        if self.store.schema() == Timestamp::ZERO {
+            return Ok(None);
+        }
+        let key = ObjectId::Plain(Kind::Header, 0).key();
+        let hold = self.store.snapshot().await?;
+        let value = self.store.get(&key, hold.at).await?.and_then(|version| version.value);
+        Ok(value.map(|v| Write { key, value: Some(v), expect: Expect::Any, tracked: false }))
+    }
+
+    /// Writes a position, and something more; false if another gateway was first.
     async fn write(
         &self,
         sequence: &SequenceDescriptor,
         position: Position,
         expect: Expect,
+        more: Option<Write>,
     ) -> Result<bool> {
         let value = serde_json::to_vec(&position)
             .map_err(|e| Error::internal("a sequence's position").with_source(e))?;
@@ -276,7 +331,7 @@ impl Sequences {
             snapshot: self.store.snapshot().await?.at,
             reads: Vec::new(),
             ranges: Vec::new(),
-            writes: vec![write],
+            writes: std::iter::once(write).chain(more).collect(),
         };
         Ok(matches!(self.store.commit(commit).await?, CommitOutcome::Committed(_)))
     }
@@ -298,8 +353,8 @@ pub(super) fn counter_key(sequence: &SequenceDescriptor) -> Key {
 fn first_value(sequence: &SequenceDescriptor, position: Option<Position>) -> Result<i64> {
     let last = match position {
         None => return Ok(sequence.start_at),
-        Some(Position { last, called: false }) => return Ok(last),
-        Some(Position { last, called: true }) => last,
+        Some(Position { last, called: false, .. }) => return Ok(last),
+        Some(Position { last, called: true, .. }) => last,
     };
     let next = last.checked_add(sequence.increment);
     let ascending = sequence.increment > 0;

@@ -3,17 +3,17 @@
     run.py [--nodes N] [--long] [--commit lwt|accord] [--datacenters dc1,dc1,dc2] [PART…]
 
 Parts: conformance (the store seam's suite), scripts (tests/sql beside PostgreSQL), schema (DDL on
-two gateways), native (rows as other readers find them), hopes (writes without locks), bank (money,
-with gateways killed), foreign (the cluster's own tables through SQL), views (columnar, of two
-gateways), agents (views from the nodes' files, shared), requests (of each class of statement, as
-documented), refusals (users, passwords, certificates), sstables (Cassandra's files beside its
-SELECT), measures (requests and latencies); when named also demo (`sluice demo --cluster` and
-compose/smoke.sh; slow with a debug build), spark (reads rows where they lie, as it does other
-tables), isolation (Hermitage's anomalies), latency (of statements, release build), quorum (too few
-nodes answer), retired (a gateway stands still), rolling (restart of gateways), topology (a node
-joins and leaves; memory for one more), loops (DDL on two gateways that are killed at random), sizes
-(more than the cluster takes at once). With three nodes the bank's faults are nodes killed and
-stopped too.
+two gateways), sequences (of two gateways), native (rows as other readers find them), hopes (writes
+without locks), bank (money, with gateways killed), foreign (the cluster's own tables through SQL),
+views (columnar, of two gateways), agents (views from the nodes' files, shared), requests (of each
+class of statement, as documented), refusals (users, passwords, certificates), sstables
+(Cassandra's files beside its SELECT), measures (requests and latencies); when named also demo
+(`sluice demo --cluster` and compose/smoke.sh; slow with a debug build), spark (reads rows where
+they lie, as it does other tables), isolation (Hermitage's anomalies), latency (of statements,
+release build), quorum (too few nodes answer), retired (a gateway stands still), rolling (restart
+of gateways), topology (a node joins and leaves; memory for one more), loops (DDL on two gateways
+that are killed at random), sizes (more than the cluster takes at once). With three nodes the
+bank's faults are nodes killed and stopped too.
 """
 
 import argparse
@@ -38,6 +38,7 @@ import hopes
 import latency
 import native
 import refusals
+import sequences
 import sizes
 import sparks
 import sstables
@@ -275,6 +276,12 @@ def hermitage(cluster, _):
     return [f"{bad} histories"] if bad else []
 
 
+def numbers(cluster, _):
+    """Sequences of two gateways."""
+    with gateways(cluster, 2, keyspace="numbers") as pair:
+        return sequences.run(pair)
+
+
 def beside(cluster, _):
     """Rows as other readers find them."""
     with gateways(cluster, 2, keyspace="beside") as pair:
@@ -315,10 +322,10 @@ def demonstration(_cluster, _):
     return demo.run(sluice_binary())
 
 
-PARTS = {"conformance": conformance, "scripts": scripts, "schema": schema, "native": beside,
-         "hopes": hoping, "bank": money, "foreign": foreigners, "views": columns,
-         "agents": beside_nodes, "requests": requests, "refusals": refused, "sstables": sstables.run,
-         "measures": measures}
+PARTS = {"conformance": conformance, "scripts": scripts, "schema": schema, "sequences": numbers,
+         "native": beside, "hopes": hoping, "bank": money, "foreign": foreigners,
+         "views": columns, "agents": beside_nodes, "requests": requests, "refusals": refused,
+         "sstables": sstables.run, "measures": measures}
 # Not by themselves.
 LONG = {"demo": demonstration, "spark": beside_spark, "isolation": hermitage,
         "latency": latencies, "quorum": quorum, "retired": retired, "rolling": rolling,
