@@ -74,6 +74,7 @@ if [ -n "$long" ]; then
     part "faults of one Cassandra node and its gateways" "$PYTHON" tests/cluster/run.py --long \
         quorum retired rolling loops sizes
     part "three Cassandra nodes" "$PYTHON" tests/cluster/run.py --nodes 3 --long bank quorum
+    part "three nodes with Accord" "$PYTHON" tests/cluster/run.py --nodes 3 --commit accord bank
     part "a node that joins and leaves" "$PYTHON" tests/cluster/run.py --nodes 2 topology
     part "two data centres" "$PYTHON" tests/cluster/run.py --datacenters dc1,dc1,dc2 bank schema
     part "still different from PostgreSQL" "$PYTHON" tests/pg/compare.py --open

@@ -224,12 +224,19 @@ def money(cluster, options):
                 last.wait_ready()
                 time.sleep(10)
 
-            faults += [
-                ("kill -9 of a node", lambda: last.signal(signal.SIGKILL), lambda n: True),
-                ("its restart", start_node, lambda n: True),
+            killed = [("kill -9 of a node", lambda: last.signal(signal.SIGKILL), lambda n: True)]
+            restarted = [("its restart", start_node, lambda n: True)]
+            stopped = [
                 ("SIGSTOP of a node", lambda: last.signal(signal.SIGSTOP), lambda n: True),
                 ("SIGCONT", lambda: last.signal(signal.SIGCONT), lambda n: True),
             ]
+            # With Accord, 6.0-alpha2 does not start a node again that was killed ("Stop marker is
+            # older than start marker"); told to take part anew (REBOOTSTRAP), it is ready after two
+            # minutes once, and not within five another time.
+            if options.commit == "accord":
+                faults += stopped + killed
+            else:
+                faults += killed + restarted + stopped
         return bank.run(pair, seconds, faults=faults)
 
 
