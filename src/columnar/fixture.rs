@@ -119,6 +119,7 @@ pub fn table(types: &[SqlType], key_columns: usize) -> TableDescriptor {
         owner: "owner".into(),
         version: 1,
         foreign: None,
+        files: None,
     }
 }
 

@@ -306,6 +306,7 @@ mod tests {
             owner: "o".into(),
             version: 3,
             foreign: None,
+            files: None,
         };
         Manifest {
             generation: 7,

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::EvalContext;
 use crate::error::{Error, Result};
+use crate::types::descriptor::TableDescriptor;
 
 /// The key of an advisory lock; the two forms never meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,6 +69,11 @@ pub trait SessionHooks: Send + Sync {
     /// # Errors
     /// What the store raises.
     fn unlock_all(&self) -> Result<()>;
+    /// The Parquet files of these paths as a relation.
+    ///
+    /// # Errors
+    /// 42501 for who may not read files, 0A000 in a build that cannot, and those of the files.
+    fn files(&self, paths: Vec<String>) -> Result<TableDescriptor>;
 }
 
 /// What lives as long as a session and is no setting.
@@ -90,6 +96,14 @@ impl SessionState {
         // The cell is new: nobody has set it.
         let _ = state.hooks.set(hooks);
         state
+    }
+
+    /// The Parquet files of these paths as a relation.
+    ///
+    /// # Errors
+    /// Those of [`SessionHooks::files`].
+    pub fn files(&self, paths: Vec<String>) -> Result<TableDescriptor> {
+        self.hooks()?.files(paths)
     }
 
     pub(super) fn hooks(&self) -> Result<&dyn SessionHooks> {

@@ -169,11 +169,15 @@ pub fn decide(
 
 /// Whether some table of a query has a view that the query may read.
 pub fn has_views(rel: &Rel, engines: ReadEngines) -> bool {
-    engines.columnar && scans(rel).iter().any(|scan| scan.table.columnar)
+    let reads = |scan: &&Scan| scan.table.columnar || scan.table.kind == RelationKind::Files;
+    engines.columnar && scans(rel).iter().any(reads)
 }
 
 /// Whether only the column path may serve an access.
 pub fn columns_only(scan: &Scan, engines: ReadEngines) -> bool {
+    if scan.table.kind == RelationKind::Files {
+        return true;
+    }
     let reads = scan.table.columnar && scan.lock.is_none() && scan.row_key.is_none();
     reads && scan.hint.map_or(!engines.row, |hint| hint == PathHint::Columnar)
 }
@@ -189,6 +193,12 @@ fn without_choice(
     }
     if table.kind == RelationKind::Foreign {
         return Ok(Some((Path::Row, "foreign table")));
+    }
+    if table.kind == RelationKind::Files && !facts.writes {
+        return Ok(Some((Path::Column, "Parquet files")));
+    }
+    if table.kind == RelationKind::Files {
+        return Ok(Some((Path::Row, "the statement locks or writes rows")));
     }
     if facts.writes && !engines.row && !facts.target {
         return Err(only_rows(table));

@@ -16,6 +16,7 @@ use super::registry::Backend;
 use super::settings::{Settings, Source};
 use crate::error::{Error, Result, SqlState};
 use crate::functions::{AdvisoryKey, AdvisoryRequest, SessionHooks};
+use crate::types::descriptor::TableDescriptor;
 
 /// One call of `set_config`.
 pub struct Change {
@@ -64,6 +65,15 @@ impl Hooks {
 }
 
 impl SessionHooks for Hooks {
+    fn files(&self, paths: Vec<String>) -> Result<TableDescriptor> {
+        if !self.shared.lock().superuser {
+            let message = "must be superuser or have privileges of the pg_read_server_files role \
+                           to read a file";
+            return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+        }
+        super::parquet::relation(paths)
+    }
+
     fn sleep(&self, duration: Duration) -> Result<()> {
         self.wait(async {
             tokio::time::sleep(duration).await;

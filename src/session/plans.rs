@@ -78,7 +78,7 @@ impl PlanCache {
 
     /// Whether a key is to have a plan: it was asked for before, and nothing speaks against it.
     pub fn comes_again(&self, key: &PlanKey) -> bool {
-        if key.text.len() > TEXT_BYTES_MAX || names_a_moment(&key.text) {
+        if key.text.len() > TEXT_BYTES_MAX || changes_meaning(&key.text) {
             return false;
         }
         let (hash, slot) = self.slot(key);
@@ -111,9 +111,11 @@ impl PlanCache {
     }
 }
 
-/// Whether a literal may mean another moment the next time (`'now'`, `'today'`): binding has read
-/// it already.
-fn names_a_moment(text: &str) -> bool {
+/// Whether a text may mean something else the next time, or to somebody else: a literal another
+/// moment (`'now'`, `'today'`), a path other files. Binding has looked at them already.
+fn changes_meaning(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    ["'now", "today", "tomorrow", "yesterday"].iter().any(|word| text.contains(word))
+    ["'now", "today", "tomorrow", "yesterday", "read_parquet"]
+        .iter()
+        .any(|word| text.contains(word))
 }

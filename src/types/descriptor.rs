@@ -36,6 +36,19 @@ pub enum RelationKind {
     Virtual,
     /// A table of the cluster that is not the store's own: its `foreign` says which.
     Foreign,
+    /// Files of the server that one statement reads: its `files` says which.
+    Files,
+}
+
+/// Files that a statement reads as a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSet {
+    /// Their paths, as written.
+    pub patterns: Vec<String>,
+    /// How many there were.
+    pub files: usize,
+    /// Their rows.
+    pub rows: u64,
 }
 
 /// The table of the cluster that a foreign table stands for.
@@ -321,6 +334,9 @@ pub struct TableDescriptor {
     /// What a foreign table stands for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreign: Option<Box<ForeignDescriptor>>,
+    /// What a statement's files are; no stored relation has any.
+    #[serde(skip)]
+    pub files: Option<std::sync::Arc<FileSet>>,
 }
 
 impl TableDescriptor {
@@ -359,6 +375,7 @@ impl TableDescriptor {
             owner: String::new(),
             version: 1,
             foreign: None,
+            files: None,
         }
     }
 

@@ -1,6 +1,7 @@
 """Parquet files at the endpoint, against DuckDB.
 
 - COPY TO: DuckDB reads the same values; COPY FROM takes them back, and DuckDB's own files;
+- read_parquet: the same answers as DuckDB's, alone, joined with tables, over several files;
 - what cannot be copied is an error with PostgreSQL's code, and no file and no row is left of it.
 """
 
@@ -137,6 +138,98 @@ def errors(ours, folder):
     return same
 
 
+def read(ours, folder):
+    """read_parquet beside DuckDB's."""
+    parts = f"{folder}/parts"
+    os.makedirs(f"{parts}/more")
+    for at, name in enumerate(("a", "b", "more/c")):
+        duckdb.execute(f"""copy (select i as id, (i % 7)::utinyint as k, i * 0.5 as x,
+            case when i % 10 = 0 then 'nan'::double when i % 11 = 0 then null else i / 3.0 end as f,
+            (i / 100)::decimal(15,4) as n, 'name ' || (i % 100) as name,
+            timestamp '2024-01-01' + interval (i) minute as ts,
+            (timestamp '2024-01-01' + interval (i) second)::timestamp_ns as fine,
+            date '2024-01-01' + (i % 366)::int as day, i % 3 = 0 as even,
+            [i, i + 1] as list, md5(i::varchar)::uuid as u, i::ubigint * 1000000000000 as big
+            from range({at * 5000}, {at * 5000 + 5000}) t(i)) to '{parts}/{name}.parquet'
+            (format parquet, row_group_size 2048)""")
+    ours.execute("create table names (k int primary key, word text)")
+    ours.execute("insert into names select i, 'k' || i from generate_series(0, 5) i")
+    duckdb.execute("create or replace table names as select i as k, 'k' || i as word from range(6) t(i)")
+    one, many = f"'{parts}/a.parquet'", f"'{parts}/*.parquet'"
+    both = f"'{parts}/a.parquet', '{parts}/more/c.parquet'"
+    listed = f"['{parts}/a.parquet', '{parts}/more/c.parquet']"
+    queries = [
+        ("select count(*), sum(id), sum(x), min(name), max(day), sum(big) from {}", one, one),
+        ("select k, count(*), sum(n), max(ts) from {} where id > 300 group by k order by k", many,
+         many),
+        ("select count(*) from {} where f > 1000", many, many),
+        ("select count(*) from {} where f < 10 or f is null", many, many),
+        ("select id, f, fine from {} where id % 1000 = 7 order by id", many, many),
+        ("select id, list[1], u::text, even from {} where name = 'name 17' and day > '2024-06-01' "
+         "order by id limit 20", many, many),
+        ("select count(*), min(id), max(id) from {}", both, listed),
+        ("select count(*) from {}", f"'{parts}/**/*.parquet'", f"'{parts}/**/*.parquet'"),
+        ("select word, count(*), sum(x) from {} r join names using (k) group by word order by 1",
+         many, many),
+        ("select word, r.id from names left join {} r on r.k = names.k and r.id < 9 "
+         "order by 1, 2", one, one),
+        ("select count(*) from names where k not in (select k from {} where id < 4)", one, one),
+        ("select a.id, b.id from {} a join {} b on a.id + 1 = b.id where a.id < 5 order by 1", one,
+         one),
+    ]
+    same = []
+    for query, mine, theirs in queries:
+        places = query.count("{}")
+        mine = query.format(*[f"read_parquet({mine})"] * places)
+        theirs = query.format(*[f"read_parquet({theirs})"] * places)
+        mine = ours.execute(mine).fetchall()
+        theirs = duckdb.execute(theirs).fetchall()
+        shown = [[tuple(str(v) if not isinstance(v, float) else f"{v:.9g}" for v in row)
+                  for row in rows] for rows in (mine, theirs)]
+        same.append(check(query[:70], shown[0] == shown[1], mine[:5], theirs[:5]))
+    plan = "\n".join(row[0] for row in ours.execute(
+        f"explain select k, sum(x) from read_parquet({many}) where id > 9000 group by k"))
+    same.append(check("the source has projection and filter", "projection=[id@0 as c0, k@1 as c1, x@2 as c2]" in plan
+                      and "predicate=id@0 > 9000" in plan, plan))
+    ours.execute("set sluice.read_engines = 'row'")
+    rows = ours.execute(f"select count(*), sum(x) from read_parquet({many})").fetchone()
+    ours.execute("reset sluice.read_engines")
+    same.append(check("the row executor too", str(rows[0]) == "10000", rows))
+    count = f"select count(*) from read_parquet('{parts}/*.parquet')"
+    for _ in range(3):
+        ours.execute(count)
+    duckdb.execute(f"copy (select * from '{parts}/a.parquet' limit 7) to '{parts}/d.parquet'")
+    rows = ours.execute(count).fetchone()[0]
+    same.append(check("a new file is found", rows == 10007, rows))
+    ours.execute(f"create table loaded as select id, list, u from read_parquet({one})")
+    ours.execute(f"insert into loaded select id + 5000, list, u from read_parquet({one})")
+    rows = ours.execute("select count(*), sum(list[2]) from loaded").fetchone()
+    same.append(check("INSERT and CREATE TABLE AS", str(rows) == "(10000, Decimal('25005000'))",
+                      rows))
+    duckdb.execute(f"copy (select 1::varchar as id) to '{folder}/odd.parquet'")
+    duckdb.execute(f"copy (select 1 as id, {{'a': 1}} as s) to '{folder}/nested.parquet'")
+    duckdb.execute(f"copy (select timestamp_ns '2024-01-01 00:00:00.000000001' as ts) to "
+                   f"'{folder}/nanos.parquet'")
+    ours.execute("create role reader login")
+    for statement, code, message in (
+        (f"'{parts}/a.parquet', '{folder}/odd.parquet'", "42804", "odd.parquet"),
+        (f"'{folder}/nested.parquet'", "0A000", 'column "s"'),
+        (f"'{folder}/nanos.parquet'", "22008", "microseconds"),
+        (f"'{folder}/none*.parquet'", "58P01", "no files match"),
+        (f"'{folder}/none.parquet'", "58P01", "none.parquet"),
+        ("'a.parquet'", "42602", "relative path"),
+        (f"'{folder}/every.parquet') for update of (r", "42601", "syntax"),
+        ("'a' || 'b'", "0A000", "literals"),
+    ):
+        got = refused(ours, f"select * from read_parquet({statement})")
+        same.append(check(f"{code} {message}", got and got[0] == code and message in got[1], got))
+    with psycopg.connect(host="127.0.0.1", port=ours.info.port, user="reader",
+                         dbname=ours.info.dbname, autocommit=True) as other:
+        got = refused(other, count)
+        same.append(check("not without the right", got and got[0] == "42501", got))
+    return same
+
+
 def canceled(ours, folder):
     query = "select i, repeat('x', 100) as t from generate_series(1, 100000000) i"
     got = []
@@ -157,7 +250,7 @@ def main():
     same = []
     with tempfile.TemporaryDirectory(prefix="sluice-parquet-") as folder, sluice() as server:
         with connect(server) as ours:
-            for part in (there_and_back, others, errors, canceled):
+            for part in (there_and_back, others, errors, read, canceled):
                 same += part(ours, folder)
     print(f"{sum(same)} of {len(same)} alike")
     sys.exit(0 if all(same) else 1)

@@ -75,6 +75,7 @@ impl SchemaChange<'_> {
             owner: self.owner.clone(),
             version: 0,
             foreign: None,
+            files: None,
         };
         for check in new.checks {
             let check = self.new_check(&table, check).await?;

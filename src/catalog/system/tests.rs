@@ -80,6 +80,7 @@ fn snapshot() -> CatalogSnapshot {
         owner: "me".into(),
         version: 1,
         foreign: None,
+        files: None,
     };
     snapshot.put(crate::catalog::object::Object::Table(Arc::new(table)));
     let target = CommentTarget { class: oids::CLASS_RELATION, oid: 16384, sub_id: 0 };

@@ -7,7 +7,9 @@
 //!
 //! Files are the server's: local ones, by absolute path. Nothing here decides who may touch them.
 
+pub mod files;
 pub mod read;
+pub mod table;
 mod types;
 pub mod write;
 

@@ -127,6 +127,22 @@ impl FileColumn {
         Ok(FileColumn { name: field.name().clone(), ty, given: field.data_type().clone() })
     }
 
+    /// The type that [`FileColumn::taken`] has to be given; none where a cast of the reader's
+    /// own does the same.
+    pub(crate) fn reads(&self) -> Option<&DataType> {
+        let own = matches!(
+            self.given,
+            DataType::List(_)
+                | DataType::LargeList(_)
+                | DataType::Timestamp(TimeUnit::Nanosecond, _)
+                | DataType::Time64(TimeUnit::Nanosecond)
+                | DataType::Float16
+                | DataType::Float32
+                | DataType::Float64
+        );
+        own.then_some(&self.given)
+    }
+
     /// Values as the file has them in the views' form ([`arrow_type`]).
     ///
     /// # Errors

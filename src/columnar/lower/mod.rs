@@ -113,6 +113,17 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
             }
             other => Error::internal(format!("columnar engine: {other}")),
         },
+        DataFusionError::ParquetError(inner) => {
+            Error::new(SqlState::BAD_COPY_FILE_FORMAT, "could not read a Parquet file")
+                .with_detail(inner.to_string())
+        }
+        DataFusionError::ObjectStore(inner) => {
+            let code = match &*inner {
+                object_store::Error::NotFound { .. } => SqlState::UNDEFINED_FILE,
+                _ => SqlState::IO_ERROR,
+            };
+            Error::new(code, format!("could not read a Parquet file: {inner}"))
+        }
         DataFusionError::Context(_, inner) => from_datafusion(*inner),
         DataFusionError::Diagnostic(_, inner) => from_datafusion(*inner),
         DataFusionError::Shared(inner) => match Arc::try_unwrap(inner) {

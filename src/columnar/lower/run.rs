@@ -15,6 +15,7 @@ use datafusion::prelude::SessionContext;
 
 use super::{LoweredQuery, Scans, TOO_WIDE, from_datafusion, lower, read_batch};
 use crate::columnar::engine::{BatchStream, Engine};
+use crate::columnar::exchange::table::FilesTable;
 use crate::columnar::query::{RowSource, RowTable, ViewTable};
 use crate::columnar::rows::ColumnShape;
 use crate::error::{Error, Result};
@@ -30,6 +31,8 @@ const HELD_BYTES_MAX: usize = 256 << 20;
 pub enum Source {
     /// A view and what changed since.
     View(Arc<ViewTable>),
+    /// Parquet files.
+    Files(Arc<FilesTable>),
     /// The row path: rows with the access's columns.
     Rows(RowSource),
 }
@@ -167,6 +170,7 @@ fn lowered(
 fn table(scan: &Scan, source: Source) -> Arc<dyn TableProvider> {
     match source {
         Source::View(view) => view,
+        Source::Files(files) => files,
         Source::Rows(rows) => {
             let shape = |(id, column): &(_, Column)| ColumnShape {
                 id: *id,

@@ -84,6 +84,7 @@ fn table(name: &str, oid: u32, columns: &[(&str, SqlType)]) -> Arc<TableDescript
         owner: "postgres".into(),
         version: 1,
         foreign: None,
+        files: None,
     })
 }
 

@@ -202,6 +202,9 @@ fn foreign_of(scan: &Scan) -> Result<&ForeignDescriptor> {
 
 /// 0A000 for row locks of a foreign table.
 pub(super) fn refuse_lock(scan: &Scan) -> Result<()> {
+    if scan.table.kind == RelationKind::Files {
+        return Err(Error::unsupported("locking rows of files"));
+    }
     if scan.table.kind != RelationKind::Foreign {
         return Ok(());
     }

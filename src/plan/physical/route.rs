@@ -48,7 +48,7 @@ impl Planner<'_> {
             writes,
             target: scan.lock.is_some() || scan.row_key.is_some(),
         };
-        if scan.table.kind != RelationKind::Table {
+        if !matches!(scan.table.kind, RelationKind::Table | RelationKind::Files) {
             return facts;
         }
         facts.rows_total = self.table_rows(&scan.table);

@@ -92,6 +92,9 @@ impl Planner<'_> {
 
     /// Rows of a table.
     pub(super) fn table_rows(&self, table: &TableDescriptor) -> f64 {
+        if let Some(files) = &table.files {
+            return (files.rows as f64).max(stats::ROWS_MIN);
+        }
         self.settings.statistics.rows(table).map_or(stats::ROWS_DEFAULT, |r| r.max(stats::ROWS_MIN))
     }
 

@@ -92,6 +92,7 @@ pub(crate) fn table(name: &str, keys: u16) -> Arc<TableDescriptor> {
         owner: "postgres".into(),
         version: 1,
         foreign: None,
+        files: None,
     })
 }
 

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::super::database::Database;
 use super::{ColumnPath, Staleness};
 use crate::columnar::engine::{Engine, ScanRequest};
+use crate::columnar::exchange::table::FilesTable;
 use crate::columnar::lower::TOO_WIDE;
 use crate::columnar::lower::run::{QueryRun, Source};
 use crate::columnar::query::{RowSource, ViewFacts, ViewTable};
@@ -108,7 +109,8 @@ impl ColumnPath {
                 }
             });
         }
-        if views.iter().all(Option::is_none) {
+        let files = query.accesses().any(|(scan, _)| scan.table.files.is_some());
+        if views.iter().all(Option::is_none) && !files {
             let why = missing.unwrap_or_else(|| Error::internal("no access has a view"));
             return Ok(Begun::Rows(why));
         }
@@ -142,6 +144,9 @@ fn past(
     database: &Database,
     within: Staleness,
 ) -> Option<Past> {
+    if query.accesses().any(|(scan, _)| scan.table.files.is_some()) {
+        return None;
+    }
     let columns = query.accesses().filter(|(_, route)| route.path == Path::Column);
     let views: Option<Vec<_>> = columns.map(|(scan, _)| engine.newest_view(&scan.table)).collect();
     let views = views?;
@@ -190,7 +195,10 @@ impl ColumnPath {
         let Some(engine) = &self.engine else {
             return Err(Error::unsupported("the column path of a server without views"));
         };
-        let view = snapshot(engine, table, columns.to_vec(), txn).await?;
+        let source = match table.files {
+            Some(_) => Source::Files(files(table, columns.to_vec()).await?),
+            None => Source::View(snapshot(engine, table, columns.to_vec(), txn).await?),
+        };
         let column = |(id, at): (&ColumnId, u32)| {
             let found = table.column_by_id(*id);
             let found = found.ok_or_else(|| Error::internal("a column that is not there"))?;
@@ -207,7 +215,7 @@ impl ColumnPath {
             row_key: None,
         };
         let rel = Rel::Scan(Box::new(scan));
-        let run = QueryRun::start(engine, &rel, vec![Source::View(view)], &[], eval)?;
+        let run = QueryRun::start(engine, &rel, vec![source], &[], eval)?;
         let rows = |(engine, mut run): (Arc<Engine>, QueryRun)| async {
             let rows = run.next(&engine).await?;
             Ok(rows.map(|rows| (rows, (engine, run))))
@@ -223,7 +231,7 @@ async fn view(
     route: &TableRoute,
     ctx: &mut ExecContext<'_>,
 ) -> Result<Result<Option<Arc<ViewTable>>>> {
-    if route.path == Path::Row {
+    if route.path == Path::Row || scan.table.files.is_some() {
         return Ok(Ok(None));
     }
     let columns = scan.columns.iter().map(|(id, _)| *id).collect();
@@ -281,6 +289,11 @@ async fn start(
                 sources.push(Source::View(view));
                 row_plans.push(None);
             }
+            None if scan.table.files.is_some() => {
+                let columns = scan.columns.iter().map(|(id, _)| *id).collect();
+                sources.push(Source::Files(files(&scan.table, columns).await?));
+                row_plans.push(None);
+            }
             None => {
                 sources.push(Source::Rows(row_source(access, sender.clone(), runs.clone())));
                 row_plans.push(Some(Arc::new(row_plan(scan, ctx, database)?)));
@@ -302,6 +315,13 @@ async fn start(
         given: false,
         pump,
     })
+}
+
+/// Files as a table; their schemas are read off this thread.
+async fn files(table: &Arc<TableDescriptor>, columns: Vec<ColumnId>) -> Result<Arc<FilesTable>> {
+    let table = table.clone();
+    let opened = tokio::task::spawn_blocking(move || FilesTable::open(&table, &columns)).await;
+    opened.map_err(|e| Error::internal(format!("Parquet files: {e}")))?.map(Arc::new)
 }
 
 /// The plan that reads one access by the row path: its own conditions make keys where they can.
@@ -379,6 +399,10 @@ impl ColumnRun {
         for (route, facts) in query.routes.iter().zip(&self.facts) {
             let (alias, reason) = (&route.alias, &route.reason);
             lines.push(match facts {
+                None if route.path == Path::Column => {
+                    let files = route.table.files.as_ref().map_or(0, |set| set.files);
+                    format!("Path of {alias}: columnar ({reason}); {files} files")
+                }
                 None => format!("Path of {alias}: row ({reason})"),
                 Some(facts) => {
                     format!(

@@ -102,6 +102,7 @@ impl ColumnPath {
     pub(in crate::session) async fn wait_ready(&self, query: &ColumnarQuery) -> Result<()> {
         let Some(engine) = &self.engine else { return Ok(()) };
         let forced = query.routes.iter().filter(|r| r.forced && r.path == Path::Column);
+        let forced = forced.filter(|route| route.table.files.is_none());
         for route in forced {
             let table = &route.table;
             if engine.status(table.id).is_none() {

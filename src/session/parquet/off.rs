@@ -13,6 +13,10 @@ impl Session {
         _: &ParsedStatement,
         _: &Copy,
     ) -> Result<u64> {
-        Err(Error::unsupported("Parquet in a build without the feature \"columnar\""))
+        Err(missing())
     }
+}
+
+pub(super) fn missing() -> Error {
+    Error::unsupported("Parquet in a build without the feature \"columnar\"")
 }

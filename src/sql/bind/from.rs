@@ -13,6 +13,9 @@ use crate::functions::FunctionKind;
 use crate::types::descriptor::TableDescriptor;
 use crate::types::{BaseType, SqlType};
 
+/// The function whose rows are those of Parquet files.
+const READ_PARQUET: &str = "read_parquet";
+
 /// An item of FROM bound: what it produces, and the names it has.
 pub(super) struct Item {
     pub rel: Rel,
@@ -254,6 +257,17 @@ impl Binder<'_> {
         if let Some((name, _)) = definitions.first() {
             return Err(self.unsupported("a column definition list", name.at));
         }
+        if let [call] = calls
+            && let Some(paths) = self.read_files(call)?
+        {
+            if ordinality {
+                return Err(self.unsupported("WITH ORDINALITY of read_parquet", call.at));
+            }
+            let found = self.context.session.state.files(paths);
+            let table = found.map_err(|e| e.at(call.at))?;
+            let (rel, source) = self.scan(Arc::new(table), alias)?;
+            return Ok(Item { rel, sources: vec![source] });
+        }
         let calls = split_unnest(calls);
         let mut sets = Vec::new();
         let mut columns: Vec<Column> = Vec::new();
@@ -290,6 +304,38 @@ impl Binder<'_> {
         self.rename(&mut source, alias)?;
         self.mention(&source);
         Ok(Item { rel, sources: vec![source] })
+    }
+
+    /// The paths of a call of `read_parquet`: literals, as the columns depend on them.
+    fn read_files(&self, ast: &ast::Expr) -> Result<Option<Vec<String>>> {
+        let ExprKind::Call(call) = &ast.kind else { return Ok(None) };
+        let ours = match call.name.as_slice() {
+            [name] => &*name.name == READ_PARQUET,
+            [schema, name] => &*schema.name == "pg_catalog" && &*name.name == READ_PARQUET,
+            _ => false,
+        };
+        if !ours {
+            return Ok(None);
+        }
+        let mut paths = Vec::new();
+        for argument in &call.args {
+            let items = match &argument.expr.kind {
+                ExprKind::Array(items) => items.as_slice(),
+                _ => std::slice::from_ref(&argument.expr),
+            };
+            for item in items {
+                let ExprKind::String(path) = &item.kind else {
+                    let what = "read_parquet of paths that are no literals";
+                    return Err(self.unsupported(what, item.at));
+                };
+                paths.push(path.to_string());
+            }
+        }
+        if paths.is_empty() || call.over.is_some() {
+            let message = "read_parquet needs the path of a file";
+            return Err(self.error(SqlState::UNDEFINED_FUNCTION, message, ast.at));
+        }
+        Ok(Some(paths))
     }
 
     /// Set-returning calls in step; values are one row.

@@ -75,6 +75,7 @@ fn table(number: u32, line: &str) -> TableDescriptor {
         owner: "postgres".to_owned(),
         version: 1,
         foreign: None,
+        files: None,
     }
 }
 

@@ -47,6 +47,7 @@ fn table(id: u32, name: &str, columns: Vec<ColumnDescriptor>) -> TableDescriptor
         owner: "me".into(),
         version: 1,
         foreign: None,
+        files: None,
     }
 }
 
