@@ -23,6 +23,7 @@ part() {
 setup() {
     setup_postgres
     setup_python tests
+    setup_iceberg
     setup_cassandra
 }
 
@@ -54,6 +55,7 @@ part "beside PostgreSQL" "$PYTHON" tests/pg/compare.py
 part "sessions beside each other" "$PYTHON" tests/pg/isolation.py
 part "COPY beside PostgreSQL" "$PYTHON" tests/pg/copy_binary.py
 part "Parquet beside DuckDB" "$PYTHON" tests/pg/parquet.py
+part "views as Iceberg tables" "$PYTHON" tests/pg/iceberg.py
 part "Django beside PostgreSQL" "$PYTHON" tests/pg/django_orm.py
 part "bad input beside PostgreSQL" "$PYTHON" tests/pg/bad_input.py
 part "one Cassandra node" "$PYTHON" tests/cluster/run.py

@@ -52,6 +52,16 @@ setup_python() {
     export PYTHON
 }
 
+# DuckDB with its extension for Iceberg, which comes by an older version than the tests have else.
+setup_iceberg() {
+    DUCKDB_ICEBERG="$SLUICE_CACHE/duckdb-iceberg"
+    export DUCKDB_ICEBERG
+    if [ ! -d "$DUCKDB_ICEBERG/duckdb_extension_iceberg" ]; then
+        "$PYTHON" -m pip install --quiet --disable-pip-version-check --target "$DUCKDB_ICEBERG" \
+            duckdb==1.5.5 duckdb-extension-avro==1.5.5 duckdb-extension-iceberg==1.5.5
+    fi
+}
+
 # Cassandra's jars, and a Java to run them with. Sets CASSANDRA_LIB.
 setup_cassandra() {
     CASSANDRA_LIB="$SLUICE_CACHE/cassandra/5.0.6"

@@ -32,7 +32,7 @@ pub trait Files: Send + Sync + 'static {
     fn rename(&self, from: &str, to: &str) -> Result<()>;
     /// Removes a file; one that is not there is no error.
     fn remove(&self, name: &str) -> Result<()>;
-    /// Names of all files.
+    /// Names of all files, but not of folders.
     fn list(&self) -> Result<Vec<String>>;
     /// Makes creations, renames and removals durable.
     fn sync(&self) -> Result<()>;
@@ -112,7 +112,11 @@ impl Files for LocalFiles {
         let failed = |e| io_error("read directory", &self.dir.to_string_lossy(), e);
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.dir).map_err(failed)? {
-            names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
+            let entry = entry.map_err(failed)?;
+            // A folder in it is somebody else's affair.
+            if !entry.file_type().map_err(failed)?.is_dir() {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
         }
         Ok(names)
     }

@@ -21,8 +21,10 @@
 //!
 //! [`delta`] and [`view`] know no plans, [`export`] knows no generations, and nothing here reads
 //! through a transaction. [`sstable`] and [`exchange`] stand beside all of it: the one reads
-//! Cassandra's own files, the other reads and writes Parquet for others.
+//! Cassandra's own files, the other reads and writes Parquet for others. [`iceberg`] shows a
+//! generation to readers of that format.
 
+mod annotate;
 pub mod delta;
 pub mod engine;
 pub mod exchange;
@@ -30,6 +32,7 @@ pub mod export;
 pub mod files;
 #[cfg(test)]
 mod fixture;
+pub mod iceberg;
 pub mod lower;
 pub mod manifest;
 pub mod mask;

@@ -188,6 +188,35 @@ impl Shared {
         format!("{}/{}/{name}", self.store.url, self.name)
     }
 
+    /// Where it is, for other programs.
+    pub fn url(&self) -> String {
+        format!("{}/{}", self.store.url, self.name)
+    }
+
+    /// Writes a small file in a folder of it, whole.
+    pub async fn put_in(&self, folder: &str, name: &str, bytes: Vec<u8>) -> Result<()> {
+        let put = self.store.objects.put(&self.at(folder).join(name), bytes.into()).await;
+        put.map(drop).map_err(|e| failed("write", &self.path(&format!("{folder}/{name}")), e))
+    }
+
+    /// A small file in a folder of it. 58P01 if it is not there.
+    pub async fn read_in(&self, folder: &str, name: &str) -> Result<Vec<u8>> {
+        let read = self.read(&self.at(folder).join(name)).await;
+        let path = || self.path(&format!("{folder}/{name}"));
+        read.map(Vec::from).map_err(|e| failed("read", &path(), e))
+    }
+
+    /// The names of files in a folder of it.
+    pub async fn list_in(&self, folder: &str) -> Result<Vec<String>> {
+        let listed = self.list(Some(folder)).await?;
+        Ok(listed.iter().filter_map(|m| m.location.filename().map(str::to_owned)).collect())
+    }
+
+    /// Removes a file in a folder of it; what cannot be removed stays.
+    pub async fn remove_in(&self, folder: &str, name: &str) {
+        let _ = self.store.objects.delete(&self.at(folder).join(name)).await;
+    }
+
     async fn list(&self, below: Option<&str>) -> Result<Vec<ObjectMeta>> {
         let prefix = below.map_or(self.folder.clone(), |below| self.at(below));
         let listed = self.store.objects.list(Some(&prefix)).try_collect().await;
@@ -344,7 +373,10 @@ impl Shared {
             obsolete.extend(self.files_of(number).await);
             self.delete(&meta.location).await?;
         }
-        for meta in listed.iter().filter(|meta| number_of(&meta.location).is_none()) {
+        // What was published of generations is removed by who publishes.
+        let own = self.at(crate::columnar::iceberg::FOLDER);
+        let files = listed.iter().filter(|meta| number_of(&meta.location).is_none());
+        for meta in files.filter(|meta| !meta.location.prefix_matches(&own)) {
             let name = meta.location.filename().unwrap_or_default();
             let unused = name != CLAIM && !named.contains(name);
             if unused && (obsolete.contains(name) || older(micros(meta), orphans)) {

@@ -11,6 +11,7 @@
 
 mod exporter;
 mod priority;
+mod publish;
 mod refresh;
 mod run;
 mod share;
@@ -229,12 +230,22 @@ impl Engine {
             return Ok(());
         }
         let dir = self.options.dir.join("views").join(table.id.0.to_string());
-        self.enable_in(table, Arc::new(LocalFiles::create(dir)?))
+        let files = Arc::new(LocalFiles::create(dir.clone())?);
+        self.enable_at(table, files, Some(publish::absolute(dir)))
     }
 
-    /// Like [`Engine::enable`], with the view in a folder of the caller's.
+    /// Like [`Engine::enable`], with the view in a folder of the caller's, and not published.
     pub fn enable_in(&self, table: &TableDescriptor, files: Arc<dyn Files>) -> Result<()> {
-        let entry = Arc::new(TableEntry::load(table, files)?);
+        self.enable_at(table, files, None)
+    }
+
+    fn enable_at(
+        &self,
+        table: &TableDescriptor,
+        files: Arc<dyn Files>,
+        folder: Option<PathBuf>,
+    ) -> Result<()> {
+        let entry = Arc::new(TableEntry::load(table, files, folder)?);
         self.tables.lock().insert(table.id, entry);
         Ok(())
     }

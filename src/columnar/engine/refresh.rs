@@ -113,6 +113,7 @@ impl Engine {
         let built = built.await;
         *entry.progress.lock() = None;
         entry.install(built?, self.keeps_past().then_some(hold));
+        self.publish(entry).await;
         self.forget(entry).await
     }
 
@@ -251,7 +252,8 @@ pub(super) async fn watch(engine: Weak<Engine>) {
                     // Its failure is kept in the entry, and said there.
                     let _ = engine.run_refresh(id, Why::Due).await;
                 }
-                Ok(false) => {}
+                // What an earlier process made, or another gateway, or what went wrong.
+                Ok(false) => engine.publish(&entry).await,
                 Err(e) => tracing::debug!(table = id.0, error = ?e, "changes were not read"),
             }
         }

@@ -1,5 +1,6 @@
 //! One table's view in the engine: its generations and its state.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use super::publish::Published;
 use crate::clock::Timestamp;
 use crate::columnar::delta::Delta;
 use crate::columnar::export::Progress;
@@ -68,6 +70,11 @@ pub(super) struct TableEntry {
     pub(super) claim_seen: Mutex<(Bytes, Duration)>,
     /// When it was last looked for views of others (monotonic).
     pub(super) looked_at: Mutex<Option<Duration>>,
+    /// Where its files lie, if other programs may look there.
+    pub(super) folder: Option<PathBuf>,
+    /// One at a time publishes it.
+    pub(super) publishing: tokio::sync::Mutex<()>,
+    pub(super) published: Mutex<Published>,
     broken: AtomicBool,
     wanted: AtomicBool,
     discarded: AtomicBool,
@@ -111,6 +118,8 @@ pub struct ViewStatus {
     pub source: String,
     /// What went wrong last, if nothing went well since.
     pub last_error: Option<String>,
+    /// The metadata it is published by, or why it is not.
+    pub iceberg: Option<String>,
     /// What is known of its columns.
     pub columns: Vec<(ColumnId, ColumnStatistics)>,
     /// The build that runs, if one does.
@@ -119,7 +128,11 @@ pub struct ViewStatus {
 
 impl TableEntry {
     /// An entry with the view that the folder has, if it is whole.
-    pub(super) fn load(table: &TableDescriptor, files: Arc<dyn Files>) -> Result<TableEntry> {
+    pub(super) fn load(
+        table: &TableDescriptor,
+        files: Arc<dyn Files>,
+        folder: Option<PathBuf>,
+    ) -> Result<TableEntry> {
         let loaded = match View::load(&files) {
             Ok(Some(view)) if shows(&view, table) => Some(view),
             Ok(_) => None,
@@ -130,7 +143,8 @@ impl TableEntry {
             }
         };
         remove_orphans(files.as_ref(), loaded.as_ref().map(|v| &v.manifest))?;
-        Ok(TableEntry {
+        let is_new = loaded.is_none();
+        let entry = TableEntry {
             files,
             descriptor: Mutex::new(table.clone()),
             generations: Mutex::new(
@@ -142,10 +156,18 @@ impl TableEntry {
             retry_at: AtomicI64::new(i64::MIN),
             claim_seen: Mutex::default(),
             looked_at: Mutex::default(),
+            folder,
+            publishing: tokio::sync::Mutex::default(),
+            published: Mutex::default(),
             broken: AtomicBool::new(false),
             wanted: AtomicBool::new(false),
             discarded: AtomicBool::new(false),
-        })
+        };
+        if is_new {
+            // Its generations count from 1 again, and the files that it names are gone.
+            entry.remove_metadata();
+        }
+        Ok(entry)
     }
 
     pub(super) fn set_descriptor(&self, table: &TableDescriptor) {
@@ -256,6 +278,7 @@ impl TableEntry {
             progress.stop();
         }
         let generations = std::mem::take(&mut *self.generations.lock());
+        self.remove_metadata();
         let _ = self.files.remove(manifest::NAME);
         for generation in generations {
             generation.view.files.iter().for_each(|file| file.retire());
@@ -293,6 +316,7 @@ impl TableEntry {
             changed_keys: newest.as_ref().map_or(0, |g| g.delta.changed()),
             source: manifest.map_or(String::new(), |m| m.source.to_string()),
             last_error,
+            iceberg: self.published(),
             columns,
             progress: self.progress.lock().clone(),
         }

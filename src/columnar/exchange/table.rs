@@ -1,7 +1,7 @@
 //! A set of Parquet files as a table of a DataFusion plan, read by DataFusion's own source.
 //!
 //! The source reads the columns wanted, leaves out row groups and pages by their statistics, and
-//! casts to the SQL type's form. What a cast cannot do exactly ([`FileColumn::taken`]) is done
+//! casts to the SQL type's form. What a cast cannot do exactly (`FileColumn::taken`) is done
 //! above it, and so is the bare renaming of float columns: their statistics leave NaNs out, which
 //! PostgreSQL has above all other values, so they must decide nothing.
 

@@ -10,10 +10,10 @@ use arrow::datatypes::{
     DataType, Field, Schema, SchemaRef, TimeUnit, TimestampNanosecondType, UInt64Type,
 };
 use bytes::BytesMut;
-use parquet::arrow::ArrowSchemaConverter;
-use parquet::basic::{LogicalType, Type as Physical};
-use parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
+use parquet::basic::LogicalType;
+use parquet::schema::types::{SchemaDescriptor, Type};
 
+use crate::columnar::annotate::annotated;
 use crate::columnar::values::{ColumnReader, arrow_type};
 use crate::error::{Error, Result, SqlState};
 use crate::types::pg_type::numeric_modifier;
@@ -63,42 +63,8 @@ pub(super) fn written_schema(
 ) -> Result<(SchemaRef, SchemaDescriptor)> {
     let fields = columns.iter().map(|(name, ty)| Field::new(name, written_type(*ty), true));
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    let failed = |e: parquet::errors::ParquetError| {
-        Error::internal(format!("no Parquet schema of these columns: {e}"))
-    };
-    let plain = ArrowSchemaConverter::new().convert(&schema).map_err(failed)?;
-    let fields = plain.root_schema().get_fields().iter().zip(columns);
-    let fields = fields.map(|(field, (_, ty))| annotated(field, ty.base));
-    let fields = fields.collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    let root = Type::group_type_builder("schema").with_fields(fields).build().map_err(failed)?;
-    Ok((schema, SchemaDescriptor::new(Arc::new(root))))
-}
-
-/// The type with what Arrow does not know of its leaf: that it is a uuid, or JSON.
-fn annotated(node: &TypePtr, base: BaseType) -> parquet::errors::Result<TypePtr> {
-    let info = node.get_basic_info();
-    if node.is_group() {
-        let children = node.get_fields().iter().map(|child| annotated(child, base));
-        let group = Type::group_type_builder(info.name())
-            .with_repetition(info.repetition())
-            .with_converted_type(info.converted_type())
-            .with_logical_type(info.logical_type_ref().cloned())
-            .with_fields(children.collect::<Result<_, _>>()?);
-        return group.build().map(Arc::new);
-    }
-    let leaf = |physical, length, logical| {
-        Type::primitive_type_builder(info.name(), physical)
-            .with_repetition(info.repetition())
-            .with_length(length)
-            .with_logical_type(Some(logical))
-            .build()
-            .map(Arc::new)
-    };
-    match base {
-        BaseType::Uuid => leaf(Physical::FIXED_LEN_BYTE_ARRAY, 16, LogicalType::Uuid),
-        BaseType::Json | BaseType::Jsonb => leaf(Physical::BYTE_ARRAY, -1, LogicalType::Json),
-        _ => Ok(node.clone()),
-    }
+    let parquet = annotated(&schema, columns.iter().map(|(_, ty)| ty.base), true)?;
+    Ok((schema, parquet))
 }
 
 /// A column of a file.

@@ -3,15 +3,17 @@
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float32Type, Float64Type};
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, LogicalType, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::SortingColumn;
+use parquet::file::metadata::{ParquetMetaData, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::TableShape;
 use super::index::IndexWriter;
 use super::sketch::Sketch;
+use crate::columnar::annotate::annotated;
 use crate::columnar::files::{Files, SummedWriter, io_error};
 use crate::columnar::manifest::{FileKind, FileRecord, data_name, index_name};
 use crate::columnar::rows::schema;
@@ -65,9 +67,15 @@ impl FileWriter {
         let path = files.path(&names[0]);
         let index = IndexWriter::create(files, &names[1])?;
         let out = SummedWriter::new(files.create(&names[0])?);
-        let parquet =
-            ArrowWriter::try_new(out, schema(&shape.columns), Some(properties(shape, options)))
-                .map_err(|e| parquet_error(&path, "write", e))?;
+        let schema = schema(&shape.columns);
+        let types = annotated(&schema, shape.columns.iter().map(|c| c.ty.base), false)?;
+        let made = ArrowWriterOptions::new()
+            .with_properties(properties(shape, options))
+            // Arrow's own types are for others to choose.
+            .with_skip_arrow_metadata(true)
+            .with_parquet_schema(types);
+        let parquet = ArrowWriter::try_new_with_options(out, schema, made)
+            .map_err(|e| parquet_error(&path, "write", e))?;
         Ok(FileWriter {
             number,
             kind,
@@ -168,6 +176,13 @@ fn properties(shape: &TableShape, options: &FileOptions) -> WriterProperties {
         }
     }
     builder.build()
+}
+
+/// Whether a file says of a column that it is a uuid; those of earlier versions do not.
+pub fn has_uuid_type(metadata: &ParquetMetaData, column: usize) -> bool {
+    let root = metadata.file_metadata().schema_descr().root_schema();
+    let field = root.get_fields().get(column);
+    field.is_some_and(|f| f.get_basic_info().logical_type_ref() == Some(&LogicalType::Uuid))
 }
 
 /// An error of the Parquet library about a file: the error of ours inside it, if there is one.

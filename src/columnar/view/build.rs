@@ -11,6 +11,7 @@ use crate::columnar::export::{EntrySource, FileOptions, FileSink, Progress, Tabl
 use crate::columnar::files::{Files, write_whole};
 use crate::columnar::manifest::{FileKind, FileRecord, Manifest, MaskRecord, Source};
 use crate::columnar::mask::FileMask;
+use crate::columnar::rows::schema;
 use crate::columnar::shared::names_of;
 use crate::error::Result;
 use crate::kv::{Cursor, Entry, Key, KeyRange, SharedStore, Timestamp, Version};
@@ -85,7 +86,7 @@ impl Build<'_> {
         sink.export(FileKind::Base, store.segments(&range, self.at)?.as_mut())?;
         let (records, next_file) = sink.into_files();
         let mut draft = Draft::new(next_file, Source::Store { why });
-        self.adopt(&mut draft, &records)?;
+        self.adopt(&shape, &mut draft, &records)?;
         self.publish(&shape, draft, before)
     }
 
@@ -101,12 +102,12 @@ impl Build<'_> {
     ) -> Result<View> {
         let shape = TableShape::new(self.table)?;
         let mut draft = Draft::new(next_file, Source::Segments { from: from.to_owned() });
-        self.adopt(&mut draft, records)?;
+        self.adopt(&shape, &mut draft, records)?;
         let mut sink = self.sink(&shape, next_file);
         sink.export(FileKind::Delta, &mut self.versions_of(&shape, loose, versions)?)?;
         let (records, next_file) = sink.into_files();
         draft.next_file = next_file;
-        self.adopt(&mut draft, &records)?;
+        self.adopt(&shape, &mut draft, &records)?;
         self.publish(&shape, draft, before)
     }
 
@@ -173,14 +174,15 @@ impl Build<'_> {
                 draft.masks.push(mask);
             }
         }
-        self.adopt(&mut draft, &records)?;
+        self.adopt(shape, &mut draft, &records)?;
         self.publish(shape, draft, Some(before))
     }
 
     /// Opens finished files into the draft; removes all of them if one cannot be.
-    fn adopt(&self, draft: &mut Draft, records: &[FileRecord]) -> Result<()> {
+    fn adopt(&self, shape: &TableShape, draft: &mut Draft, records: &[FileRecord]) -> Result<()> {
+        let schema = schema(&shape.columns);
         for (at, record) in records.iter().enumerate() {
-            match DataFile::open(self.files, record) {
+            match DataFile::open(self.files, record, &schema) {
                 Ok(file) => {
                     // Until the manifest names it, the file goes when it is dropped.
                     file.retire();

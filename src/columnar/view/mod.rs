@@ -61,7 +61,12 @@ impl std::fmt::Debug for DataFile {
 
 impl DataFile {
     /// Opens a file and its index and verifies their lengths, the index's tail and the footer.
-    pub fn open(files: &Arc<dyn Files>, record: &FileRecord) -> Result<DataFile> {
+    /// Its arrays have the types of `schema`.
+    pub fn open(
+        files: &Arc<dyn Files>,
+        record: &FileRecord,
+        schema: &SchemaRef,
+    ) -> Result<DataFile> {
         let index = KeyIndex::open(
             files.as_ref(),
             &record.index_name(),
@@ -69,7 +74,8 @@ impl DataFile {
             record.index_crc,
         )?;
         let data = CheckedFile::open(files.as_ref(), &record.data_name(), index.data.clone())?;
-        let footer = ArrowReaderMetadata::load(&data, ArrowReaderOptions::new())
+        let options = ArrowReaderOptions::new().with_schema(schema.clone());
+        let footer = ArrowReaderMetadata::load(&data, options)
             .map_err(|e| parquet_error(data.path(), "read", e))?;
         let rows = footer.metadata().file_metadata().num_rows();
         let groups = footer.metadata().num_row_groups();
@@ -252,16 +258,17 @@ impl View {
                 files.path(super::manifest::NAME)
             )));
         }
+        let schema = schema(&shape.columns);
         let open = manifest.files.iter().map(|record| {
             let same = |f: &&Arc<DataFile>| f.record.number == record.number;
             match known.iter().find(same) {
                 Some(file) => Ok(file.clone()),
-                None => DataFile::open(files, record).map(Arc::new),
+                None => DataFile::open(files, record, &schema).map(Arc::new),
             }
         });
         let open: Vec<Arc<DataFile>> = open.collect::<Result<_>>()?;
         let masks = read_masks(files.as_ref(), &manifest)?;
-        Ok(View { schema: schema(&shape.columns), shape, files: open, masks, manifest })
+        Ok(View { schema, shape, files: open, masks, manifest })
     }
 
     /// The view of a folder; none if it has none. XX001, 58030 or 58P01 if it is not whole.

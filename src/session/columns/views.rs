@@ -201,5 +201,6 @@ fn status_row(table: &TableDescriptor, status: &ViewStatus, now: i64) -> Row {
         progress(|p| &p.rows_done),
         failed.or(status.last_error.as_ref()).map_or(Datum::Null, |why| Datum::text(why.as_str())),
         if_made(Datum::text(status.source.as_str())),
+        status.iceberg.as_ref().map_or(Datum::Null, |path| Datum::text(path.as_str())),
     ]
 }

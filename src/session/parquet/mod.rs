@@ -1,5 +1,5 @@
-//! Parquet files in COPY and in `read_parquet`. A build without the feature `columnar` refuses them by
-//! name.
+//! Parquet files in COPY and in `read_parquet`. A build without the feature `columnar` refuses
+//! them by name.
 
 #[cfg(feature = "columnar")]
 mod copy;

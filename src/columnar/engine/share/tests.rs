@@ -98,6 +98,15 @@ async fn what_one_gateway_made_all_take() {
     c.refresh(id).await.unwrap();
     assert!(generation(&c, &table) >= generation(&a, &table));
     check(&c, &table).await;
+    // What is there for readers of Iceberg is the newest, with no metadata of long ago.
+    let metadata = files_in(&place.folder().join("metadata"));
+    let newest = generation(&c, &table);
+    let hint = std::fs::read_to_string(place.folder().join("metadata/version-hint.text"));
+    assert_eq!(hint.unwrap(), newest.to_string());
+    assert!(metadata.contains(&format!("v{newest}.metadata.json")), "{metadata:?}");
+    assert!(metadata.iter().all(|name| !name.starts_with("v1.")), "{metadata:?}");
+    let said = c.status(id).unwrap().iceberg.unwrap();
+    assert!(said.ends_with(&format!("/16400-1/metadata/v{newest}.metadata.json")), "{said}");
 }
 
 /// Names of a folder's files.
