@@ -69,7 +69,7 @@ if [ -n "$long" ]; then
     part "setup of Spark" setup_spark
     part "Spark on one Cassandra node" "$PYTHON" tests/cluster/run.py spark
     part "one Cassandra node with Accord" "$PYTHON" tests/cluster/run.py --commit accord \
-        conformance scripts schema native bank requests isolation
+        conformance scripts schema sequences native bank requests isolation spark
     part "setup of an older Cassandra" setup_cassandra_old
     part "one older Cassandra node" env CASSANDRA_LIB="$CASSANDRA_OLD_LIB" "$PYTHON" \
         tests/cluster/run.py conformance schema hopes bank

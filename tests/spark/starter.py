@@ -52,7 +52,7 @@ class Spark:
 
 
 @contextlib.contextmanager
-def spark(cluster, consistency="LOCAL_QUORUM"):
+def spark(cluster, consistency="QUORUM"):
     """One for a cluster of tests/cluster/nodes.py. Its process is gone afterwards."""
     jars = pathlib.Path(os.environ.get("SPARK_LIB", "no-spark"))
     if not any(jars.glob("spark-cassandra-connector_*.jar")):
