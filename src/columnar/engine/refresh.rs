@@ -80,7 +80,10 @@ impl Engine {
     async fn refresh_entry(&self, entry: &Arc<TableEntry>, why: Why) -> Result<()> {
         let _building = entry.building.lock().await;
         if let Some(shared) = self.shared(entry) {
-            return self.refresh_shared(entry, &shared, why).await;
+            let refreshed = self.refresh_shared(entry, &shared, why).await;
+            // Also what another gateway made, which may have gone before it did this.
+            self.publish(entry).await;
+            return refreshed;
         }
         // Another refresh may have ended meanwhile.
         if why == Why::Due && !self.is_due(entry).await? {
