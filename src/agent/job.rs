@@ -19,6 +19,7 @@ use crate::columnar::replicas;
 use crate::columnar::shared::{ViewStore, names_of};
 use crate::error::{Error, Result};
 use crate::kv::Segments;
+use crate::types::io::hex;
 
 const MICROS: i64 = 1_000_000;
 /// What an SSTable is known by.
@@ -185,8 +186,4 @@ fn own_files(place: &Place, replica: &Replica) -> Result<Vec<PathBuf>> {
         files.extend(Some(path).filter(|_| file.name.ends_with(DATA)));
     }
     Ok(files)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

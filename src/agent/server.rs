@@ -30,6 +30,7 @@ use crate::columnar::shared::ViewStore;
 use crate::error::{Error, Result, SqlState};
 use crate::kv::cassandra::Cassandra;
 use crate::kv::cassandra::agents::Agent as Registered;
+use crate::types::io::hex;
 
 /// How often an agent says that it is there, and looks for leases that ended.
 const BEAT: Duration = Duration::from_secs(3);
@@ -83,7 +84,7 @@ pub async fn run(
     node.release_all().await;
     let mut random = [0; 16];
     clock.random(&mut random);
-    let secret: String = random.iter().map(|b| format!("{b:02x}")).collect();
+    let secret = hex(&random);
     let place =
         Place { host: host.clone(), node: node.clone(), store, scratch: options.scratch, clock };
     let agent =

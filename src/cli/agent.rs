@@ -65,7 +65,7 @@ pub(super) fn start(args: AgentArgs) -> Result<()> {
 }
 
 async fn serve(args: AgentArgs) -> Result<()> {
-    let mut stop = stop_signals()?;
+    let (_stopping, mut stop) = stop_signals()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let folder = args.data.as_deref().map_or_else(Folder::temporary, Folder::open)?;
     let cluster = tokio::select! {

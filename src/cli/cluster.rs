@@ -11,6 +11,7 @@ use crate::kv::SharedStore;
 use crate::kv::cassandra::{Cassandra, CassandraOptions, CommitProtocol, SerialDomain};
 use crate::kv::lwt::env::OnRuntime;
 use crate::kv::lwt::{LwtOptions, LwtStore};
+use crate::types::io::hex;
 
 /// Where the rows are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -191,8 +192,7 @@ pub(super) async fn connect(
 /// A folder name that no other keyspace has, whatever its name: files that a keyspace of the same
 /// name left are of other rows.
 pub(super) fn folder_of(cluster: &Cassandra, keyspace: &str) -> String {
-    let identity = cluster.identity().iter();
-    identity.fold(format!("{keyspace}-"), |name, byte| format!("{name}{byte:02x}"))
+    format!("{keyspace}-{}", hex(cluster.identity()))
 }
 
 /// Joins a cluster's gateways. `dir`: where more rows are sorted than memory is for.

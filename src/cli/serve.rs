@@ -73,11 +73,7 @@ where
     F: FnOnce(Served) -> R + Send + 'static,
     R: Future<Output = Result<()>> + Send + 'static,
 {
-    let (stopping, stop) = mpsc::channel(2);
-    let (mut signals, told) = (stop_signals()?, stopping.clone());
-    tokio::spawn(
-        async move { while signals.recv().await.is_some() && told.send(()).await.is_ok() {} },
-    );
+    let (stopping, stop) = stop_signals()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     // The port first: a server that cannot be reached should not make a folder.
     let options = ServerOptions {
@@ -232,8 +228,8 @@ fn check_password(args: &StartArgs) -> Result<()> {
     Ok(())
 }
 
-/// Gives a value for each SIGTERM or SIGINT.
-pub(super) fn stop_signals() -> Result<mpsc::Receiver<()>> {
+/// Gives a value for each SIGTERM or SIGINT, and for what else is sent.
+pub(super) fn stop_signals() -> Result<(mpsc::Sender<()>, mpsc::Receiver<()>)> {
     let (sender, receiver) = mpsc::channel(2);
     for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
         let mut signals = signal(kind)?;
@@ -246,5 +242,5 @@ pub(super) fn stop_signals() -> Result<mpsc::Receiver<()>> {
             }
         });
     }
-    Ok(receiver)
+    Ok((sender, receiver))
 }

@@ -252,18 +252,15 @@ impl Manifest {
 mod hex {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
+    use crate::types::io;
+
     pub(super) fn serialize<S: Serializer>(bytes: &[u8], out: S) -> Result<S::Ok, S::Error> {
-        let text: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-        out.serialize_str(&text)
+        out.serialize_str(&io::hex(bytes))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<u8>, D::Error> {
         let text = String::deserialize(input)?;
-        let digits = text.as_bytes().chunks(2).map(|pair| {
-            let pair = std::str::from_utf8(pair).map_err(D::Error::custom)?;
-            u8::from_str_radix(pair, 16).map_err(D::Error::custom)
-        });
-        digits.collect()
+        io::unhex(&text).ok_or_else(|| D::Error::custom("a key is not hexadecimal"))
     }
 }
 

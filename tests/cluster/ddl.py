@@ -126,15 +126,8 @@ def run(cluster, pair, keyspace, seconds, clients=4):
 
 def check(cluster, pair, keyspace):
     """Compares what both gateways and CQL show."""
-    from cassandra import ConsistencyLevel
-    from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
-
-    host, port = cluster.contact_points().split(",")[0].split(":")
-    quorum = ExecutionProfile(consistency_level=ConsistencyLevel.QUORUM, request_timeout=30)
-    driver = Cluster([host], port=int(port), execution_profiles={EXEC_PROFILE_DEFAULT: quorum})
     wrong = []
-    try:
-        cql = driver.connect(keyspace)
+    with cluster.cql(keyspace, timeout_s=30) as cql:
         with psycopg.connect(pair[0].dsn(), autocommit=True) as a, \
                 psycopg.connect(pair[1].dsn(), autocommit=True) as b:
             for c in (a, b):
@@ -155,8 +148,6 @@ def check(cluster, pair, keyspace):
             for table in tables:
                 b.execute(f"drop table {table}")
             nothing_left(cql, a, wrong)
-    finally:
-        driver.shutdown()
     return wrong
 
 

@@ -12,6 +12,14 @@ sys.path.insert(0, str(ROOT / "tests" / "pg"))
 from servers import Server, free_port, sluice_binary, stop, wait_ready  # noqa: E402
 
 
+def expecting(wrong):
+    """A comparison that adds what differs to `wrong`."""
+    def expect(what, got, wanted):
+        if got != wanted:
+            wrong.append(f"{what}: {got!r}, not {wanted!r}")
+    return expect
+
+
 def launch(cluster, keyspace, folder, port=None, release=False, flags=()):
     """A gateway's process, as soon as it answers."""
     port = port or free_port()

@@ -5,6 +5,8 @@ import threading
 
 import psycopg
 
+from gateways import expecting
+
 CLIENTS = 4
 EACH = 25
 
@@ -12,10 +14,7 @@ EACH = 25
 def run(pair):
     """What went wrong."""
     wrong = []
-
-    def expect(what, got, wanted):
-        if got != wanted:
-            wrong.append(f"{what}: {got!r}, not {wanted!r}")
+    expect = expecting(wrong)
 
     with psycopg.connect(pair[0].dsn(), autocommit=True) as a:
         a.execute("create table counters (id int primary key, n int not null)")

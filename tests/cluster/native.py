@@ -25,22 +25,13 @@ WRITERS_SECONDS = 4
 
 def run(cluster, pair, keyspace):
     """What went wrong."""
-    from cassandra import ConsistencyLevel
-    from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
-
-    host, port = cluster.contact_points().split(",")[0].split(":")
-    quorum = ExecutionProfile(consistency_level=ConsistencyLevel.QUORUM)
-    driver = Cluster([host], port=int(port), execution_profiles={EXEC_PROFILE_DEFAULT: quorum})
     wrong = []
-    try:
-        cql = driver.connect(keyspace)
+    with cluster.cql(keyspace) as cql:
         with psycopg.connect(pair[0].dsn(), autocommit=True) as a, \
                 psycopg.connect(pair[1].dsn(), autocommit=True) as b:
             values(cql, a, b, wrong)
             evolution(cql, a, b, wrong)
             counts(cql, pair, a, wrong)
-    finally:
-        driver.shutdown()
     return wrong
 
 

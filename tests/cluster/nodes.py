@@ -194,6 +194,22 @@ class Cluster:
             finally:
                 driver.shutdown()
 
+    @contextlib.contextmanager
+    def cql(self, keyspace, timeout_s=10):
+        """A session of the driver that reads and writes at QUORUM."""
+        from cassandra import ConsistencyLevel
+        from cassandra.cluster import EXEC_PROFILE_DEFAULT, ExecutionProfile
+        from cassandra.cluster import Cluster as Driver
+
+        quorum = ExecutionProfile(
+            consistency_level=ConsistencyLevel.QUORUM, request_timeout=timeout_s)
+        driver = Driver([self.nodes[0].host], port=self.port,
+                        execution_profiles={EXEC_PROFILE_DEFAULT: quorum})
+        try:
+            yield driver.connect(keyspace)
+        finally:
+            driver.shutdown()
+
     def contact_points(self):
         return ",".join(f"{node.host}:{self.port}" for node in self.nodes)
 

@@ -3,6 +3,8 @@ with nothing of their transaction left; and those just below work, on every gate
 
 import psycopg
 
+from gateways import expecting
+
 MIB = 1 << 20
 # Larger than a row may be, than a message of Cassandra, than a key.
 TOO_LARGE = [7 * MIB, 16_000_000, 40 * MIB]
@@ -12,10 +14,7 @@ KEY = 70_000
 def run(pair):
     """What went wrong."""
     wrong = []
-
-    def expect(what, got, wanted):
-        if got != wanted:
-            wrong.append(f"{what}: {got!r}, not {wanted!r}")
+    expect = expecting(wrong)
 
     with psycopg.connect(pair[0].dsn(), autocommit=True) as a, \
             psycopg.connect(pair[1].dsn(), autocommit=True) as b:

@@ -10,18 +10,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::balancer::balance;
 use super::feed::{Load, feed};
 use super::fleet::{COLUMNS, SCHEMA, questions};
 use super::nodes::{Nodes, jars};
 use super::processes::Process;
-use super::silent::Silent;
-use crate::cli::serve::{Served, announce, serve};
+use super::silent::Quiet;
+use crate::cli::serve::{Served, announce, serve, stop_signals};
 use crate::cli::{Auth, ClusterArgs, DemoArgs, ServerArgs, StartArgs, StoreKind};
 use crate::error::{Error, Result, SqlState};
-use crate::session::{Database, Session};
+use crate::session::Database;
 
 pub(super) const USER: &str = "demo";
 pub(super) const DATABASE: &str = "demo";
@@ -79,18 +78,15 @@ fn start_nodes(args: &DemoArgs, folder: &Path) -> Result<Nodes> {
     let jars = jars(args.cassandra.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+        let (_stopping, mut stop) = stop_signals()?;
         tokio::select! {
             nodes = Nodes::start(folder, &jars, args.nodes) => nodes,
-            _ = terminate.recv() => Err(stopped()),
-            _ = interrupt.recv() => Err(stopped()),
+            _ = stop.recv() => {
+                let message = "stopped before the nodes were ready";
+                Err(Error::new(SqlState::ADMIN_SHUTDOWN, message))
+            }
         }
     })
-}
-
-fn stopped() -> Error {
-    Error::new(SqlState::ADMIN_SHUTDOWN, "stopped before the nodes were ready")
 }
 
 /// What the gateways are started with.
@@ -142,13 +138,10 @@ async fn start_second(first: &StartArgs, folder: &Path) -> Result<(Process, Sock
 }
 
 async fn set_up(database: &Arc<Database>) -> Result<()> {
-    let registration = database.registry.register(None)?;
-    let backend = registration.backend.clone();
-    let mut session = Session::start(database.clone(), backend, USER, DATABASE, &[])?;
-    let mut client = Silent::default();
-    session.query(&mut client, SCHEMA.into()).await?;
+    let mut session = Quiet::start(database, USER, DATABASE)?;
+    session.run(SCHEMA.to_owned()).await?;
     match cfg!(feature = "columnar") {
-        true => session.query(&mut client, COLUMNS.into()).await,
+        true => session.run(COLUMNS.to_owned()).await,
         false => Ok(()),
     }
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::sleep;
 
+use super::cluster::{DATABASE, USER};
 use super::fleet::{SHARDS, report};
 use super::processes::processor_seconds;
-use super::silent::Silent;
+use super::silent::Quiet;
 use crate::cli::serve::announce;
 use crate::error::Result;
-use crate::session::{Database, Session};
+use crate::session::Database;
 
 /// Sessions that send.
 const SENDERS: u64 = 4;
@@ -84,10 +85,7 @@ pub(super) async fn feed(
 
 /// One session that sends the next report whenever one is due.
 async fn send(database: Arc<Database>, figures: Arc<Figures>) -> Result<()> {
-    let registration = database.registry.register(None)?;
-    let backend = registration.backend.clone();
-    let (user, name) = (super::cluster::USER, super::cluster::DATABASE);
-    let mut session = Session::start(database.clone(), backend, user, name, &[])?;
+    let mut session = Quiet::start(&database, USER, DATABASE)?;
     let clock = database.clock.clone();
     let count = figures.events_per_report();
     loop {
@@ -101,8 +99,7 @@ async fn send(database: Arc<Database>, figures: Arc<Figures>) -> Result<()> {
         let mut sent = true;
         for statement in statements {
             let began = clock.monotonic();
-            let mut client = Silent::default();
-            if let Err(error) = session.query(&mut client, statement.into()).await {
+            if let Err(error) = session.run(statement).await {
                 tracing::warn!(?error, "a report was not taken");
                 sent = false;
                 sleep(FAILURE_PAUSE).await;

@@ -4,11 +4,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::silent::Silent;
+use super::silent::Quiet;
 use crate::cli::serve::{Served, announce, serve};
 use crate::cli::{Auth, ClusterArgs, DemoArgs, StartArgs, StoreKind};
 use crate::error::Result;
-use crate::session::{Database, Session};
+use crate::session::Database;
 
 const USER: &str = "demo";
 const DATABASE: &str = "shop";
@@ -64,30 +64,26 @@ fn banner(address: SocketAddr, place: &str) -> Vec<String> {
 }
 
 async fn fill(database: &Arc<Database>, orders: u32) -> Result<()> {
-    let registration = database.registry.register(None)?;
-    let backend = registration.backend.clone();
-    let mut session = Session::start(database.clone(), backend, USER, DATABASE, &[])?;
-    let mut run = async |sql: String| {
-        let mut client = Silent::default();
-        session.query(&mut client, sql.into()).await
-    };
-    run(SCHEMA.to_owned()).await?;
-    run(format!(
-        "insert into customers select x, 'Customer ' || x,
+    let mut session = Quiet::start(database, USER, DATABASE)?;
+    session.run(SCHEMA.to_owned()).await?;
+    session
+        .run(format!(
+            "insert into customers select x, 'Customer ' || x,
             (array['DE','FR','US','JP','BR','IN','GB','KE'])[1 + x * 7 % 8],
             date '2020-01-01' + (x * 37 % 1500) from generate_series(1, {CUSTOMERS}) x"
-    ))
-    .await?;
-    run(format!(
-        "insert into products select x, 'Product ' || x, (x * 7919 % 10000)::numeric / 100 + 1,
+        ))
+        .await?;
+    session
+        .run(format!(
+            "insert into products select x, 'Product ' || x, (x * 7919 % 10000)::numeric / 100 + 1,
             100 + x * 31 % 900 from generate_series(1, {PRODUCTS}) x"
-    ))
-    .await?;
+        ))
+        .await?;
     let mut from = 1;
     while from <= orders {
         let to = orders.min(from + ORDERS_STEP - 1);
-        run(order_items(from, to)).await?;
-        run(order_heads(from, to)).await?;
+        session.run(order_items(from, to)).await?;
+        session.run(order_heads(from, to)).await?;
         from = to + 1;
     }
     Ok(())

@@ -1,15 +1,41 @@
-//! A session's client that only wants to know of errors.
+//! Sessions of the demo itself, whose client only wants to know of errors.
+
+use std::sync::Arc;
 
 use bytes::BytesMut;
 
 use crate::error::{Error, Result};
-use crate::session::{Client, CopyInput, Field, Mark, Notice, NoticeSeverity, ResultFormats};
+use crate::session::registry::Registration;
+use crate::session::{
+    Client, CopyInput, Database, Field, Mark, Notice, NoticeSeverity, ResultFormats, Session,
+};
 use crate::types::Datum;
 use crate::types::io::FormatSettings;
 
+/// A session that nobody is connected to.
+pub(super) struct Quiet {
+    session: Session,
+    _registration: Registration,
+}
+
+impl Quiet {
+    /// Starts it.
+    pub fn start(database: &Arc<Database>, user: &str, name: &str) -> Result<Quiet> {
+        let registration = database.registry.register(None)?;
+        let backend = registration.backend.clone();
+        let session = Session::start(database.clone(), backend, user, name, &[])?;
+        Ok(Quiet { session, _registration: registration })
+    }
+
+    /// Runs statements.
+    pub async fn run(&mut self, sql: String) -> Result<()> {
+        self.session.query(&mut Silent::default(), sql.into()).await
+    }
+}
+
 /// A client that is told nothing.
 #[derive(Default)]
-pub(super) struct Silent {
+struct Silent {
     said: u64,
 }
 

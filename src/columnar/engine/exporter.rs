@@ -17,6 +17,7 @@ use crate::columnar::view::View;
 use crate::columnar::view::build::{Build, VersionReader};
 use crate::error::{Error, Result};
 use crate::types::descriptor::TableDescriptor;
+use crate::types::io::unhex;
 
 /// What is asked for: all rows of a table at a timestamp, which the caller holds and has seen
 /// resolved, in files of a shared folder.
@@ -91,9 +92,7 @@ impl Engine {
             }
         }
     }
-}
 
-impl Engine {
     async fn export_held(
         &self,
         exporter: &dyn Exporter,
@@ -123,8 +122,9 @@ pub(super) fn adopt_exported(
     let fetched =
         names.iter().try_for_each(|name| runtime.block_on(shared.fetch(files.as_ref(), name)));
     let adopted = fetched.and_then(|()| {
-        let loose: Vec<Bytes> =
-            exported.unsettled.iter().map(|text| unhex(text)).collect::<Result<_>>()?;
+        let loose: Option<Vec<Bytes>> =
+            exported.unsettled.iter().map(|text| unhex(text).map(Bytes::from)).collect();
+        let loose = loose.ok_or_else(|| Error::corrupted("a key is not hexadecimal"))?;
         let Exported { records, next_file, from, .. } = exported;
         build.of_files((records, *next_file), from, &loose, read, newest)
     });
@@ -133,13 +133,4 @@ pub(super) fn adopt_exported(
         runtime.block_on(shared.discard(&names));
     }
     adopted
-}
-
-fn unhex(text: &str) -> Result<Bytes> {
-    let digits = text.as_bytes().chunks(2).map(|pair| {
-        let pair = std::str::from_utf8(pair).ok()?;
-        u8::from_str_radix(pair, 16).ok()
-    });
-    let bytes: Option<Vec<u8>> = digits.collect();
-    bytes.map(Bytes::from).ok_or_else(|| Error::corrupted("a key is not hexadecimal"))
 }

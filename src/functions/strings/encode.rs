@@ -7,6 +7,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::functions::EvalContext;
 use crate::functions::call::{arg, one, two};
 use crate::types::Datum;
+use crate::types::io::hex;
 
 use super::md5::md5;
 
@@ -16,10 +17,6 @@ const BASE64_LINE: usize = 76;
 
 fn invalid(message: impl Into<String>) -> Error {
     Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 pub(super) fn encode(_: &EvalContext, a: &[Datum]) -> Result<Datum> {

@@ -195,6 +195,17 @@ fn parse_regtype(text: &str) -> Result<u32> {
     })
 }
 
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The bytes of [`hex`]; none for what is none.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    text.as_bytes().chunks(2).map(byte).collect()
+}
+
 /// The vectors of the catalog: numbers with blanks between them, counted from 0.
 fn parse_vector(text: &str, element: BaseType) -> Result<Datum> {
     let mut values = Vec::new();
