@@ -191,6 +191,8 @@ pub struct Core {
     pub own: Mutex<Own>,
     /// Snapshots that are held, and the last few others.
     pub snapshots: Mutex<BTreeMap<Timestamp, (Weak<Snapshot>, Option<Arc<Snapshot>>)>>,
+    /// Verdicts that were read lately.
+    pub verdicts: Mutex<HashMap<Attempt, Verdict>>,
     /// What the last read of all rows tells of commits.
     settled: Mutex<Settled>,
     horizon: AtomicU64,
@@ -390,6 +392,7 @@ impl Gateway {
                 retiring: tokio::sync::Mutex::default(),
                 own: Mutex::new(Own { log_next: 1, ..Own::default() }),
                 snapshots: Mutex::default(),
+                verdicts: Mutex::default(),
                 settled: Mutex::default(),
                 horizon: AtomicU64::new(0),
                 schema: AtomicU64::new(0),

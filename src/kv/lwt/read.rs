@@ -11,17 +11,20 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::gateway::Gateway;
 use super::partitions::*;
 use super::rows::*;
 use super::snapshots::{Snapshot, too_old};
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kv::{SpaceId, Version};
 
 /// Looks at another attempt's record while validating, before giving way.
 const VALIDATION_LOOKS: u32 = 8;
+/// Rows of a scanned page that are asked after at once, where their heads are not the answer.
+const ROWS_AT_ONCE: usize = 32;
 
 /// Who reads, and so what of an intent in the way.
 #[derive(Clone, Copy, Debug)]
@@ -140,6 +143,8 @@ impl Gateway {
         }
         match head.ts <= at {
             true => Visible::Known(head.version()),
+            // A row that was new then, as all are that a long scan meets while others insert.
+            false if head.previous == Timestamp::ZERO => Visible::Known(None),
             false => Visible::Older,
         }
     }
@@ -237,13 +242,19 @@ impl Gateway {
             attempt += 1;
         };
         let mut found = RingVersions { rows: Vec::new(), next: page.next };
-        for (pk, row) in page.rows {
-            let partition = Partition { table, key: pk };
-            let head = Record::read(Some(&row))?;
-            let key = row.key.key;
-            match self.version_at(snapshot.at, &partition, &key, head, reader).await? {
-                Ok(Some(version)) => found.rows.push((partition.key, key, version)),
-                Ok(None) => {}
+        let mut versions = stream::iter(page.rows)
+            .map(async |(pk, row)| {
+                let partition = Partition { table, key: pk };
+                let head = Record::read(Some(&row))?;
+                let key = row.key.key;
+                let version = self.version_at(snapshot.at, &partition, &key, head, reader).await?;
+                Ok::<_, Error>(version.map(|version| (partition.key, key, version)))
+            })
+            .buffered(ROWS_AT_ONCE);
+        while let Some(row) = versions.try_next().await? {
+            match row {
+                Ok((partition, key, Some(version))) => found.rows.push((partition, key, version)),
+                Ok((_, _, None)) => {}
                 Err(held_up) => return Ok(Err(held_up)),
             }
         }

@@ -23,6 +23,10 @@ use crate::error::{Error, Result};
 /// announcement is under way together with the first intents.
 const ORPHAN_GRACE: Duration = Duration::from_millis(20);
 
+/// Verdicts that are remembered: a scan meets an attempt's intents in many rows, and a verdict
+/// never changes.
+const VERDICTS_KEPT: usize = 1024;
+
 /// A number that rises with every batch of a kind, by which late batches are told.
 #[derive(Clone, Copy, Debug)]
 pub struct Sequence {
@@ -156,9 +160,20 @@ impl Gateway {
         of: Attempt,
         consistency: Consistency,
     ) -> Result<Option<Verdict>> {
+        if let Some(verdict) = self.verdicts.lock().get(&of) {
+            return Ok(Some(*verdict));
+        }
         let select = Select::Heads(vec![Bytes::new()]);
         let rows = self.read(&of.record(), select, consistency).await?;
-        rows.iter().find_map(|r| r.get(Column::Vd)).map(Verdict::decode).transpose()
+        let found = rows.iter().find_map(|r| r.get(Column::Vd)).map(Verdict::decode).transpose()?;
+        if let Some(verdict) = found {
+            let mut verdicts = self.verdicts.lock();
+            if verdicts.len() >= VERDICTS_KEPT {
+                verdicts.clear();
+            }
+            verdicts.insert(of, verdict);
+        }
+        Ok(found)
     }
 
     /// The verdict of an attempt whose intent was met. Waits while its gateway goes on with it;
