@@ -299,7 +299,7 @@ impl Core {
         }
         self.viewed(&view, started);
         let view = Arc::new(view);
-        *self.settled.lock() = Settled { high, view: view.clone() };
+        *self.settled.lock() = Settled { high, view: view.clone(), began: started };
         Ok(view)
     }
 

@@ -17,8 +17,15 @@
 //! seen, is one that still has the table closed: then nothing is answered (40001), and who asks
 //! again waits for the table. The space itself cannot go while it is read: versions are held
 //! below every change of the schema that is not told.
+//!
+//! All of that is said of the row's `ts`, so what an earlier read of the gateways' rows showed is
+//! as good, if it covers `ts`: rows that were not written lately need no second request. Of
+//! changes of the schema that were acknowledged since, though, an earlier read tells nothing. So
+//! it is trusted for a while only, and whoever changes the schema waits for longer than that
+//! before it says so, where there are other gateways (a schema lease, as in F1).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join;
@@ -26,12 +33,18 @@ use futures::future::join;
 use super::gateway::Gateway;
 use super::locks::head_of;
 use super::partitions::*;
-use super::peers::View;
+use super::peers::{Retired, View};
 use super::rows::*;
 use super::tables::check_open;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::kv::Version;
+
+/// How long what a read of the gateways' rows tells of the schema is trusted, from its beginning.
+const SCHEMA_LEASE: Duration = Duration::from_millis(100);
+/// How long a change of the schema is kept from its client, so that no lease from before is left;
+/// monotonic clocks may differ by half in their speed.
+const SCHEMA_LEASES_END: Duration = Duration::from_millis(150);
 
 /// What is known to be settled, by one read of the gateways' rows.
 #[derive(Clone, Default)]
@@ -40,6 +53,8 @@ pub struct Settled {
     pub high: Timestamp,
     /// What the read showed.
     pub view: Arc<View>,
+    /// When it began, by the monotonic clock.
+    pub began: Duration,
 }
 
 impl Gateway {
@@ -53,9 +68,15 @@ impl Gateway {
         let _held = self.hold_newest();
         let select = Select::Rows(vec![key.clone()]);
         let row = self.read(partition, select, Consistency::Quorum);
-        let (rows, view) = join(row, self.view()).await;
-        view?;
-        let head = head_of(&rows?, key)?;
+        let rows = match self.has_schema_lease() {
+            true => row.await?,
+            false => {
+                let (rows, view) = join(row, self.view()).await;
+                view?;
+                rows?
+            }
+        };
+        let head = head_of(&rows, key)?;
         let version = self.newest_of(partition, key, &head).await?;
         if let Some(version) = &version {
             self.secure(partition, version.ts).await?;
@@ -90,12 +111,32 @@ impl Gateway {
         if self.is_secure(partition, ts) {
             return Ok(());
         }
+        self.view().await?;
+        if self.is_secure(partition, ts) {
+            return Ok(());
+        }
         let snapshot = self.snapshot().await?;
         self.await_open(&snapshot, |open| open == partition).await
     }
 
+    fn has_schema_lease(&self) -> bool {
+        let Settled { view, began, .. } = self.known_settled();
+        !view.peers.is_empty() && self.since(began) < SCHEMA_LEASE
+    }
+
+    /// Waits until every other gateway has looked for changes of the schema again.
+    pub async fn outwait_schema_leases(&self) {
+        let alone = self.view().await.is_ok_and(|view| {
+            let others = view.peers.iter().filter(|p| p.incarnation != self.incarnation);
+            others.filter(|p| p.retired < Retired::Settled).count() == 0
+        });
+        if !alone {
+            self.env.sleep(SCHEMA_LEASES_END).await;
+        }
+    }
+
     fn is_secure(&self, partition: &Partition, ts: Timestamp) -> bool {
-        let Settled { high, view } = self.known_settled();
+        let Settled { high, view, .. } = self.known_settled();
         #[cfg(test)]
         if self.options.unsure {
             return true;

@@ -63,11 +63,11 @@ impl Gateway {
             if changes_schema(commit) {
                 self.tables.changed(commit.txn, ts);
                 self.schema_changed(ts);
-                self.decided(open.attempt.floor, Some(ts));
-                self.publish_surely().await?;
-            } else {
-                self.decided(open.attempt.floor, Some(ts));
-                self.tell_settled(&open, ts).await?;
+            }
+            self.decided(open.attempt.floor, Some(ts));
+            match changes_schema(commit) {
+                true => self.publish_surely().await?,
+                false => self.tell_settled(&open, ts).await?,
             }
             let rows = owned_rows(parts);
             let (this, attempt) = (self.in_background(), open.attempt);
@@ -76,6 +76,9 @@ impl Gateway {
                 this.close_open(attempt.floor, Some(ts));
                 this.publish_soon();
             }));
+            if changes_schema(commit) {
+                self.outwait_schema_leases().await;
+            }
             return result;
         }
         // Nobody will ever decide for it: its intents can go.

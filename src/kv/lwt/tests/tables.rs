@@ -95,6 +95,25 @@ async fn ddl_waits_for_sharers_of_its_own_gateway() {
     waiting.abort();
 }
 
+/// A lone read that takes the gateways' rows as it read them a little before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lone_read_knows_of_changes_that_were_acknowledged() {
+    let (a, b) = two(Faults::none()).await;
+    committed(a.commit(commit(vec![write(row(ROWS, 1), b"v")])).await.unwrap());
+    for round in 0..ROUNDS {
+        // The first brings a lease, the second goes by it.
+        for _ in 0..2 {
+            b.get(&row(ROWS, 1), Timestamp::MAX).await.unwrap().unwrap();
+        }
+        let change = commit(vec![write(descriptor(), b"1")]);
+        let CommitOutcome::Committed(ts) = a.commit(change).await.unwrap() else {
+            panic!("round {round}")
+        };
+        b.get(&row(ROWS, 1), Timestamp::MAX).await.unwrap().unwrap();
+        assert!(b.schema() >= ts, "round {round}");
+    }
+}
+
 /// Writers on one gateway keep an index if the schema says that there is one; DDL on the other
 /// makes it, from the rows it finds, and drops it. No row is ever without its entry.
 async fn an_index_misses_nothing(faults: Faults) {
