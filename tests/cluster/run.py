@@ -44,7 +44,7 @@ import sparks
 import sstables
 import statements
 import views
-from gateways import ROOT, gateways
+from gateways import ROOT, expecting, gateways
 from nodes import cassandra
 
 sys.path.insert(0, str(ROOT / "tests" / "pg"))
@@ -94,9 +94,8 @@ def measures(cluster, _):
 
 def latencies(cluster, _):
     """Statements through a release build, beside bare CQL."""
-    wrong, raw = rust(cluster, "raw:", "kv::cassandra::tests::measures", "--", "--nocapture")
     with gateways(cluster, keyspace="latency", release=True) as ours:
-        return wrong + latency.run(ours[0], raw)
+        return latency.run(cluster, ours[0])
 
 
 def requests(cluster, options):
@@ -142,10 +141,7 @@ def scripts(cluster, _):
 def schema(cluster, _):
     """Two gateways see each other's DDL at once, also when both change the same things."""
     wrong = []
-
-    def expect(what, got, wanted):
-        if got != wanted:
-            wrong.append(f"{what}: {got!r}, not {wanted!r}")
+    expect = expecting(wrong)
 
     with gateways(cluster, 2, keyspace="ddl") as pair:
         a = psycopg.connect(pair[0].dsn(), autocommit=True)
