@@ -12,6 +12,9 @@ use crate::exec::{foreign, profile, scan};
 use crate::plan::node::{LookupPlan, LookupSide};
 use crate::types::Row;
 
+/// Left rows that are looked up at once: a cluster answers many keys in the time of one.
+const LEFT_AT_ONCE: usize = 128;
+
 /// See [`LookupPlan`].
 pub struct LookupNode {
     plan: Arc<LookupPlan>,
@@ -39,23 +42,23 @@ impl Node for LookupNode {
             let mut batch = batch.into_iter();
             let mut looked_up = std::collections::VecDeque::new();
             loop {
-                let (left, rows) = match &plan.right {
-                    LookupSide::Stored(right) => {
-                        let Some(left) = batch.next() else { break };
-                        let rows = scan::fetch(ctx, right, &left).await?;
-                        (left, rows)
-                    }
-                    LookupSide::Foreign(right) => {
-                        if looked_up.is_empty() {
+                if looked_up.is_empty() {
+                    let (next, rows) = match &plan.right {
+                        LookupSide::Stored(right) => {
+                            let next: Vec<Row> = batch.by_ref().take(LEFT_AT_ONCE).collect();
+                            let rows = scan::fetch_all(ctx, right, &next).await?;
+                            (next, rows)
+                        }
+                        LookupSide::Foreign(right) => {
                             let next: Vec<Row> =
                                 batch.by_ref().take(foreign::KEYS_AT_ONCE).collect();
                             let rows = foreign::fetch_all(ctx, right, &next).await?;
-                            looked_up.extend(next.into_iter().zip(rows));
+                            (next, rows)
                         }
-                        let Some(found) = looked_up.pop_front() else { break };
-                        found
-                    }
-                };
+                    };
+                    looked_up.extend(next.into_iter().zip(rows));
+                }
+                let Some((left, rows)) = looked_up.pop_front() else { break };
                 ctx.spend(1).await?;
                 profile::add(&mut ctx.state, plan.right_id, |f| {
                     f.loops += 1;

@@ -6,7 +6,7 @@
 
 mod keys;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -50,6 +50,47 @@ pub async fn fetch(
         rows.extend(batch);
     }
     Ok(rows)
+}
+
+/// The same for several left rows: where each has keys only, all are asked for at once.
+pub async fn fetch_all(
+    ctx: &mut ExecContext<'_>,
+    plan: &Arc<ScanPlan>,
+    lefts: &[Row],
+) -> Result<Vec<Vec<Row>>> {
+    let mut found = Vec::with_capacity(lefts.len());
+    if !plan.access.point || plan.access.index.is_some() {
+        for left in lefts {
+            found.push(fetch(ctx, plan, left).await?);
+        }
+        return Ok(found);
+    }
+    let mut wanted = Vec::with_capacity(lefts.len());
+    for left in lefts {
+        let mut keys = Vec::new();
+        for target in targets(ctx, plan, left).await? {
+            if let Target::Point(key) = target {
+                keys.push(key);
+            }
+        }
+        wanted.push(keys);
+    }
+    let mut keys: Vec<Key> = wanted.iter().flatten().cloned().collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let mut values = HashMap::with_capacity(keys.len());
+    for some in keys.chunks(KEYS_MAX) {
+        let stored = get(ctx, some.to_vec()).await?;
+        ctx.spend(stored.len()).await?;
+        values.extend(stored);
+    }
+    let reader = Reader::new(Arc::clone(plan), Vec::new());
+    for keys in wanted {
+        let stored = |key: Key| values.get(&key).cloned().map(|value| (key, value));
+        let stored: Vec<(Key, Bytes)> = keys.into_iter().filter_map(stored).collect();
+        found.push(reader.decode(ctx, stored).await?);
+    }
+    Ok(found)
 }
 
 /// See [`ScanPlan`].
