@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use crate::clock::Clock;
 use crate::kv::{KeyRange, SharedStore, SpaceId};
-use crate::plan::Statistics;
+use crate::plan::{AccessCosts, Statistics};
 use crate::types::descriptor::{ColumnId, RelationKind, TableDescriptor};
 
 /// How long an estimate is good.
@@ -75,6 +75,10 @@ impl Statistics for StoreStatistics {
         }
         known.insert(space, (now + fresh, rows));
         rows
+    }
+
+    fn costs(&self) -> AccessCosts {
+        self.store.pace().map_or(AccessCosts::IN_PROCESS, AccessCosts::of_cluster)
     }
 
     fn distinct(&self, _: &TableDescriptor, _: ColumnId) -> Option<f64> {

@@ -34,7 +34,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use self::requests::Requests;
+pub use self::requests::{Pace, Requests};
 pub use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::types::SqlType;
@@ -536,6 +536,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// What this process has asked of the cluster since it started; none: it is on no cluster.
     fn requests(&self) -> Option<&Requests> {
+        None
+    }
+
+    /// How fast the cluster answers; none: the store is in this process.
+    fn pace(&self) -> Option<Pace> {
         None
     }
 

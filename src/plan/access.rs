@@ -245,6 +245,13 @@ impl Candidate {
         self.parts.iter().chain(&self.low).chain(&self.high).map(|c| c.conjunct)
     }
 
+    /// Whether it is one row's key.
+    pub fn is_one_key(&self) -> bool {
+        self.point
+            && self.index.is_none()
+            && self.parts.iter().all(|part| matches!(part.test, Test::Compare(..)))
+    }
+
     /// Whether it goes through the whole key.
     pub fn is_full(&self) -> bool {
         self.parts.is_empty() && self.low.is_none() && self.high.is_none()

@@ -31,7 +31,7 @@ pub mod tree;
 
 pub use node::{Plan, PlanNode, StatementKind};
 pub use route::{ColumnarQuery, Path, ReadEngines, TableRoute};
-pub use stats::{NoStatistics, Statistics};
+pub use stats::{AccessCosts, NoStatistics, Statistics};
 
 use crate::error::Result;
 use crate::functions::EvalContext;

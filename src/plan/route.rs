@@ -93,6 +93,8 @@ pub struct AccessFacts {
     pub rows_read: f64,
     /// What it would cost there.
     pub row_cost: f64,
+    /// What the column path costs before its first row.
+    pub view_cost: f64,
     /// Rows of the table.
     pub rows_total: f64,
     /// Whether keys narrow the access.
@@ -109,14 +111,12 @@ pub struct AccessFacts {
 
 /// What the column path costs before its first row, in rows read by the row path.
 const COLUMN_START_ROWS: f64 = 5_000.0;
-/// What each access costs there before its first row.
-const COLUMN_SCAN_ROWS: f64 = 300.0;
 /// What one value costs on the column path, in rows read by the row path.
 const COLUMN_VALUE_ROWS: f64 = 0.004;
 
 impl AccessFacts {
     fn column_cost(&self) -> f64 {
-        COLUMN_SCAN_ROWS + self.rows_total * self.columns.max(1) as f64 * COLUMN_VALUE_ROWS
+        self.view_cost + self.rows_total * self.columns.max(1) as f64 * COLUMN_VALUE_ROWS
     }
 
     /// The access in words.

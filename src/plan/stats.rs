@@ -3,6 +3,7 @@
 //! Costs are in units of one row read from a page of a scan (about a microsecond on the embedded
 //! store). Only their ratios matter.
 
+use crate::kv::Pace;
 use crate::types::descriptor::{ColumnId, TableDescriptor};
 
 /// What is known of tables' sizes. The planner is handed it and does no input or output.
@@ -11,6 +12,10 @@ pub trait Statistics: Send + Sync {
     fn rows(&self, table: &TableDescriptor) -> Option<f64>;
     /// Different values of a column, if known.
     fn distinct(&self, table: &TableDescriptor, column: ColumnId) -> Option<f64>;
+    /// What reading the store costs.
+    fn costs(&self) -> AccessCosts {
+        AccessCosts::IN_PROCESS
+    }
 }
 
 /// Nothing is known.
@@ -42,16 +47,58 @@ pub const OTHER_SHARE: f64 = 0.25;
 /// Elements of an array of which nothing is known.
 pub const ARRAY_LEN_DEFAULT: f64 = 10.0;
 
-/// Reading one row in a page.
+/// What reading rows of a store costs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AccessCosts {
+    /// Reading one row in a page.
+    pub row: f64,
+    /// Getting one row by its key.
+    pub get: f64,
+    /// Getting one row of many by their keys at once.
+    pub get_many: f64,
+    /// Getting the row that an index entry points to: its place is anywhere.
+    pub index_lookup: f64,
+    /// Beginning a scan.
+    pub seek: f64,
+    /// What a view of the store's rows costs before its first row: learning what changed since.
+    pub view: f64,
+}
+
+/// Keys that a cluster answers in the time of one, when many are asked for at once.
+const GETS_AT_ONCE: f64 = 8.0;
+/// Requests, one after the other, that tell what changed since a view.
+const VIEW_REQUESTS: f64 = 4.0;
+
+impl AccessCosts {
+    /// Those of a store in this process. They are ratios of one processor's work, measured once:
+    /// machines differ in all of it alike.
+    pub const IN_PROCESS: AccessCosts = AccessCosts {
+        row: 1.0,
+        get: 2.5,
+        get_many: 1.8,
+        index_lookup: 3.5,
+        seek: 3.0,
+        view: 300.0,
+    };
+
+    /// Those of a cluster, which is as far as it is: measured from the start on.
+    pub fn of_cluster(pace: Pace) -> AccessCosts {
+        let micros = |took: std::time::Duration| took.as_secs_f64() * 1e6;
+        let (request, row) = (micros(pace.request).max(1.0), micros(pace.row).max(1.0));
+        let one_of_many = (request / GETS_AT_ONCE).max(row);
+        AccessCosts {
+            row,
+            get: request,
+            get_many: one_of_many,
+            index_lookup: one_of_many,
+            seek: request,
+            view: Self::IN_PROCESS.view + VIEW_REQUESTS * request,
+        }
+    }
+}
+
+/// Giving one row on.
 pub const ROW_COST: f64 = 1.0;
-/// Getting one row by its key.
-pub const GET_COST: f64 = 2.5;
-/// Getting one row of many by their keys at once.
-pub const GET_MANY_COST: f64 = 1.8;
-/// Getting the row that an index entry points to: its place is anywhere.
-pub const INDEX_LOOKUP_COST: f64 = 3.5;
-/// Beginning a scan.
-pub const SEEK_COST: f64 = 3.0;
 /// Evaluating a condition or an expression.
 pub const EVAL_COST: f64 = 0.05;
 /// Putting a row into a hash table.

@@ -36,7 +36,7 @@ mod tests;
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -55,7 +55,8 @@ use self::prepared::{Prepared, Use};
 use self::rows::{Value, applied, decode, decode_ring};
 use crate::error::Result;
 use crate::kv::lwt::partitions::*;
-use crate::kv::{NativeColumn, SpaceId};
+use crate::kv::requests::Pacer;
+use crate::kv::{NativeColumn, Pace, SpaceId};
 
 pub use self::connect::{About, SerialDomain};
 
@@ -120,6 +121,7 @@ pub struct Cassandra {
     about: About,
     natives: Known,
     requests: Semaphore,
+    pacer: Pacer,
     /// One change of the schema at a time.
     schema: tokio::sync::Mutex<()>,
     warned: Mutex<std::collections::HashSet<&'static str>>,
@@ -144,6 +146,7 @@ impl Cassandra {
             about,
             natives: Known::default(),
             requests: Semaphore::new(REQUESTS_MAX),
+            pacer: Pacer::default(),
             schema: tokio::sync::Mutex::new(()),
             warned: Mutex::default(),
         });
@@ -383,12 +386,21 @@ impl Partitions for Cassandra {
             Consistency::Quorum => CqlConsistency::Quorum,
             Consistency::Serial => CqlConsistency::Serial,
         };
+        let began = Instant::now();
+        let one = matches!(&select, Select::Rows(keys) | Select::Heads(keys) if keys.len() == 1);
         let request = Arc::new((partition.clone(), select));
-        self.with_table(partition.table, || {
-            let request = request.clone();
-            Box::pin(async move { self.read_partition(&request.0, &request.1, consistency).await })
-        })
-        .await
+        let rows = self
+            .with_table(partition.table, || {
+                let request = request.clone();
+                Box::pin(
+                    async move { self.read_partition(&request.0, &request.1, consistency).await },
+                )
+            })
+            .await?;
+        if one && consistency == CqlConsistency::Quorum {
+            self.pacer.read(began.elapsed());
+        }
+        Ok(rows)
     }
 
     async fn ring(
@@ -397,11 +409,19 @@ impl Partitions for Cassandra {
         after: Option<RingPosition>,
         limit: usize,
     ) -> Result<RingPage, Failure> {
-        self.with_table(table, || {
-            let after = after.clone();
-            Box::pin(async move { self.ring_page(table, after.as_ref(), limit).await })
-        })
-        .await
+        let began = Instant::now();
+        let page = self
+            .with_table(table, || {
+                let after = after.clone();
+                Box::pin(async move { self.ring_page(table, after.as_ref(), limit).await })
+            })
+            .await?;
+        self.pacer.page(began.elapsed(), page.rows.len());
+        Ok(page)
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        Some(self.pacer.pace())
     }
 
     async fn write(

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::partitions::*;
 use crate::kv::foreign::Foreign;
-use crate::kv::{NativeColumn, Requests, SpaceId};
+use crate::kv::{NativeColumn, Pace, Requests, SpaceId};
 
 /// A way to the cluster on which requests are counted.
 pub struct Counting {
@@ -104,6 +104,10 @@ impl Partitions for Counting {
     async fn size(&self, table: Table) -> Result<(u64, u64), Failure> {
         add(&self.requests.reads);
         self.noted(self.below.size(table).await)
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        self.below.pace()
     }
 
     fn foreign(&self) -> Option<&dyn Foreign> {

@@ -244,6 +244,10 @@ impl Store for LwtStore {
         Some(&self.incarnations.partitions.requests)
     }
 
+    fn pace(&self) -> Option<Pace> {
+        self.incarnations.partitions.pace()
+    }
+
     fn foreign(&self) -> Option<&dyn foreign::Foreign> {
         self.incarnations.partitions.foreign()
     }

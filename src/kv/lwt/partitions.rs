@@ -23,8 +23,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::error::{Error, SqlState};
-use crate::kv::NativeColumn;
 use crate::kv::foreign::Foreign;
+use crate::kv::{NativeColumn, Pace};
 use crate::types::descriptor::SpaceId;
 
 /// Tries of a repeatable request before its failure is told, and how long they may take.
@@ -439,6 +439,11 @@ pub trait Partitions: Send + Sync + 'static {
 
     /// The nodes' own statistics (`system.size_estimates`): partitions, and their bytes.
     async fn size(&self, table: Table) -> Result<(u64, u64), Failure>;
+
+    /// How fast it answers, if that is measured.
+    fn pace(&self) -> Option<Pace> {
+        None
+    }
 
     /// Tables of other keyspaces, if it is a cluster that has any.
     fn foreign(&self) -> Option<&dyn Foreign> {

@@ -195,7 +195,12 @@ impl Planner<'_> {
             return self.foreign_lookup_cost(left, scan, &conjuncts, step);
         }
         let costed = self.lookup_candidate(scan, &conjuncts, step)?;
-        Some(left.rows * costed.cost)
+        let costs = self.settings.statistics.costs();
+        Some(match costed.candidate.is_one_key() {
+            // A batch's keys are asked for at once.
+            true => costs.get + left.rows * (costed.cost - costs.get + costs.get_many),
+            false => left.rows * costed.cost,
+        })
     }
 
     /// The best access whose keys come from the left row.

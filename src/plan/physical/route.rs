@@ -41,6 +41,7 @@ impl Planner<'_> {
         let mut facts = AccessFacts {
             rows_read: stats::ROWS_DEFAULT,
             row_cost: stats::ROWS_DEFAULT,
+            view_cost: self.settings.statistics.costs().view,
             rows_total: stats::ROWS_DEFAULT,
             keyed: false,
             columns: scan.columns.len(),

@@ -149,11 +149,12 @@ impl Planner<'_> {
                 None => share_of(e),
             })
             .product();
+        let costs = self.settings.statistics.costs();
         let cost = if candidate.point && candidate.index.is_none() {
-            stats::GET_COST + (read - 1.0).max(0.0) * stats::GET_MANY_COST
+            costs.get + (read - 1.0).max(0.0) * costs.get_many
         } else {
-            let lookups = if candidate.index.is_some() { stats::INDEX_LOOKUP_COST } else { 0.0 };
-            points.max(1.0) * stats::SEEK_COST + read * (stats::ROW_COST + lookups)
+            let lookups = if candidate.index.is_some() { costs.index_lookup } else { 0.0 };
+            points.max(1.0) * costs.seek + read * (costs.row + lookups)
         };
         let cost = cost + read * stats::EVAL_COST * conjuncts.len() as f64;
         Costed { candidate, read, rows: stats::clamp(read * rest), cost }
@@ -163,16 +164,17 @@ impl Planner<'_> {
     /// from the end.
     fn cost_for(&self, scan: &Scan, costed: &Costed, want: &Want) -> (f64, bool) {
         let share = |rows: f64| want.rows.map_or(1.0, |w| (w / rows).min(1.0));
+        let seek = self.settings.statistics.costs().seek;
         if want.order.is_empty() {
-            return (stats::SEEK_COST + costed.cost * share(costed.rows), false);
+            return (seek + costed.cost * share(costed.rows), false);
         }
         for reverse in [false, true] {
             let order = self.order_of_access(scan, &costed.candidate, reverse);
             if order.satisfies(&want.order) {
-                return (stats::SEEK_COST + costed.cost * share(costed.rows), reverse);
+                return (seek + costed.cost * share(costed.rows), reverse);
             }
         }
-        (stats::SEEK_COST + costed.cost + stats::sort_cost(costed.rows), false)
+        (seek + costed.cost + stats::sort_cost(costed.rows), false)
     }
 
     /// The order that an access gives rows in.

@@ -3,11 +3,13 @@
 pub(crate) mod build;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::build::*;
 use super::explain::{ExplainOptions, explain};
-use super::{PlanSettings, ReadEngines, plan};
+use super::{AccessCosts, Path, PlanSettings, ReadEngines, Statistics, plan};
 use crate::functions::functions_named;
+use crate::kv::Pace;
 use crate::sql::bound::*;
 use crate::types::descriptor::{ColumnDescriptor, ColumnId, IndexColumn};
 use crate::types::{Array, BaseType, Datum, SqlType};
@@ -286,4 +288,47 @@ fn an_engine_that_cannot_serve_is_refused() {
     };
     let error = plan(Statement::Query(scan("t", 1, 0)), &settings).unwrap_err();
     assert_eq!(error.code().as_str(), "55000");
+}
+
+/// The sizes of a cluster that is far away.
+struct Far;
+
+impl Statistics for Far {
+    fn rows(&self, table: &TableDescriptor) -> Option<f64> {
+        Sizes.rows(table)
+    }
+
+    fn distinct(&self, _: &TableDescriptor, _: ColumnId) -> Option<f64> {
+        None
+    }
+
+    fn costs(&self) -> AccessCosts {
+        let (request, row) = (Duration::from_millis(1), Duration::from_micros(20));
+        AccessCosts::of_cluster(Pace { request, row })
+    }
+}
+
+#[test]
+fn a_distant_store_has_a_view_asked_sooner() {
+    let context = context();
+    let path = |statistics: &dyn Statistics, rows: &str| {
+        let mut rel = scan(rows, 1, 0);
+        if let Rel::Scan(scan) = &mut rel {
+            Arc::make_mut(&mut scan.table).columnar = true;
+        }
+        let settings = PlanSettings {
+            eval: &context,
+            statistics,
+            ordered: false,
+            engines: ReadEngines::default(),
+            labels: true,
+        };
+        let plan = plan(Statement::Query(rel), &settings).unwrap();
+        plan.routes.iter().map(|route| route.path).collect::<Vec<_>>()
+    };
+    assert_eq!(path(&Sizes, "u"), [Path::Row]);
+    assert_eq!(path(&Far, "u"), [Path::Column]);
+    // A few rows are read where they are.
+    assert_eq!(path(&Far, "v"), [Path::Row]);
+    assert_eq!(path(&Sizes, "t"), [Path::Column]);
 }

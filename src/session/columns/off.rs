@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::exec::{ExecContext, RowBatch, RowStream, StoreStatistics};
 use crate::functions::EvalContext;
 use crate::kv::SharedStore;
-use crate::plan::{ColumnarQuery, Statistics};
+use crate::plan::{AccessCosts, ColumnarQuery, Statistics};
 use crate::txn::Txn;
 use crate::types::Row;
 use crate::types::descriptor::{ColumnId, TableDescriptor};
@@ -50,6 +50,10 @@ pub struct ViewStatistics<'a> {
 impl Statistics for ViewStatistics<'_> {
     fn rows(&self, table: &TableDescriptor) -> Option<f64> {
         self.store.rows(table)
+    }
+
+    fn costs(&self) -> AccessCosts {
+        self.store.costs()
     }
 
     fn distinct(&self, table: &TableDescriptor, column: ColumnId) -> Option<f64> {

@@ -15,7 +15,7 @@ use crate::columnar::shared::ViewStore;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::StoreStatistics;
 use crate::kv::SharedStore;
-use crate::plan::{ColumnarQuery, Path, Statistics};
+use crate::plan::{AccessCosts, ColumnarQuery, Path, Statistics};
 use crate::types::descriptor::{ColumnId, TableDescriptor};
 use crate::types::{Datum, Interval, Row};
 
@@ -157,6 +157,10 @@ pub struct ViewStatistics<'a> {
 impl Statistics for ViewStatistics<'_> {
     fn rows(&self, table: &TableDescriptor) -> Option<f64> {
         self.store.rows(table)
+    }
+
+    fn costs(&self) -> AccessCosts {
+        self.store.costs()
     }
 
     fn distinct(&self, table: &TableDescriptor, column: ColumnId) -> Option<f64> {
