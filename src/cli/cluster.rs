@@ -186,7 +186,7 @@ pub(super) async fn connect(
         credentials: credentials(args)?,
         authority: args.cluster_ca.clone(),
     };
-    Cassandra::connect(&options, clock.as_ref()).await
+    Cassandra::connect(&options, clock).await
 }
 
 /// A folder name that no other keyspace has, whatever its name: files that a keyspace of the same

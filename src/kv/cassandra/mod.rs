@@ -36,7 +36,7 @@ mod tests;
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -53,6 +53,7 @@ use self::failure::{Trouble, trouble};
 use self::natives::Known;
 use self::prepared::{Prepared, Use};
 use self::rows::{Value, applied, decode, decode_ring};
+use crate::clock::Clock;
 use crate::error::Result;
 use crate::kv::lwt::partitions::*;
 use crate::kv::requests::Pacer;
@@ -122,6 +123,7 @@ pub struct Cassandra {
     natives: Known,
     requests: Semaphore,
     pacer: Pacer,
+    clock: Arc<dyn Clock>,
     /// One change of the schema at a time.
     schema: tokio::sync::Mutex<()>,
     warned: Mutex<std::collections::HashSet<&'static str>>,
@@ -135,10 +137,10 @@ impl Cassandra {
     /// keyspace that was made for something else.
     pub async fn connect(
         options: &CassandraOptions,
-        random: &dyn crate::clock::Clock,
+        clock: &Arc<dyn Clock>,
     ) -> Result<Arc<Cassandra>> {
         let (session, mut about) = connect::connect(options).await?;
-        let names = keyspace::open(&session, options, &mut about, random).await?;
+        let names = keyspace::open(&session, options, &mut about, clock.as_ref()).await?;
         let cassandra = Arc::new(Cassandra {
             session,
             names,
@@ -147,6 +149,7 @@ impl Cassandra {
             natives: Known::default(),
             requests: Semaphore::new(REQUESTS_MAX),
             pacer: Pacer::default(),
+            clock: clock.clone(),
             schema: tokio::sync::Mutex::new(()),
             warned: Mutex::default(),
         });
@@ -386,7 +389,7 @@ impl Partitions for Cassandra {
             Consistency::Quorum => CqlConsistency::Quorum,
             Consistency::Serial => CqlConsistency::Serial,
         };
-        let began = Instant::now();
+        let began = self.clock.monotonic();
         let one = matches!(&select, Select::Rows(keys) | Select::Heads(keys) if keys.len() == 1);
         let request = Arc::new((partition.clone(), select));
         let rows = self
@@ -398,7 +401,7 @@ impl Partitions for Cassandra {
             })
             .await?;
         if one && consistency == CqlConsistency::Quorum {
-            self.pacer.read(began.elapsed());
+            self.pacer.read(self.clock.monotonic().saturating_sub(began));
         }
         Ok(rows)
     }
@@ -409,14 +412,15 @@ impl Partitions for Cassandra {
         after: Option<RingPosition>,
         limit: usize,
     ) -> Result<RingPage, Failure> {
-        let began = Instant::now();
+        let began = self.clock.monotonic();
         let page = self
             .with_table(table, || {
                 let after = after.clone();
                 Box::pin(async move { self.ring_page(table, after.as_ref(), limit).await })
             })
             .await?;
-        self.pacer.page(began.elapsed(), page.rows.len());
+        let took = self.clock.monotonic().saturating_sub(began);
+        self.pacer.page(took, page.rows.len());
         Ok(page)
     }
 

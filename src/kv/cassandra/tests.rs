@@ -39,7 +39,8 @@ async fn connect(keyspace: &str, point: &str) -> Arc<Cassandra> {
         commit: commit(),
         ..CassandraOptions::default()
     };
-    Cassandra::connect(&options, &SystemClock::new()).await.unwrap()
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    Cassandra::connect(&options, &clock).await.unwrap()
 }
 
 /// A gateway on a keyspace.

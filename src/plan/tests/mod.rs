@@ -11,7 +11,7 @@ use super::{AccessCosts, Path, PlanSettings, ReadEngines, Statistics, plan};
 use crate::functions::functions_named;
 use crate::kv::Pace;
 use crate::sql::bound::*;
-use crate::types::descriptor::{ColumnDescriptor, ColumnId, IndexColumn};
+use crate::types::descriptor::{ColumnDescriptor, ColumnId, IndexColumn, TableDescriptor};
 use crate::types::{Array, BaseType, Datum, SqlType};
 
 fn lines(rel: Rel) -> String {
