@@ -7,6 +7,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . tests/setup.sh
 
+# Nothing here is compiled twice, and a kept target folder does not grow.
+export CARGO_INCREMENTAL=0
+
 long=
 [ "${1:-}" = "--long" ] && long=1
 
