@@ -121,6 +121,9 @@ pub struct RoleDescriptor {
     pub password: Option<String>,
     /// VALID UNTIL: microseconds since 2000-01-01 UTC.
     pub valid_until: Option<i64>,
+    /// Parameters that its sessions begin with, and their values.
+    #[serde(default)]
+    pub settings: Vec<(String, String)>,
 }
 
 impl RoleDescriptor {
@@ -139,6 +142,7 @@ impl RoleDescriptor {
             connection_limit: -1,
             password: None,
             valid_until: None,
+            settings: Vec::new(),
         }
     }
 

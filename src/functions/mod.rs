@@ -25,6 +25,7 @@ mod tests;
 mod times;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use aggregates::{AggregateKind, aggregate_kind};
 pub use arrays::{FIELD, SLICE};
@@ -84,8 +85,21 @@ pub struct SessionInfo {
     pub format: crate::types::io::FormatSettings,
     /// Every setting by lower-case name, for `current_setting()`.
     pub settings: Arc<std::collections::BTreeMap<String, String>>,
+    /// What its columnar queries may take.
+    pub analytics: AnalyticsLimits,
     /// What functions keep in the session.
     pub state: Arc<SessionState>,
+}
+
+/// Limits of a role's columnar queries; zero and none: only those of the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AnalyticsLimits {
+    /// `sluice.analytics_queries`: of the role at once.
+    pub queries: usize,
+    /// `sluice.analytics_memory`: of the role's together, in bytes.
+    pub memory_bytes: usize,
+    /// `sluice.analytics_timeout`: of one.
+    pub time: Option<Duration>,
 }
 
 /// What functions ask of the schema snapshot (`to_regclass`, `pg_get_expr`, `format_type`, …).

@@ -36,6 +36,7 @@ impl Session {
             engines: ReadEngines { row: true, columnar: false },
             labels: false,
         };
+        let (settings, superuser) = (&self.settings, self.superuser);
         let Some(transaction) = &mut self.transaction else {
             return Err(Error::internal("no transaction"));
         };
@@ -59,6 +60,7 @@ impl Session {
             },
             cancel: &token,
             views: database.columns.is_available(),
+            setting: &|name, value| settings.check(name, value, superuser),
             verifier: &|password| (database.verifier_of)(password, database.clock.as_ref()),
         };
         let outcome = self.backend.interruptible(execute(ddl, context)).await?;

@@ -12,7 +12,7 @@ use super::hooks::{Change, Hooks, Shared};
 use super::registry::Backend;
 use super::settings::Settings;
 use super::transaction::{Modes, isolation_named};
-use crate::functions::{SessionInfo, SessionState};
+use crate::functions::{AnalyticsLimits, SessionInfo, SessionState};
 use crate::kv::LockWait;
 use crate::types::datetime::{DateStyle, TimeZone};
 use crate::types::interval::IntervalStyle;
@@ -53,6 +53,15 @@ pub struct Knobs {
     pub max_staleness: Option<Duration>,
     /// `sluice.lock_mode = optimistic`
     pub optimistic: bool,
+}
+
+fn analytics_limits(settings: &Settings) -> AnalyticsLimits {
+    let number = |name| usize::try_from(settings.number(name)).unwrap_or(0);
+    AnalyticsLimits {
+        queries: number("sluice.analytics_queries"),
+        memory_bytes: number("sluice.analytics_memory") * 1024,
+        time: settings.milliseconds("sluice.analytics_timeout"),
+    }
 }
 
 /// The session as functions see it, made anew when a setting has changed.
@@ -103,6 +112,7 @@ impl Environment {
                     backend_pid: self.backend_pid,
                     format: format_settings(settings),
                     settings: settings.shown(),
+                    analytics: analytics_limits(settings),
                     state: self.state.clone(),
                 });
                 let mut shared = self.shared.lock();

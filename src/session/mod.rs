@@ -130,6 +130,14 @@ impl Session {
         for (name, value) in own {
             settings.set(name, Some(value), false, 0, Source::Server)?;
         }
+        for (name, value) in &role.settings {
+            // Whoever gave it to the role was allowed to.
+            let given =
+                settings.set(name, Some(value), false, 0, Source::Session { superuser: true });
+            if let Err(error) = given {
+                tracing::warn!(user, name, ?error, "a role's setting is not taken");
+            }
+        }
         for (name, value) in parameters {
             // As PostgreSQL: the packet may set what the role may set in a session.
             settings.set(name, Some(value), false, 0, Source::Session { superuser })?;

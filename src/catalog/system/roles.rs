@@ -23,6 +23,10 @@ pub(super) fn rows(name: &str, source: &Source<'_>) -> Option<Vec<Row>> {
             .map(|r| user(r, text_or_null(r.password.as_ref())))
             .collect(),
         "pg_user" => roles().filter(|r| r.login).map(|r| user(r, text(HIDDEN_PASSWORD))).collect(),
+        "pg_db_role_setting" => roles()
+            .filter(|r| !r.settings.is_empty())
+            .map(|r| vec![oid(0), oid(r.oid), settings(r)])
+            .collect(),
         "pg_group" => roles()
             .filter(|r| !r.login)
             .map(|r| vec![text(&r.name), oid(r.oid), oid_array(std::iter::empty())])
@@ -38,6 +42,14 @@ pub(super) fn rows(name: &str, source: &Source<'_>) -> Option<Vec<Row>> {
 
 fn valid_until(role: &RoleDescriptor) -> Datum {
     role.valid_until.map_or(NULL, Datum::Timestamptz)
+}
+
+/// `name=value` of each, none if there is none.
+fn settings(role: &RoleDescriptor) -> Datum {
+    match role.settings.is_empty() {
+        true => NULL,
+        false => text_array(role.settings.iter().map(|(name, value)| format!("{name}={value}"))),
+    }
 }
 
 fn authid(role: &RoleDescriptor) -> Row {
@@ -70,7 +82,7 @@ fn role(role: &RoleDescriptor) -> Row {
         text(HIDDEN_PASSWORD),
         valid_until(role),
         bool(role.bypass_rls),
-        NULL,
+        settings(role),
         oid(role.oid),
     ]
 }
@@ -85,7 +97,7 @@ fn user(role: &RoleDescriptor, password: Datum) -> Row {
         bool(role.bypass_rls),
         password,
         valid_until(role),
-        NULL,
+        settings(role),
     ]
 }
 

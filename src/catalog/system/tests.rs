@@ -18,6 +18,7 @@ fn eval(snapshot: &CatalogSnapshot) -> EvalContext {
         transaction_time: 0,
         statement_time: 0,
         session: Arc::new(SessionInfo {
+            analytics: Default::default(),
             state: Arc::default(),
             session_user: "me".into(),
             current_user: "me".into(),

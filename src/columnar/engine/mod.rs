@@ -12,6 +12,7 @@
 mod exporter;
 mod priority;
 mod publish;
+mod quota;
 mod refresh;
 mod run;
 mod share;
@@ -44,7 +45,8 @@ use crate::error::{Error, Result, SqlState};
 use crate::kv::{Hold, SharedStore};
 use crate::types::descriptor::{ColumnId, TableDescriptor, TableId};
 pub use exporter::{ExportRequest, Exported, Exporter};
-pub use run::BatchStream;
+pub use quota::Quota;
+pub use run::{BatchStream, Turn};
 use table::{Generation, TableEntry};
 pub use table::{ViewState, ViewStatus};
 
@@ -135,6 +137,7 @@ pub struct Engine {
     environment: Arc<RuntimeEnv>,
     cache: Arc<ChunkCache>,
     admission: Arc<Semaphore>,
+    shares: quota::Shares,
     tables: Mutex<HashMap<TableId, Arc<TableEntry>>>,
     /// When somebody last wanted to read at a view's own snapshot (wall clock).
     past_wanted: AtomicI64,
@@ -203,6 +206,7 @@ impl Engine {
             cache: Arc::new(ChunkCache::new(options.cache_bytes)),
             admission: Arc::new(Semaphore::new(options.queries_max.max(1))),
             options,
+            shares: quota::Shares::default(),
             environment: Arc::new(environment),
             tables: Mutex::default(),
             past_wanted: AtomicI64::new(i64::MIN),
@@ -368,7 +372,11 @@ impl Engine {
 
     /// A session of DataFusion with the engine's memory and parallelism.
     pub fn context(&self) -> SessionContext {
-        let enough = self.options.memory_bytes / PARTITION_BYTES_MIN;
+        self.context_within(self.options.memory_bytes, &self.environment)
+    }
+
+    fn context_within(&self, memory_bytes: usize, environment: &Arc<RuntimeEnv>) -> SessionContext {
+        let enough = memory_bytes / PARTITION_BYTES_MIN;
         let partitions = self.options.threads.min(enough).max(1);
         let mut config = SessionConfig::new()
             .with_target_partitions(partitions)
@@ -378,11 +386,11 @@ impl Engine {
         let execution = &mut config.options_mut().execution;
         execution.collect_statistics = false;
         // Kept for merging by every sort of every partition: of little memory only a little.
-        let share = self.options.memory_bytes / (SORTS_AT_ONCE * partitions);
+        let share = memory_bytes / (SORTS_AT_ONCE * partitions);
         execution.sort_spill_reservation_bytes = share.min(execution.sort_spill_reservation_bytes);
         let state = SessionStateBuilder::new()
             .with_config(config)
-            .with_runtime_env(self.environment.clone())
+            .with_runtime_env(environment.clone())
             .with_default_features()
             .build();
         SessionContext::new_with_state(state)

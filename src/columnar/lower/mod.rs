@@ -99,6 +99,18 @@ pub fn read_batch(batch: &RecordBatch, columns: &[Column]) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// What DataFusion names where queries have spilled all they may.
+const SPILL_LIMIT: &str = "max_temp_directory_size";
+
+/// 53400, as PostgreSQL says of `temp_file_limit`.
+fn spilled_too_much() -> Error {
+    Error::new(
+        SqlState::CONFIGURATION_LIMIT_EXCEEDED,
+        "temporary files of analytical queries exceed their limit",
+    )
+    .with_hint("Raise --analytics-memory, or make the query sort or group less.")
+}
+
 /// An error of DataFusion as ours: one of ours that passed through it comes back whole; a full
 /// memory pool is 53200.
 pub fn from_datafusion(error: DataFusionError) -> Error {
@@ -111,7 +123,7 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
             arrow::error::ArrowError::ExternalError(source) => {
                 from_datafusion(DataFusionError::External(source))
             }
-            other => Error::internal(format!("columnar engine: {other}")),
+            other => unforeseen(&other.to_string()),
         },
         DataFusionError::ParquetError(inner) => {
             Error::new(SqlState::BAD_COPY_FILE_FORMAT, "could not read a Parquet file")
@@ -130,12 +142,23 @@ pub fn from_datafusion(error: DataFusionError) -> Error {
             Ok(inner) => from_datafusion(inner),
             Err(shared) => shared_error(&shared),
         },
-        DataFusionError::ResourcesExhausted(what) => {
+        DataFusionError::ResourcesExhausted(what) if !what.contains(SPILL_LIMIT) => {
             Error::new(SqlState::OUT_OF_MEMORY, "out of memory for analytical queries")
                 .with_detail(what)
-                .with_hint("Raise --analytics-memory, or make the query touch fewer groups.")
+                .with_hint(
+                    "Raise --analytics-memory, or the role's sluice.analytics_memory, or make \
+                     the query touch fewer groups.",
+                )
         }
-        other => Error::internal(format!("columnar engine: {other}")),
+        other => unforeseen(&other.to_string()),
+    }
+}
+
+/// XX000, but for what is no error of a type of its own.
+fn unforeseen(what: &str) -> Error {
+    match what.contains(SPILL_LIMIT) {
+        true => spilled_too_much(),
+        false => Error::internal(format!("columnar engine: {what}")),
     }
 }
 
@@ -153,6 +176,6 @@ fn shared_error(error: &DataFusionError) -> Error {
         DataFusionError::ResourcesExhausted(what) => {
             from_datafusion(DataFusionError::ResourcesExhausted(what.clone()))
         }
-        other => Error::internal(format!("columnar engine: {other}")),
+        other => unforeseen(&other.to_string()),
     }
 }

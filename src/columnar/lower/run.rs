@@ -11,10 +11,9 @@ use arrow::array::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::{ExecutionPlan, displayable};
-use datafusion::prelude::SessionContext;
 
 use super::{LoweredQuery, Scans, TOO_WIDE, from_datafusion, lower, read_batch};
-use crate::columnar::engine::{BatchStream, Engine};
+use crate::columnar::engine::{BatchStream, Engine, Quota, Turn};
 use crate::columnar::exchange::table::FilesTable;
 use crate::columnar::query::{RowSource, RowTable, ViewTable};
 use crate::columnar::rows::ColumnShape;
@@ -41,7 +40,7 @@ pub enum Source {
 pub struct QueryRun {
     stream: Option<BatchStream>,
     /// The physical plan, where somebody wants to look at it.
-    watched: Option<(SessionContext, Arc<dyn ExecutionPlan>)>,
+    watched: Option<(Turn, Arc<dyn ExecutionPlan>)>,
     columns: Vec<Column>,
     held: VecDeque<RecordBatch>,
     held_bytes: usize,
@@ -63,6 +62,13 @@ impl Scans for Tables {
     }
 }
 
+/// What a query of the session's role runs with.
+fn turn(engine: &Engine, context: &EvalContext) -> Result<Turn> {
+    let session = &context.session;
+    let quota = Quota { role: session.session_user.clone(), limits: session.analytics };
+    engine.turn(&quota).map_err(from_datafusion)
+}
+
 impl QueryRun {
     /// Lowers a query and starts it. `sources` are those of the accesses, in the order of
     /// [`scans`].
@@ -77,7 +83,8 @@ impl QueryRun {
         context: &EvalContext,
     ) -> Result<QueryRun> {
         let LoweredQuery { plan, columns, exact } = lowered(rel, sources, params, context)?;
-        let stream = engine.run(engine.context(), plan);
+        let turn = turn(engine, context)?;
+        let stream = engine.run(turn, plan);
         Ok(QueryRun::new(Some(stream), None, columns, exact))
     }
 
@@ -94,14 +101,14 @@ impl QueryRun {
         context: &EvalContext,
     ) -> Result<QueryRun> {
         let LoweredQuery { plan, columns, exact } = lowered(rel, sources, params, context)?;
-        let session = engine.context();
-        let physical = engine.plan(&session, plan).await.map_err(from_datafusion)?;
-        Ok(QueryRun::new(None, Some((session, physical)), columns, exact))
+        let turn = turn(engine, context)?;
+        let physical = engine.plan(&turn.context, plan).await.map_err(from_datafusion)?;
+        Ok(QueryRun::new(None, Some((turn, physical)), columns, exact))
     }
 
     fn new(
         stream: Option<BatchStream>,
-        watched: Option<(SessionContext, Arc<dyn ExecutionPlan>)>,
+        watched: Option<(Turn, Arc<dyn ExecutionPlan>)>,
         columns: Vec<Column>,
         streams: bool,
     ) -> QueryRun {
@@ -124,8 +131,8 @@ impl QueryRun {
     /// # Errors
     /// What the query raises. [`TOO_WIDE`] (before the first rows only) asks for the row path.
     pub async fn next(&mut self, engine: &Engine) -> Result<Option<Vec<Row>>> {
-        if let (None, Some((session, plan))) = (&self.stream, &self.watched) {
-            self.stream = Some(engine.run_physical(session.clone(), plan.clone()));
+        if let (None, Some((turn, plan))) = (&self.stream, &self.watched) {
+            self.stream = Some(engine.run_physical(turn.clone(), plan.clone()));
         }
         let Some(stream) = &mut self.stream else { return Ok(None) };
         loop {

@@ -60,6 +60,8 @@ pub struct DdlContext<'a> {
     pub cancel: &'a CancellationToken,
     /// What is stored for a password.
     pub verifier: &'a (dyn Fn(&str) -> String + Send + Sync),
+    /// A parameter's own spelling, if the session's user may give it a value; none: its default.
+    pub setting: &'a (dyn Fn(&str, Option<&str>) -> Result<String> + Send + Sync),
     /// Whether the server keeps columnar views.
     pub views: bool,
 }
@@ -80,13 +82,24 @@ pub struct DdlOutcome {
 /// # Errors
 /// PostgreSQL's, by its codes; the transaction is then to be rolled back, or to its savepoint.
 pub async fn execute(ddl: &Ddl, context: DdlContext<'_>) -> Result<DdlOutcome> {
-    let DdlContext { txn, catalog, schema, eval, text, plan, virtuals, cancel, verifier, views } =
-        context;
+    let DdlContext {
+        txn,
+        catalog,
+        schema,
+        eval,
+        text,
+        plan,
+        virtuals,
+        cancel,
+        verifier,
+        setting,
+        views,
+    } = context;
     let owner = &eval.session.current_user;
     let change = SchemaChange::new(txn, catalog, schema, owner);
     let notices = Vec::new();
     let mut runner =
-        Runner { change, eval, text, plan, virtuals, cancel, verifier, views, notices };
+        Runner { change, eval, text, plan, virtuals, cancel, verifier, setting, views, notices };
     let tag = runner.run(ddl).await?;
     Ok(DdlOutcome { tag, notices: runner.notices, schema: runner.change.finish() })
 }
@@ -100,6 +113,7 @@ struct Runner<'a> {
     virtuals: &'a dyn VirtualTables,
     cancel: &'a CancellationToken,
     verifier: &'a (dyn Fn(&str) -> String + Send + Sync),
+    setting: &'a (dyn Fn(&str, Option<&str>) -> Result<String> + Send + Sync),
     views: bool,
     notices: Vec<Error>,
 }
@@ -139,10 +153,8 @@ impl Runner<'_> {
             Ddl::Comment { target, text } => self.comment(target, text.as_deref()).await,
             Ddl::CreateRole(create) => self.create_role(create).await,
             Ddl::AlterRole(name, options) => self.alter_role(name, options).await,
-            Ddl::RenameRole(name, new_name) => {
-                self.change.rename_role(name, new_name).await?;
-                Ok("ALTER ROLE".into())
-            }
+            Ddl::RoleSetting(name, change) => self.role_setting(name, change).await,
+            Ddl::RenameRole(name, new_name) => self.rename_role(name, new_name).await,
             Ddl::DropRoles { names, if_exists } => self.drop_roles(names, *if_exists).await,
         }
     }

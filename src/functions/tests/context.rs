@@ -58,6 +58,7 @@ pub(in crate::functions) fn context() -> EvalContext {
         transaction_time: time,
         statement_time: time,
         session: Arc::new(SessionInfo {
+            analytics: Default::default(),
             state: Arc::default(),
             session_user: "postgres".into(),
             current_user: "postgres".into(),

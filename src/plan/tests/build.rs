@@ -20,6 +20,7 @@ pub(crate) fn context() -> EvalContext {
         transaction_time: 0,
         statement_time: 0,
         session: Arc::new(SessionInfo {
+            analytics: Default::default(),
             state: Arc::default(),
             session_user: "postgres".into(),
             current_user: "postgres".into(),

@@ -188,6 +188,13 @@ impl Settings {
         Ok(())
     }
 
+    /// A parameter's own spelling, if a session could give it a value; none: its default.
+    pub fn check(&self, name: &str, input: Option<&str>, superuser: bool) -> Result<String> {
+        let mut changed = self.clone();
+        changed.set(name, input, false, 0, Source::Session { superuser })?;
+        changed.show(name).map(|(name, _)| name)
+    }
+
     /// Makes the values in force those `RESET` goes back to: the end of the startup.
     pub fn fix_defaults(&mut self) {
         self.defaults = self.values.clone();

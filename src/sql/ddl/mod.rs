@@ -114,6 +114,8 @@ pub enum Ddl {
     CreateRole(Box<CreateRole>),
     /// ALTER ROLE … WITH
     AlterRole(String, RoleOptions),
+    /// ALTER ROLE … SET and RESET
+    RoleSetting(String, RoleSetting),
     /// ALTER ROLE … RENAME TO
     RenameRole(String, String),
     /// DROP ROLE
@@ -159,7 +161,7 @@ impl Ddl {
             Ddl::SchemaOwner { .. } => "ALTER SCHEMA",
             Ddl::Comment { .. } => "COMMENT",
             Ddl::CreateRole(_) => "CREATE ROLE",
-            Ddl::AlterRole(..) | Ddl::RenameRole(..) => "ALTER ROLE",
+            Ddl::AlterRole(..) | Ddl::RoleSetting(..) | Ddl::RenameRole(..) => "ALTER ROLE",
             Ddl::DropRoles { .. } => "DROP ROLE",
         }
     }
@@ -510,6 +512,17 @@ pub struct CreateRole {
     pub name: String,
     /// Its options.
     pub options: RoleOptions,
+}
+
+/// A change of what a role's sessions begin with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RoleSetting {
+    /// A parameter and its value.
+    Set(String, String),
+    /// A parameter.
+    Reset(String),
+    /// All of them.
+    ResetAll,
 }
 
 /// A role's options; none: not written.

@@ -1,6 +1,6 @@
 //! CREATE, ALTER and DROP ROLE, USER and GROUP.
 
-use super::super::ddl::{CreateRole, Ddl, RoleOptions};
+use super::super::ddl::{CreateRole, Ddl, RoleOptions, RoleSetting};
 use super::super::keywords::Keyword as K;
 use super::super::lexer::Kind;
 use super::super::position_at;
@@ -34,8 +34,21 @@ impl Parser<'_> {
                     return Ok(Some(Ddl::RenameRole(name, self.role_name()?)));
                 }
                 let at = self.at();
-                if self.is(K::Set) || self.is(K::Reset) || self.is(K::In) {
-                    return Err(self.unsupported("ALTER ROLE … SET", at));
+                if self.is(K::In) {
+                    return Err(self.unsupported("ALTER ROLE … IN DATABASE", at));
+                }
+                if self.eat(K::Set) {
+                    let (setting, value) = self.setting_and_value()?;
+                    let change = match value {
+                        Some(value) => RoleSetting::Set(setting, value),
+                        None => RoleSetting::Reset(setting),
+                    };
+                    return Ok(Some(Ddl::RoleSetting(name, change)));
+                }
+                if self.eat(K::Reset) {
+                    let setting = self.setting_or_all()?;
+                    let change = setting.map_or(RoleSetting::ResetAll, RoleSetting::Reset);
+                    return Ok(Some(Ddl::RoleSetting(name, change)));
                 }
                 if self.is(K::Add) || self.is(K::Drop) {
                     return Err(self.unsupported("role membership", at));

@@ -275,7 +275,7 @@ impl Parser<'_> {
         self.is_char_at(ahead, b'=') || self.is_at(ahead, K::To) || self.is_char_at(ahead, b'.')
     }
 
-    fn setting_and_value(&mut self) -> Result<(String, Option<String>)> {
+    pub(super) fn setting_and_value(&mut self) -> Result<(String, Option<String>)> {
         // SET SESSION AUTHORIZATION: the word SESSION was taken already.
         if self.is(K::Authorization) {
             self.advance();
@@ -310,6 +310,9 @@ impl Parser<'_> {
             }
         }
         let name = self.setting_name()?;
+        if self.is(K::From) {
+            return Err(self.unsupported("SET … FROM CURRENT", self.at()));
+        }
         if !self.eat_char(b'=') {
             self.expect(K::To)?;
         }
@@ -379,7 +382,7 @@ impl Parser<'_> {
         }
     }
 
-    fn setting_or_all(&mut self) -> Result<Option<String>> {
+    pub(super) fn setting_or_all(&mut self) -> Result<Option<String>> {
         match self.kind() {
             Kind::Keyword(K::All) => {
                 self.advance();

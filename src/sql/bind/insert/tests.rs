@@ -88,6 +88,7 @@ fn bind(sql: &str) -> Result<Bound> {
         transaction_time: 0,
         statement_time: 0,
         session: Arc::new(SessionInfo {
+            analytics: Default::default(),
             state: Arc::default(),
             session_user: "me".into(),
             current_user: "me".into(),
