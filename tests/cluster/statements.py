@@ -17,8 +17,8 @@ HEADER = ("| statement, alone in its transaction | reads | writes | lwts "
 NEVER = ("serial_reads", "conflicts", "retries", "lock_waits")
 # A gateway that has not looked at the others' rows for half a lease does so before it answers, and
 # what is read just after it was written may still have its intents: then it is tried again, later.
-TRIES = 50
-PAUSE_S = 0.02
+TRIES = 40
+PAUSE_S, PAUSE_MAX_S = 0.01, 0.3
 # The first of the numbers that statements use; fewer than a thousand are.
 FIRST = 1000
 
@@ -85,13 +85,13 @@ def compare(server, commit):
         connection.execute(TABLES)
         print(f"   {'':40}" + "".join(f"{kind:>8}" for kind in KINDS))
         for name, sql in STATEMENTS.items():
-            for _ in range(TRIES):
+            for tried in range(TRIES):
                 number += 1
                 counts = counted(connection, sql.replace("%d", str(number)))
                 found = tuple(counts[kind] for kind in KINDS)
                 if found == table.get(name) and not any(counts[kind] for kind in NEVER):
                     break
-                time.sleep(PAUSE_S)
+                time.sleep(min(PAUSE_MAX_S, PAUSE_S * (tried + 1)))
             else:
                 wrong.append(f"{name}: {counts}, documented: {table.get(name)}")
             print(f"   {name:40}" + "".join(f"{count:>8}" for count in found))
