@@ -73,6 +73,7 @@ if [ -n "$long" ]; then
     part "Spark on one Cassandra node" "$PYTHON" tests/cluster/run.py spark
     part "one Cassandra node with Accord" "$PYTHON" tests/cluster/run.py --commit accord \
         conformance scripts schema sequences native bank requests isolation spark
+    part "the demo on a cluster" "$PYTHON" tests/cluster/run.py demo
     part "setup of an older Cassandra" setup_cassandra_old
     part "one older Cassandra node" env CASSANDRA_LIB="$CASSANDRA_OLD_LIB" "$PYTHON" \
         tests/cluster/run.py conformance schema hopes bank
