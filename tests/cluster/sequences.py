@@ -4,17 +4,15 @@ import threading
 
 import psycopg
 
+from gateways import expecting
+
 VALUES = 300
 
 
 def run(pair):
     """What went wrong."""
     wrong = []
-
-    def expect(what, got, wanted):
-        if got != wanted:
-            wrong.append(f"{what}: {got!r}, not {wanted!r}")
-
+    expect = expecting(wrong)
     with psycopg.connect(pair[0].dsn(), autocommit=True) as a, \
             psycopg.connect(pair[1].dsn(), autocommit=True) as b:
         a.execute("create sequence s")

@@ -28,6 +28,7 @@ use super::values::arrow_type;
 use super::view::View;
 use crate::error::{Error, Result};
 use crate::types::BaseType;
+use crate::types::io::hex;
 use crate::types::pg_type::format_type;
 
 /// Generations whose metadata stays: a reader that has just opened the one before goes on.
@@ -183,7 +184,7 @@ fn uuid(text: &str) -> String {
     // Version 8 of RFC 9562: of one's own making.
     bytes[6] = bytes[6] & 0x0f | 0x80;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let hex = hex(&bytes);
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 

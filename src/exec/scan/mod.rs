@@ -39,7 +39,7 @@ pub async fn row_keys(ctx: &mut ExecContext<'_>, scan: &ScanPlan) -> Result<Vec<
 }
 
 /// All rows of a scan whose keys are computed from a left row.
-pub async fn fetch(
+async fn fetch(
     ctx: &mut ExecContext<'_>,
     plan: &Arc<ScanPlan>,
     left: &[Datum],

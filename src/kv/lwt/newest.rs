@@ -33,7 +33,7 @@ use futures::future::join;
 use super::gateway::Gateway;
 use super::locks::head_of;
 use super::partitions::*;
-use super::peers::{Retired, View};
+use super::peers::View;
 use super::rows::*;
 use super::tables::check_open;
 use crate::clock::Timestamp;
@@ -126,10 +126,8 @@ impl Gateway {
 
     /// Waits until every other gateway has looked for changes of the schema again.
     pub async fn outwait_schema_leases(&self) {
-        let alone = self.view().await.is_ok_and(|view| {
-            let others = view.peers.iter().filter(|p| p.incarnation != self.incarnation);
-            others.filter(|p| p.retired < Retired::Settled).count() == 0
-        });
+        let view = self.view().await;
+        let alone = view.is_ok_and(|view| view.others(self.incarnation).next().is_none());
         if !alone {
             self.env.sleep(SCHEMA_LEASES_END).await;
         }

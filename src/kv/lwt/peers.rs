@@ -40,6 +40,11 @@ impl View {
         self.peers.iter().find(|p| p.incarnation == incarnation)
     }
 
+    /// The gateways beside this one that may still do something.
+    pub fn others(&self, me: Incarnation) -> impl Iterator<Item = &Peer> {
+        self.peers.iter().filter(move |p| p.incarnation != me && p.retired < Retired::Settled)
+    }
+
     /// At or above every acknowledged commit.
     pub fn high(&self) -> Timestamp {
         self.peers.iter().map(|p| p.state.high).max().unwrap_or_default()

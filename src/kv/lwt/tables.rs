@@ -80,9 +80,8 @@ impl Tables {
 
     /// Takes note of what others have closed.
     pub fn seen(&self, view: &View, me: u64) {
-        let others = view.peers.iter().filter(|p| p.incarnation != me);
-        let active = others.filter(|p| p.retired < Retired::Settled);
-        self.0.lock().elsewhere = active.flat_map(|p| p.state.closed.clone()).collect();
+        let closed = view.others(me).flat_map(|p| p.state.closed.clone());
+        self.0.lock().elsewhere = closed.collect();
     }
 
     /// Shares a table, unless somebody has closed it: then who.
@@ -320,9 +319,8 @@ impl Gateway {
 /// 40001 where another gateway has closed a partition's table against its readers.
 pub fn check_open(me: Incarnation, partition: &Partition, view: &View) -> Result<()> {
     let Table::Space(space) = partition.table else { return Ok(()) };
-    let others = view.peers.iter().filter(|p| p.incarnation != me);
-    let mut closed = others
-        .filter(|p| p.retired < Retired::Settled)
+    let mut closed = view
+        .others(me)
         .flat_map(|p| &p.state.closed)
         .filter(|c| c.space == space && c.mode.conflicts(LockMode::KeyShare));
     closed.next().map_or(Ok(()), |_| Err(schema_changed()))
