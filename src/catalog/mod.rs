@@ -20,6 +20,7 @@ pub mod foreign;
 mod leftovers;
 mod lookup;
 pub mod names;
+mod native;
 pub mod object;
 mod quote;
 pub mod sequence;
@@ -34,6 +35,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 pub use lookup::{check_definition, index_definition, key_definition};
+pub use native::describe;
 pub use quote::{quote_ident, quote_literal};
 pub use snapshot::{CatalogSnapshot, Change, IndexRef, Relation, visible_indexes};
 
@@ -190,7 +192,8 @@ impl Catalog {
     /// own changes on top. Gives `overlay` itself back where nothing was published since.
     ///
     /// `read_at` is the snapshot that the transaction reads rows at: an index that is newer has no
-    /// entries there for rows that are older, so it is shown as not yet readable.
+    /// entries there for rows that are older, so it is shown as not yet readable, and so is a table
+    /// that was loaded later, whose rows do not tell.
     pub fn rebase(
         &self,
         overlay: &Arc<CatalogSnapshot>,
@@ -209,7 +212,7 @@ impl Catalog {
             }
         };
         match read_at {
-            Some(at) => rebased.without_newer_indexes(at),
+            Some(at) => rebased.read_at(at),
             None => rebased,
         }
     }
@@ -302,7 +305,7 @@ impl Catalog {
                 _ => changed.insert(change.id, ts),
             };
             next.note_new_indexes(change, ts);
-            next.change(change.id, change.object.clone());
+            next.change(change.id, change.object.clone().map(|object| object.committed(ts)));
         }
         self.replace(&mut current, next.published());
         if changed.len() > TOMBSTONES_MAX {
@@ -446,7 +449,7 @@ async fn read_objects(store: &SharedStore) -> Result<(CatalogSnapshot, Timestamp
         let page = store.scan(&range, hold.at, false, LOAD_PAGE, from).await?;
         for entry in &page.entries {
             let id = ObjectId::from_key(&entry.key)?;
-            snapshot.put(Object::decode(id, &entry.value)?);
+            snapshot.put(Object::decode(id, &entry.value)?.committed(entry.ts));
         }
         from = page.next;
         if from.is_none() {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::descriptor::{
     CommentTarget, DatabaseDescriptor, RoleDescriptor, SchemaDescriptor, SequenceDescriptor,
 };
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::kv::{Key, SpaceId};
 use crate::types::descriptor::TableDescriptor;
@@ -135,6 +136,14 @@ pub enum Object {
 }
 
 impl Object {
+    /// The object as it was committed at `ts`.
+    pub fn committed(self, ts: Timestamp) -> Object {
+        match self {
+            Object::Table(table) => Object::Table(table.committed(ts)),
+            other => other,
+        }
+    }
+
     /// Its id.
     pub fn id(&self) -> ObjectId {
         match self {

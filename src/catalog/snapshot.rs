@@ -22,7 +22,7 @@ use super::system;
 use crate::clock::Timestamp;
 use crate::kv::Estimate;
 use crate::types::descriptor::{
-    ForeignKeyDescriptor, IndexDescriptor, IndexState, SpaceId, TableDescriptor, TableId,
+    ForeignKeyDescriptor, IndexDescriptor, IndexState, Loaded, SpaceId, TableDescriptor, TableId,
 };
 
 /// How long a transaction may go on with a snapshot of rows older than an index that was made
@@ -438,14 +438,21 @@ impl CatalogSnapshot {
         }
     }
 
-    /// This, with indexes made after `at` not yet readable.
-    pub(super) fn without_newer_indexes(self: Arc<Self>, at: Timestamp) -> Arc<CatalogSnapshot> {
+    /// This as who reads rows at `at` may use it: with indexes made after that not yet readable,
+    /// and tables that were loaded after it not at all.
+    pub(super) fn read_at(self: Arc<Self>, at: Timestamp) -> Arc<CatalogSnapshot> {
         let newer: Vec<u32> =
             self.born.iter().filter(|(_, born)| **born > at).map(|(oid, _)| *oid).collect();
-        if newer.is_empty() {
+        let is_later = |t: &&Arc<TableDescriptor>| matches!(t.loaded, Loaded::At(ts) if ts > at);
+        let later: Vec<_> = self.tables().filter(is_later).cloned().collect();
+        if newer.is_empty() && later.is_empty() {
             return self;
         }
         let mut next = CatalogSnapshot::clone(&self);
+        for mut table in later {
+            Arc::make_mut(&mut table).loaded = Loaded::Later;
+            next.put_table(table);
+        }
         for oid in newer {
             let Some(table) = next.indexes.get(&oid).and_then(|t| next.tables.get(t)) else {
                 continue;

@@ -115,6 +115,7 @@ pub fn table(types: &[SqlType], key_columns: usize) -> TableDescriptor {
         checks: Vec::new(),
         columnar: true,
         columnar_since: 1,
+        loaded: Default::default(),
         foreign_keys: Vec::new(),
         owner: "owner".into(),
         version: 1,

@@ -299,6 +299,7 @@ mod tests {
             checks: Vec::new(),
             columnar: true,
             columnar_since: 1,
+            loaded: Loaded::Never,
             foreign_keys: Vec::new(),
             owner: "o".into(),
             version: 3,

@@ -159,6 +159,7 @@ impl Store for MemoryStore {
             cheap_locks: true,
             cheap_snapshots: true,
             native_columns: false,
+            loads: false,
         }
     }
 

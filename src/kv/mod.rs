@@ -27,16 +27,18 @@ pub mod memory;
 mod requests;
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::channel::oneshot;
 
 pub use self::requests::{Pace, Requests};
 pub use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::types::SqlType;
 pub use crate::types::descriptor::{ColumnId, SpaceId};
 
@@ -293,6 +295,8 @@ pub struct Capabilities {
     pub cheap_snapshots: bool,
     /// Whether values' columns are kept as columns that others than Sluice can read.
     pub native_columns: bool,
+    /// Whether [`Store::load`] can be asked: it costs much less than a commit of as many rows.
+    pub loads: bool,
 }
 
 /// A column of a table, as [`Store::describe`] tells of it.
@@ -472,6 +476,20 @@ pub enum CommitOutcome {
     },
 }
 
+/// Rows of spaces that nobody knows of but the transaction that made them: see [`Store::load`].
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// Whose spaces they are.
+    pub txn: TxnId,
+    /// When they count as committed: who reads at or above this sees them.
+    pub at: Timestamp,
+    /// The rows, whose keys had no version before.
+    pub rows: Arc<HashMap<Key, Bytes>>,
+}
+
+/// Tells when a load has ended; dropped, it ends the load.
+pub type Loading = oneshot::Receiver<Result<()>>;
+
 /// A place in the change log of a space: opaque, made by the store. Empty: the beginning.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Cursor(pub Bytes);
@@ -601,6 +619,17 @@ pub trait Store: Send + Sync + 'static {
     /// Commits. Releases the transaction's locks, whatever the outcome. Without writes it only
     /// validates; the timestamp is then one at which all that was checked still held.
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome>;
+
+    /// Writes rows past any commit, into spaces that only the transaction knows of, and begins at
+    /// once. When it has ended well they are durable, and read by all who read at or above
+    /// [`Load::at`]: nobody but the transaction itself before its commit tells of the spaces, which
+    /// has a timestamp above. No log of changes has them. Repeating it changes nothing. Where
+    /// [`Capabilities::loads`].
+    fn load(&self, _: Load) -> Loading {
+        let (done, ended) = oneshot::channel();
+        let _ = done.send(Err(Error::internal("this store does not load rows")));
+        ended
+    }
 
     /// Keys of `space` that may have changed, in no particular order, after `cursor`, by commits
     /// at or below the resolved timestamp at the time of the call.

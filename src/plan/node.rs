@@ -661,6 +661,8 @@ pub struct InsertPlan {
     pub target: Target,
     /// Rows, one column for each of the table's.
     pub source: PlanNode,
+    /// Whether they depend on rows of the table itself.
+    pub reads_target: bool,
     /// CHECK constraints.
     pub checks: Vec<CheckSpec>,
     /// WHERE of COPY FROM, over the row: others are left out.

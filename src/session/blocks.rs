@@ -7,6 +7,7 @@ use super::client::Notice;
 use super::settings::Source;
 use super::transaction::{Block, Modes, Transaction, isolation_name};
 use super::{POSTGRES_EPOCH_MICROS, Session};
+use crate::catalog::change::SchemaChange;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::statement::{StatementKind, TransactionModes};
 use crate::txn::{Txn, TxnManager, TxnOptions};
@@ -259,6 +260,10 @@ impl Session {
             self.rollback().await?;
             return Err(error);
         }
+        if let Err(error) = self.note_loads() {
+            self.rollback().await?;
+            return Err(error);
+        }
         let Some(transaction) = self.transaction.take() else { return Ok(()) };
         self.portals.clear();
         let writes = transaction.txn.as_ref().is_some_and(Txn::has_writes);
@@ -281,6 +286,21 @@ impl Session {
                 Err(error)
             }
         }
+    }
+
+    /// Has the transaction's schema say which tables it has loaded.
+    fn note_loads(&mut self) -> Result<()> {
+        let Some(Transaction { txn: Some(txn), schema: Some(schema), .. }) = &mut self.transaction
+        else {
+            return Ok(());
+        };
+        if txn.loaded_spaces().next().is_none() {
+            return Ok(());
+        }
+        let mut change = SchemaChange::new(txn, &self.database.catalog, schema, "");
+        change.note_loads()?;
+        *schema = change.finish();
+        Ok(())
     }
 
     /// Rolls the open transaction back, if any.

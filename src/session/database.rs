@@ -13,13 +13,12 @@ use super::registry::Registry;
 use super::settings::Settings;
 use super::system;
 use crate::catalog::object::Object;
-use crate::catalog::{Catalog, CatalogSnapshot};
+use crate::catalog::{self, Catalog, CatalogSnapshot};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result, SqlState};
 use crate::exec::StoreStatistics;
-use crate::kv::{NativeColumn, SharedStore};
+use crate::kv::SharedStore;
 use crate::txn::{CommitInfo, Txn, TxnManager};
-use crate::types::descriptor::RelationKind;
 
 /// Version of PostgreSQL whose behaviour is given.
 pub const POSTGRES_VERSION: &str = "15.0";
@@ -192,21 +191,9 @@ impl Database {
 
     /// Tells the store of the columns of tables that are new or changed.
     async fn describe(&self, schema: &CatalogSnapshot) -> Result<()> {
-        let store = self.transactions.store();
-        if !store.capabilities().native_columns {
-            return Ok(());
-        }
         for change in schema.changes() {
             let Some(Object::Table(table)) = &change.object else { continue };
-            if table.kind != RelationKind::Table {
-                continue;
-            }
-            let name = format!("{}.{}", table.schema, table.name);
-            let columns = table.columns.iter();
-            let columns: Vec<NativeColumn> = columns
-                .map(|c| NativeColumn { name: c.name.clone(), id: c.id, ty: c.ty })
-                .collect();
-            store.describe(table.primary.space, &name, &columns).await?;
+            catalog::describe(self.transactions.store(), table).await?;
         }
         Ok(())
     }

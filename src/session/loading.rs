@@ -4,7 +4,8 @@
 //! checked as a row of an INSERT would be, and a batch is stored together, its keys locked and
 //! looked up in one request. All rows commit or fail together, with the transaction; until then
 //! they take memory: 6 million rows of TPC-H's lineitem took 1.8 GB, some 160 bytes a row beside
-//! its data. `txn::WRITE_BYTES_MAX` limits it (54000 beyond).
+//! its data. `txn::WRITE_BYTES_MAX` limits it, on a cluster `txn::REMOTE_WRITE_BYTES_MAX` (54000
+//! beyond); rows of a table that the transaction has made go to a cluster as they come.
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use bytes::BytesMut;
 use super::Session;
 use super::client::{Client, CopyInput};
 use super::copy::{CopyFormat, CopyRow, Reader};
+use super::progress::{CopyProgress, Shown};
 use super::rows::Running;
 use super::transfer::{copied_columns, copy_columns, options};
 use crate::catalog::quote_ident;
@@ -44,6 +46,7 @@ struct Loader {
     /// Bytes of the batch's data.
     bytes: usize,
     count: u64,
+    shown: Shown,
 }
 
 impl Session {
@@ -69,12 +72,14 @@ impl Session {
         let plan = self.insert_plan(&table, (&names, &types), parsed, copy.filter.as_ref())?;
         client.copy_in(binary, columns.len()).await?;
         let reader = Reader::new(options, &*table.name, columns, format, self.statement_time);
-        let mut loader = Loader { plan, reader, batch: Vec::new(), bytes: 0, count: 0 };
+        let shown = Shown::new(&self.backend, CopyProgress::new(table.id.0, true, false));
+        let mut loader = Loader { plan, reader, batch: Vec::new(), bytes: 0, count: 0, shown };
         let mut data = BytesMut::new();
         loop {
             let input = client.copy_input(&mut data).await?;
             if data.len() >= INPUT_BYTES || input != CopyInput::Data {
                 loader.reader.feed(&data)?;
+                loader.shown.progress.add_bytes(data.len());
                 data.clear();
                 self.load(&mut loader, input == CopyInput::Done).await?;
             }
@@ -88,6 +93,7 @@ impl Session {
             }
         }
         self.store_batch(&mut loader, true).await?;
+        self.end_loads().await?;
         Ok(loader.count)
     }
 
@@ -128,6 +134,7 @@ impl Session {
         match self.store_rows(&loader.plan, rows, store).await {
             Ok(count) => {
                 loader.count += count;
+                loader.shown.progress.add_rows(count, places.len() as u64 - count);
                 Ok(())
             }
             Err((error, place)) => Err(match place {
@@ -157,6 +164,15 @@ impl Session {
         match self.next_batch(&mut running, &[], BATCH_ROWS).await {
             Ok(_) => Ok(running.affected()),
             Err(error) => Err((error, running.copy_place())),
+        }
+    }
+
+    /// Waits until rows that were loaded are in the store.
+    pub(super) async fn end_loads(&mut self) -> Result<()> {
+        let txn = self.transaction.as_mut().and_then(|transaction| transaction.txn.as_mut());
+        match txn {
+            Some(txn) => self.backend.interruptible(txn.end_loads()).await,
+            None => Ok(()),
         }
     }
 

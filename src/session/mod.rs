@@ -33,6 +33,7 @@ mod names;
 mod parquet;
 mod path;
 mod plans;
+mod progress;
 pub mod registry;
 mod rows;
 mod run;

@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::advisory::AdvisoryLocks;
+use super::progress::Slot;
 use crate::clock::Clock;
 use crate::error::{Error, Result, SqlState};
 
@@ -149,6 +150,8 @@ pub struct Backend {
     pub place: OnceLock<Arc<Place>>,
     /// What it is doing.
     pub activity: Mutex<Activity>,
+    /// The COPY it runs.
+    pub copying: Slot,
     /// The advisory locks of its session, once there is one.
     pub advisory: OnceLock<Arc<AdvisoryLocks>>,
 }
@@ -422,6 +425,7 @@ impl Registry {
             checked: AtomicU64::new(0),
             probe: Mutex::new(None),
             activity: Mutex::new(activity),
+            copying: Slot::default(),
             advisory: OnceLock::new(),
             place: OnceLock::new(),
         });

@@ -14,11 +14,13 @@ use super::statement::{Body, Prepared};
 use super::system::SystemTables;
 use super::transaction::Block;
 use crate::catalog::{Catalog, CatalogSnapshot};
+use crate::clock::Timestamp;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::{CopyPlace, ExecContext, Execution, RowBatch, State};
 use crate::plan::explain::NodeFigures;
 use crate::plan::{Plan, StatementKind};
 use crate::txn::{Discipline, Isolation, Statement, Txn};
+use crate::types::descriptor::Loaded;
 use crate::types::{Datum, Row};
 
 /// Times that a statement is run again after a conflict, before the client is told.
@@ -50,6 +52,8 @@ pub struct Running {
     lone: bool,
     /// Whether it writes without locks, and its commit follows at once.
     hopes: bool,
+    /// Whether it is a part of a statement that has a snapshot.
+    is_part: bool,
 }
 
 /// How far a call takes an execution. Each step does those before it that are not done.
@@ -84,6 +88,7 @@ impl Running {
             pinned: false,
             lone: false,
             hopes: false,
+            is_part: false,
         }
     }
 
@@ -96,7 +101,7 @@ impl Running {
         store: bool,
     ) -> Result<Running> {
         let execution = Execution::copying(plan, rows, store)?;
-        Ok(Running::of(execution, schema, false).pinned())
+        Ok(Running { is_part: true, ..Running::of(execution, schema, false).pinned() })
     }
 
     /// Rows written so far.
@@ -276,7 +281,14 @@ impl Session {
         }
         let now = self.database.clock.wall_micros();
         let max = i64::try_from(max.as_micros()).unwrap_or(i64::MAX);
-        Some(Staleness { since_micros: now.saturating_sub(max), floor: self.last_commit })
+        // Nor before a table was loaded: its rows do not tell when.
+        let loaded = query.accesses().map(|(scan, _)| scan.table.loaded);
+        let loaded = loaded.filter_map(|loaded| match loaded {
+            Loaded::At(ts) => Some(ts),
+            _ => None,
+        });
+        let floor = loaded.fold(self.last_commit, Timestamp::max);
+        Some(Staleness { since_micros: now.saturating_sub(max), floor })
     }
 
     /// 25001 for a write to a foreign table that is not all of its message and its transaction.
@@ -436,7 +448,8 @@ impl Session {
         let transaction = self.transaction.as_mut().ok_or_else(none)?;
         let txn = transaction.txn.as_mut().ok_or_else(none)?;
         transaction.queried = true;
-        let Running { execution, path, statement, schema, stale, pinned, lone, .. } = running;
+        let Running { execution, path, statement, schema, stale, pinned, lone, is_part, .. } =
+            running;
         let begins = statement.is_none();
         if begins {
             path.allow(staleness);
@@ -447,6 +460,7 @@ impl Session {
         let work = async {
             match statement {
                 Some(statement) => txn.enter(statement),
+                None if *is_part => txn.begin_part(),
                 None => begin(txn, execution.plan(), (*lone, discipline), database).await?,
             }
             let mut context = ExecContext {

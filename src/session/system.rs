@@ -9,6 +9,7 @@ use super::POSTGRES_EPOCH_MICROS;
 use super::columns::ColumnPath;
 use super::cursor::Cursor;
 use super::database::Database;
+use super::progress;
 use super::registry::Backend;
 use super::settings::table::{Kind, Setting, table};
 use super::settings::value;
@@ -87,6 +88,11 @@ pub fn provide(database: &Arc<Database>) {
             let Some(database) = views.upgrade() else { return Vec::new() };
             database.columns.status_rows(&database.catalog, database.clock.wall_micros())
         }),
+    );
+    let copies = weak.clone();
+    database.catalog.provide(
+        "pg_stat_progress_copy",
+        Arc::new(move |_| copies.upgrade().map(|d| progress::rows(&d)).unwrap_or_default()),
     );
     let requests = weak.clone();
     database.catalog.provide(

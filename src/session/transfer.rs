@@ -8,6 +8,7 @@ use super::Session;
 use super::client::Client;
 use super::copy::{CopyColumn, CopyFormat, CopyOptions, Force, Writer};
 use super::names::Named;
+use super::progress::{CopyProgress, Shown};
 use super::rows::Running;
 use super::run::Outcome;
 use crate::catalog::quote_ident;
@@ -75,6 +76,8 @@ impl Session {
         client.copy_out(binary, names.len());
         let mut data = BytesMut::new();
         writer.header(&mut data);
+        let relation = table.as_ref().map_or(0, |table| table.id.0);
+        let shown = Shown::new(&self.backend, CopyProgress::new(relation, false, false));
         let mut count = 0;
         while let Some(mut rows) = next {
             named.write(&mut rows, &context);
@@ -82,6 +85,7 @@ impl Session {
             for row in &rows {
                 writer.row(row, &mut data);
                 if data.len() >= MESSAGE_BYTES {
+                    shown.progress.add_bytes(data.len());
                     client.copy_data(&data);
                     data.clear();
                     if client.is_full() {
@@ -89,6 +93,7 @@ impl Session {
                     }
                 }
             }
+            shown.progress.add_rows(rows.len() as u64, 0);
             next = self.next_batch(&mut running, &[], BATCH_ROWS).await?;
         }
         writer.finish(&mut data);

@@ -24,6 +24,7 @@
 //! rolls it back.
 
 mod buffer;
+mod load;
 mod optimistic;
 mod reads;
 mod scan;
@@ -39,6 +40,7 @@ use bytes::Bytes;
 pub use self::optimistic::Discipline;
 
 use self::buffer::{Buffer, Command, Keep, LogPosition, NewWrite};
+use self::load::Loads;
 use self::reads::ReadSet;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result, SqlState};
@@ -49,6 +51,9 @@ use crate::kv::{
 
 /// Bytes that one transaction may have written before it commits, bookkeeping included.
 pub const WRITE_BYTES_MAX: usize = 8 << 30;
+
+/// The same where each row costs several requests to a cluster.
+pub const REMOTE_WRITE_BYTES_MAX: usize = 256 << 20;
 
 /// PostgreSQL's isolation levels; READ UNCOMMITTED is READ COMMITTED there too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,7 +128,10 @@ impl TxnManager {
     }
 
     /// A transaction. Costs nothing until it does something.
-    pub fn begin(&self, options: TxnOptions) -> Txn {
+    pub fn begin(&self, mut options: TxnOptions) -> Txn {
+        if !self.store.capabilities().cheap_locks {
+            options.write_bytes_max = options.write_bytes_max.min(REMOTE_WRITE_BYTES_MAX);
+        }
         Txn {
             manager: self.clone(),
             id: self.next_id(),
@@ -140,6 +148,7 @@ impl TxnManager {
             has_locks: false,
             discipline: Discipline::default(),
             expected: HashMap::new(),
+            loads: Loads::default(),
         }
     }
 }
@@ -203,6 +212,7 @@ pub struct Txn {
     discipline: Discipline,
     /// What rows were seen as that were not locked.
     expected: HashMap<Key, Expect>,
+    loads: Loads,
 }
 
 impl Txn {
@@ -267,6 +277,13 @@ impl Txn {
         }
         self.ensure_snapshot().await?;
         Ok(())
+    }
+
+    /// Starts the next part of a statement that runs in parts: it sees the writes of those before
+    /// it, and all read at one snapshot.
+    pub fn begin_part(&mut self) {
+        self.next_command();
+        self.newest = false;
     }
 
     /// Starts a statement without a snapshot, at READ COMMITTED: it reads, at their newest, one key
@@ -467,7 +484,13 @@ impl Txn {
                 SqlState::PROGRAM_LIMIT_EXCEEDED,
                 format!("transaction has more than {limit} bytes of uncommitted changes"),
             )
-            .with_hint("Commit in smaller parts."));
+            .with_hint(match self.manager.store.capabilities().loads {
+                true => {
+                    "Commit in smaller parts, or load into a table that is made or truncated in \
+                     the same transaction, which has no such limit."
+                }
+                false => "Commit in smaller parts.",
+            }));
         }
         Ok(())
     }
@@ -509,6 +532,7 @@ impl Txn {
         };
         self.buffer.rollback(*log, *command);
         let locks = self.locked_since.split_off(*locks);
+        self.unmake_spaces(savepoint);
         self.savepoints.truncate(savepoint.0 + 1);
         self.next_command();
         if !locks.is_empty() {
@@ -520,6 +544,7 @@ impl Txn {
     /// Forgets a savepoint and those after it, keeping what was done.
     pub fn release(&mut self, savepoint: SavepointId) {
         self.savepoints.truncate(savepoint.0);
+        self.keep_spaces(savepoint);
         if self.savepoints.is_empty() {
             self.buffer.forget_log();
             self.locked_since = Vec::new();
@@ -529,6 +554,7 @@ impl Txn {
     /// Commits: durable when it returns. 40001 when that cannot be serialized; 40003 or 08007
     /// when the outcome cannot be known.
     pub async fn commit(mut self) -> Result<CommitInfo> {
+        self.end_loads().await?;
         let ts = self.snapshot();
         if self.buffer.is_empty() {
             self.end();

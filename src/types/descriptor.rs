@@ -4,10 +4,13 @@
 //! Ids are never used again: a dropped column's id stays taken, so that bytes of old rows never
 //! get a new meaning.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::SqlType;
 use super::cql::CqlType;
+use crate::clock::Timestamp;
 
 /// A table's or index's own part of the key space. Numbers below 100 are reserved.
 #[derive(
@@ -290,6 +293,27 @@ pub struct IndexDescriptor {
     pub state: IndexState,
 }
 
+/// When a table's space was made and filled past any commit (`kv::Store::load`). Versions of such
+/// rows do not tell: a snapshot from before must not read the table at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Loaded {
+    /// Never.
+    #[default]
+    Never,
+    /// By the commit of the descriptor that says so.
+    Here,
+    /// By an earlier one.
+    At(Timestamp),
+    /// After the snapshot that a transaction reads at. Never stored.
+    Later,
+}
+
+impl Loaded {
+    fn is_never(&self) -> bool {
+        *self == Loaded::Never
+    }
+}
+
 /// A relation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TableDescriptor {
@@ -327,6 +351,9 @@ pub struct TableDescriptor {
     /// what changed while it was off.
     #[serde(default)]
     pub columnar_since: u64,
+    /// When its space was made and filled past any commit.
+    #[serde(default, skip_serializing_if = "Loaded::is_never")]
+    pub loaded: Loaded,
     /// Owner's role name.
     pub owner: String,
     /// Counts up with every change of this descriptor.
@@ -336,7 +363,7 @@ pub struct TableDescriptor {
     pub foreign: Option<Box<ForeignDescriptor>>,
     /// What a statement's files are; no stored relation has any.
     #[serde(skip)]
-    pub files: Option<std::sync::Arc<FileSet>>,
+    pub files: Option<Arc<FileSet>>,
 }
 
 impl TableDescriptor {
@@ -371,12 +398,21 @@ impl TableDescriptor {
             checks: Vec::new(),
             columnar: false,
             columnar_since: 0,
+            loaded: Loaded::Never,
             foreign_keys: Vec::new(),
             owner: String::new(),
             version: 1,
             foreign: None,
             files: None,
         }
+    }
+
+    /// The descriptor as it was committed at `ts`.
+    pub fn committed(mut self: Arc<Self>, ts: Timestamp) -> Arc<TableDescriptor> {
+        if self.loaded == Loaded::Here {
+            Arc::make_mut(&mut self).loaded = Loaded::At(ts);
+        }
+        self
     }
 
     /// The column of that name.

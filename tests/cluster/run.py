@@ -4,7 +4,7 @@
 
 Parts: conformance (the store seam's suite), scripts (tests/sql beside PostgreSQL), schema (DDL on
 two gateways), sequences (of two gateways), native (rows as other readers find them), hopes (writes
-without locks), bank (money, with gateways killed), foreign (the cluster's own tables through SQL),
+without locks), loads (bulk loads into new tables), bank (money, with gateways killed), foreign (the cluster's own tables through SQL),
 views (columnar, of two gateways), agents (views from the nodes' files, shared), requests (of each
 class of statement, as documented), refusals (users, passwords, certificates), sstables
 (Cassandra's files beside its SELECT), measures (requests and latencies); when named also demo
@@ -12,7 +12,7 @@ class of statement, as documented), refusals (users, passwords, certificates), s
 they lie, as it does other tables), isolation (Hermitage's anomalies), latency (of statements,
 release build), quorum (too few nodes answer), retired (a gateway stands still), rolling (restart
 of gateways), topology (a node joins and leaves; memory for one more), loops (DDL on two gateways
-that are killed at random), sizes (more than the cluster takes at once). With three nodes the
+that are killed at random), sizes (more than the cluster takes at once), rates (of bulk loads). With three nodes the
 bank's faults are nodes killed and stopped too.
 """
 
@@ -36,6 +36,7 @@ import faults
 import foreign
 import hopes
 import latency
+import loads
 import native
 import refusals
 import sequences
@@ -303,6 +304,20 @@ def hoping(cluster, _):
         return hopes.run(pair)
 
 
+def loading(cluster, _):
+    """Bulk loads into new tables."""
+    with gateways(cluster, 2, keyspace="loads") as pair:
+        return loads.run(cluster, pair, "loads")
+
+
+def load_rates(cluster, options):
+    """How fast bulk loads are, beside bare CQL; by a release build."""
+    release = "debug" not in os.environ.get("SLUICE_TEST_BUILD", "")
+    with gateways(cluster, keyspace="rates", release=release) as ours:
+        loads.rates(cluster, ours[0], "rates", 1_000_000 if options.long else 100_000, 2_000)
+    return []
+
+
 def columns(cluster, options):
     """Columnar views of two gateways."""
     with gateways(cluster, 2, keyspace="views") as pair:
@@ -326,13 +341,13 @@ def demonstration(_cluster, _):
 
 
 PARTS = {"conformance": conformance, "scripts": scripts, "schema": schema, "sequences": numbers,
-         "native": beside, "hopes": hoping, "bank": money, "foreign": foreigners,
+         "native": beside, "hopes": hoping, "loads": loading, "bank": money, "foreign": foreigners,
          "views": columns, "agents": beside_nodes, "requests": requests, "refusals": refused,
          "sstables": sstables.run, "measures": measures}
 # Not by themselves.
 LONG = {"demo": demonstration, "spark": beside_spark, "isolation": hermitage,
         "latency": latencies, "quorum": quorum, "retired": retired, "rolling": rolling,
-        "topology": topology, "loops": loops, "sizes": large}
+        "topology": topology, "loops": loops, "sizes": large, "rates": load_rates}
 FEATURES = os.environ.get("SLUICE_TEST_FEATURES", "").split()
 
 

@@ -30,9 +30,9 @@ use super::leftovers::claim;
 use super::object::{Kind, Name, Object, ObjectId};
 use super::{Catalog, CatalogSnapshot};
 use crate::error::{Error, Result, SqlState};
-use crate::kv::{Key, LockMode, SpaceId};
+use crate::kv::{Key, LockMode, SpaceId, Version};
 use crate::txn::Txn;
-use crate::types::descriptor::{RelationKind, TableDescriptor};
+use crate::types::descriptor::{Loaded, RelationKind, TableDescriptor};
 
 /// The key that stands for a whole table when it is locked.
 pub fn table_lock(table: &TableDescriptor) -> Key {
@@ -118,9 +118,12 @@ impl<'a> SchemaChange<'a> {
         let key = id.key();
         let wait = self.txn.block();
         let locked = self.txn.lock_newest(std::slice::from_ref(&key), LockMode::Update, wait);
-        let newest = locked.await?.pop().flatten().and_then(|l| l.current).and_then(|v| v.value);
-        let value = self.txn.own(&key).unwrap_or(newest);
-        value.map(|value| Object::decode(id, &value)).transpose()
+        let newest = locked.await?.pop().flatten().and_then(|l| l.current);
+        if let Some(own) = self.txn.own(&key) {
+            return own.map(|value| Object::decode(id, &value)).transpose();
+        }
+        let Some(Version { ts, value: Some(value) }) = newest else { return Ok(None) };
+        Ok(Some(Object::decode(id, &value)?.committed(ts)))
     }
 
     /// Writes an object.
@@ -150,11 +153,25 @@ impl<'a> SchemaChange<'a> {
         Ok(table)
     }
 
+    /// Says of the tables that this transaction has loaded rows into that it did: the last thing
+    /// before its commit.
+    pub fn note_loads(&mut self) -> Result<()> {
+        let spaces: Vec<SpaceId> = self.txn.loaded_spaces().collect();
+        let is_new =
+            |t: &&Arc<TableDescriptor>| spaces.contains(&t.space()) && t.loaded != Loaded::Here;
+        let tables: Vec<_> = self.snapshot.tables().filter(is_new).cloned().collect();
+        for table in tables {
+            self.write_table(TableDescriptor { loaded: Loaded::Here, ..(*table).clone() })?;
+        }
+        Ok(())
+    }
+
     /// A space that nothing ever had. It is this transaction's: see `catalog::leftovers`.
     pub async fn new_space(&mut self) -> Result<SpaceId> {
         let space = self.catalog.next_space().await?;
         let wait = self.txn.block();
         self.txn.lock_newest(&[claim(space)], LockMode::Update, wait).await?;
+        self.txn.made_space(space);
         Ok(space)
     }
 

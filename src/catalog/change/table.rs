@@ -13,7 +13,7 @@ use crate::error::{Error, Result, SqlState};
 use crate::kv::LockMode;
 use crate::types::descriptor::{
     CheckDescriptor, ColumnDescriptor, ColumnId, ForeignDescriptor, ForeignKeyDescriptor,
-    IndexDescriptor, IndexState, RelationKind, TableDescriptor, TableId,
+    IndexDescriptor, IndexState, Loaded, RelationKind, TableDescriptor, TableId,
 };
 
 /// A CHECK constraint to make.
@@ -71,6 +71,7 @@ impl SchemaChange<'_> {
             checks: Vec::new(),
             columnar: new.columnar,
             columnar_since: 0,
+            loaded: Loaded::Never,
             foreign_keys: Vec::new(),
             owner: self.owner.clone(),
             version: 0,
@@ -211,7 +212,7 @@ impl SchemaChange<'_> {
 
     /// TRUNCATE of a locked table: it goes on in new spaces.
     pub async fn truncate_table(&mut self, table: &TableDescriptor) -> Result<()> {
-        let mut new = table.clone();
+        let mut new = TableDescriptor { loaded: Loaded::Never, ..table.clone() };
         self.discard_space(table.space())?;
         new.primary.space = self.new_space().await?;
         for index in &mut new.indexes {

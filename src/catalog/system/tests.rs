@@ -77,6 +77,7 @@ fn snapshot() -> CatalogSnapshot {
         }],
         columnar: true,
         columnar_since: 1,
+        loaded: Default::default(),
         foreign_keys: Vec::new(),
         owner: "me".into(),
         version: 1,

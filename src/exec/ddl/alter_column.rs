@@ -8,7 +8,9 @@ use crate::catalog::descriptor::SequenceOwner;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ast::TypeName;
 use crate::sql::ddl::{ColumnDefinition, SourceExpr};
-use crate::types::descriptor::{ColumnDescriptor, ColumnId, ForeignKeyDescriptor, TableDescriptor};
+use crate::types::descriptor::{
+    ColumnDescriptor, ColumnId, ForeignKeyDescriptor, Loaded, TableDescriptor,
+};
 use crate::types::io;
 
 impl Runner<'_> {
@@ -110,6 +112,7 @@ impl Runner<'_> {
         mut new: TableDescriptor,
     ) -> Result<Arc<TableDescriptor>> {
         self.change.discard_space(old.space())?;
+        new.loaded = Loaded::Never;
         new.primary.space = self.change.new_space().await?;
         for index in &mut new.indexes {
             self.change.discard_space(index.space)?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::constraints::check_row;
-use super::insert::{Conflicts, insert_checked};
+use super::insert::{Way, insert_checked};
 use crate::error::{Error, Result};
 use crate::exec::context::ExecContext;
 use crate::exec::node::{Node, RowBatch};
@@ -67,8 +67,8 @@ impl Node for CopyNode {
             let mut state = std::mem::take(&mut ctx.state.writes);
             let before = state.affected;
             let mut out = Vec::new();
-            let possible = Conflicts::Possible;
-            let done = insert_checked(ctx, plan, checked, possible, &mut state, &mut out).await;
+            let way = Way::choose(ctx, plan).await?;
+            let done = insert_checked(ctx, plan, checked, way, &mut state, &mut out).await;
             let stored = (state.affected - before) as usize;
             let at = places.get(stored).or(places.last()).copied().unwrap_or_default();
             ctx.state.copying = Some(CopyPlace::Storing(at));

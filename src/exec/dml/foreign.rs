@@ -31,6 +31,9 @@ use crate::types::descriptor::{
 };
 use crate::types::{Datum, Row, io};
 
+/// Rows noted by a load before they are checked.
+const EARLY_EVENTS: usize = 16 * BATCH_ROWS_MAX;
+
 /// A row that a statement wrote.
 pub struct Event {
     table: Arc<TableDescriptor>,
@@ -145,6 +148,8 @@ pub(in crate::exec) fn check<'a>(
     Box::pin(async move {
         let events = std::mem::take(&mut ctx.state.writes.events);
         let mut plans = Plans::new();
+        // A row may reference one that was loaded with it.
+        ctx.txn.end_loads().await?;
         ctx.txn.begin_statement().await?;
         for batch in events.chunks(BATCH_ROWS_MAX) {
             ctx.check_cancel()?;
@@ -173,6 +178,22 @@ pub(in crate::exec) fn check<'a>(
         }
         Ok(())
     })
+}
+
+/// Checks what a load has noted so far, so that it need not be kept to the statement's end: what
+/// other tables hold does not depend on the rest of the statement.
+///
+/// # Errors
+/// As [`check`].
+pub(super) async fn check_early(ctx: &mut ExecContext<'_>, table: &TableDescriptor) -> Result<()> {
+    let itself = table.foreign_keys.iter().any(|key| key.parent == table.id);
+    if itself || ctx.state.writes.events.len() < EARLY_EVENTS {
+        return Ok(());
+    }
+    let here = ctx.txn.statement();
+    check(ctx).await?;
+    ctx.txn.enter(&here);
+    Ok(())
 }
 
 /// A row that references another.
@@ -258,10 +279,18 @@ async fn lock_present<'k>(
     if keys.is_empty() {
         return Ok(HashMap::new());
     }
+    let mut found = HashMap::with_capacity(keys.len());
+    // Of a table that this transaction has made nobody else knows.
+    let (own, keys): (Vec<Key>, Vec<Key>) =
+        keys.into_iter().partition(|key| ctx.txn.has_made(key.space()));
+    let seen = ctx.txn.get_many(&own).await?;
+    found.extend(own.into_iter().zip(seen.into_iter().map(|seen| seen.map(|row| row.value))));
+    if keys.is_empty() {
+        return Ok(found);
+    }
     let wait = ctx.lock_wait();
     ctx.state.store.locks += keys.len() as u64;
     let locked = ctx.txn.lock_newest(&keys, LockMode::KeyShare, wait).await?;
-    let mut found = HashMap::with_capacity(keys.len());
     for (key, locked) in keys.into_iter().zip(locked) {
         let committed = locked.and_then(|l| l.current).and_then(|version| version.value);
         let value = ctx.txn.own(&key).unwrap_or(committed);

@@ -1,10 +1,13 @@
 //! INSERT, with ON CONFLICT.
 
+use std::sync::Arc;
+
+use crate::catalog;
 use crate::encoding::table::IndexEntry;
 use crate::error::{Error, Result, SqlState};
 use crate::exec::context::ExecContext;
 use crate::kv::{Key, LockMode, Locked};
-use crate::plan::node::{ConflictSpec, InsertPlan, Target};
+use crate::plan::node::{ConflictSpec, InsertPlan, Op, Target};
 use crate::plan::scalar::Scalars;
 use crate::types::descriptor::IndexDescriptor;
 use crate::types::{Datum, Row};
@@ -14,14 +17,45 @@ use super::foreign::note;
 use super::update::Replacement;
 use super::{Newest, WriteState, newest};
 
-/// Who else may write the table's keys while the statement runs.
+/// How rows get into the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Conflicts {
-    /// Anybody: keys are locked.
-    Possible,
-    /// Nobody, and no committed row is there: the table was made or emptied by this transaction,
-    /// which holds its lock. Only the transaction's own rows can be in the way.
-    OwnRowsOnly,
+pub enum Way {
+    /// By the transaction's commit: anybody may write the table's keys, which are locked.
+    Commit,
+    /// They are loaded: the table was made or emptied by this transaction, and only its own rows
+    /// can be in the way.
+    Load,
+}
+
+impl Way {
+    /// The way for all rows of the running statement. A row that is loaded may be seen at once, so
+    /// a statement that reads the table has none of its rows loaded.
+    ///
+    /// # Errors
+    /// Those of the store, which is told of the table before it is given rows.
+    pub async fn choose(ctx: &ExecContext<'_>, plan: &Arc<InsertPlan>) -> Result<Way> {
+        if !Way::may_load(ctx, plan) {
+            return Ok(Way::Commit);
+        }
+        let table = &plan.target.table;
+        if !ctx.txn.loaded_spaces().any(|space| space == table.space()) {
+            catalog::describe(ctx.txn.store(), table).await?;
+        }
+        Ok(Way::Load)
+    }
+
+    fn may_load(ctx: &ExecContext<'_>, plan: &Arc<InsertPlan>) -> bool {
+        let statement = ctx.state.plan.as_ref().map(|statement| &statement.root.op);
+        let alone = matches!(statement, Some(Op::Insert(root)) if Arc::ptr_eq(root, plan));
+        let answers = plan.returning.as_ref().is_some_and(|scalars| scalars.subqueries);
+        let mut spaces = plan.target.indexes.iter().map(|index| index.index.space);
+        alone
+            && !plan.reads_target
+            && !answers
+            && plan.conflict.is_none()
+            && ctx.txn.may_load(plan.target.table.space())
+            && spaces.all(|space| ctx.txn.may_load(space))
+    }
 }
 
 /// A row on its way in.
@@ -40,14 +74,14 @@ pub async fn insert(
     ctx: &mut ExecContext<'_>,
     plan: &InsertPlan,
     rows: Vec<Row>,
-    conflicts: Conflicts,
+    way: Way,
     state: &mut WriteState,
     out: &mut Vec<Row>,
 ) -> Result<()> {
     for row in &rows {
         check_row(ctx, &plan.target, &plan.checks, row).await?;
     }
-    insert_checked(ctx, plan, rows, conflicts, state, out).await
+    insert_checked(ctx, plan, rows, way, state, out).await
 }
 
 /// Inserts rows that the constraints were checked for.
@@ -58,13 +92,13 @@ pub async fn insert_checked(
     ctx: &mut ExecContext<'_>,
     plan: &InsertPlan,
     rows: Vec<Row>,
-    conflicts: Conflicts,
+    way: Way,
     state: &mut WriteState,
     out: &mut Vec<Row>,
 ) -> Result<()> {
     let incoming = prepare(ctx, &plan.target, rows)?;
     let mut keys = Vec::new();
-    if conflicts == Conflicts::Possible {
+    if way == Way::Commit {
         for one in &incoming {
             lockable(&plan.target, one, &mut keys);
         }
@@ -78,9 +112,16 @@ pub async fn insert_checked(
     };
     let mut locks = locked.into_iter();
     for one in incoming {
-        match obstacle(ctx, &plan.target, &one, conflicts, &mut locks)? {
+        let found = match way {
+            Way::Commit => obstacle(ctx, &plan.target, &one, &mut locks)?,
+            Way::Load => loaded_obstacle(ctx, &plan.target, &one).await?,
+        };
+        match found {
             None => {
-                store(ctx, &plan.target, &one)?;
+                match way {
+                    Way::Commit => store(ctx, &plan.target, &one)?,
+                    Way::Load => load(ctx, &plan.target, &one).await?,
+                }
                 if plan.conflict.is_some() {
                     state.touched.insert(one.key.clone());
                 }
@@ -165,15 +206,10 @@ fn obstacle(
     ctx: &ExecContext<'_>,
     target: &Target,
     one: &Incoming,
-    conflicts: Conflicts,
     locks: &mut impl Iterator<Item = Option<Locked>>,
 ) -> Result<Option<Obstacle>> {
     let snapshot = ctx.txn.snapshot();
     let mut now = |key: &Key| -> Result<Newest> {
-        if conflicts == Conflicts::OwnRowsOnly {
-            let value = ctx.txn.own(key).flatten();
-            return Ok(Newest { value, changed: false });
-        }
         match locks.next().flatten() {
             Some(locked) => Ok(newest(ctx, key, &locked, snapshot)),
             None => Err(Error::internal("a key that was to be locked was not")),
@@ -192,6 +228,33 @@ fn obstacle(
         }
     }
     Ok(found)
+}
+
+/// The same, where only the transaction's own rows are.
+async fn loaded_obstacle(
+    ctx: &mut ExecContext<'_>,
+    target: &Target,
+    one: &Incoming,
+) -> Result<Option<Obstacle>> {
+    if !target.table.hidden_key && ctx.txn.loaded(&one.key).await?.is_some() {
+        return Ok(Some(Obstacle { index: None, key: one.key.clone() }));
+    }
+    for (at, entry) in one.entries.iter().enumerate().filter(|(_, e)| e.unique) {
+        if let Some(value) = ctx.txn.loaded(&entry.key).await? {
+            let key = target.codec.key_from_tail(&value)?;
+            return Ok(Some(Obstacle { index: Some(at), key }));
+        }
+    }
+    Ok(None)
+}
+
+async fn load(ctx: &mut ExecContext<'_>, target: &Target, one: &Incoming) -> Result<()> {
+    let value = target.codec.row_value(&one.row)?;
+    ctx.txn.load(one.key.clone(), value).await?;
+    for entry in &one.entries {
+        ctx.txn.load(entry.key.clone(), entry.value.clone()).await?;
+    }
+    Ok(())
 }
 
 fn store(ctx: &mut ExecContext<'_>, target: &Target, one: &Incoming) -> Result<()> {

@@ -35,7 +35,7 @@ pub use copy::{CopyNode, CopyPlace};
 pub use deferred::{DeferredChecks, DeferredMark};
 pub use delete::{delete, delete_found};
 pub use foreign::check_deferred;
-pub use insert::{Conflicts, insert};
+pub use insert::{Way, insert};
 pub use lock_rows::lock_rows;
 pub use update::{update, update_found};
 

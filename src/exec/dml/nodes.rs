@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Conflicts, delete, delete_found, insert, lock_rows, update, update_found};
+use super::foreign::check_early;
+use super::{Way, delete, delete_found, insert, lock_rows, update, update_found};
 use crate::error::Result;
 use crate::exec::context::{ExecContext, State};
 use crate::exec::node::{Node, Ready, RowBatch, build};
@@ -39,14 +40,18 @@ impl Node for InsertNode {
         // All is written before the first RETURNING row goes out, as in PostgreSQL: a portal
         // that is not fetched to its end still writes everything.
         let mut out = Vec::new();
+        let way = Way::choose(ctx, &self.plan).await?;
         while let Some(rows) = self.source.next(ctx, crate::exec::BATCH_ROWS_MAX).await? {
             ctx.spend(rows.len()).await?;
             let mut state = std::mem::take(&mut ctx.state.writes);
-            let done =
-                insert(ctx, &self.plan, rows, Conflicts::Possible, &mut state, &mut out).await;
+            let done = insert(ctx, &self.plan, rows, way, &mut state, &mut out).await;
             ctx.state.writes = state;
             done?;
+            if way == Way::Load {
+                check_early(ctx, &self.plan.target.table).await?;
+            }
         }
+        ctx.txn.end_loads().await?;
         if !out.is_empty() {
             self.ready = Ready::new(out);
         }

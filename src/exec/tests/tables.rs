@@ -80,6 +80,7 @@ fn table(name: &str, oid: u32, columns: &[(&str, SqlType)]) -> Arc<TableDescript
         checks: Vec::new(),
         columnar: false,
         columnar_since: 0,
+        loaded: Default::default(),
         foreign_keys: Vec::new(),
         owner: "postgres".into(),
         version: 1,

@@ -2,7 +2,7 @@
 //!
 //! - `connect`: addresses, credentials, TLS, policies; what cluster is refused; `refused`: why a
 //!   cluster refuses;
-//! - `accord`: batches over several partitions;
+//! - `accord`: batches over several partitions; `load`: rows without conditions;
 //! - `native`: columns of values as columns of CQL; `natives`: which those of a table are;
 //! - `keyspace`: the keyspace and what was decided once for it;
 //! - `cql`: statement texts and table definitions; `prepared`: their cache;
@@ -24,6 +24,7 @@ mod cql;
 mod failure;
 mod foreign;
 mod keyspace;
+mod load;
 mod native;
 mod natives;
 mod prepared;
@@ -467,6 +468,22 @@ impl Partitions for Cassandra {
         self.with_table(table, || {
             let batches = batches.clone();
             Box::pin(async move { self.send_transaction(&batches).await })
+        })
+        .await
+    }
+
+    fn token(&self, key: &[u8]) -> i64 {
+        load::token(key)
+    }
+
+    async fn load(&self, batches: &[Batch]) -> Result<(), Failure> {
+        let Some(table) = batches.first().map(|batch| batch.partition.table) else {
+            return Ok(());
+        };
+        let batches: Arc<[Batch]> = batches.into();
+        self.with_table(table, || {
+            let batches = batches.clone();
+            Box::pin(async move { self.send_load(&batches).await })
         })
         .await
     }

@@ -7,6 +7,7 @@
 pub mod changes;
 pub mod commits;
 pub mod load;
+pub mod loads;
 pub mod locks;
 pub mod outcomes;
 pub mod reads;
@@ -59,6 +60,10 @@ macro_rules! suite {
             pages_of_changes_join
             trimmed_changes_are_refused
             resolved_rises
+        );
+        $crate::kv::conformance::suite!(@ $make, loads:
+            loaded_rows_are_read_like_others
+            commits_go_on_over_loaded_rows
         );
         $crate::kv::conformance::suite!(@ $make, load:
             no_commit_is_seen_in_part

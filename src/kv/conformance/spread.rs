@@ -104,6 +104,12 @@ impl Store for Spread {
         self.below.commit(commit).await
     }
 
+    fn load(&self, load: Load) -> Loading {
+        let rows = load.rows.iter().map(|(key, value)| (self.down(key), value.clone()));
+        let rows = Arc::new(rows.collect());
+        self.below.load(Load { rows, ..load })
+    }
+
     async fn changes(
         &self,
         space: SpaceId,

@@ -207,6 +207,7 @@ impl Store for EmbeddedStore {
             cheap_locks: true,
             cheap_snapshots: true,
             native_columns: false,
+            loads: false,
         }
     }
 

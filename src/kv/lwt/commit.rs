@@ -95,7 +95,7 @@ fn parts<'a>(gateway: &Gateway, commit: &'a Commit) -> Result<Vec<Vec<Part<'a>>>
 }
 
 /// 54000
-fn too_large(size: usize, most: usize) -> Error {
+pub fn too_large(size: usize, most: usize) -> Error {
     let message = format!("a row of {size} bytes is larger than the {most} bytes of the cluster");
     Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message)
 }

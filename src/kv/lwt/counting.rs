@@ -97,6 +97,19 @@ impl Partitions for Counting {
         answer
     }
 
+    fn token(&self, key: &[u8]) -> i64 {
+        self.below.token(key)
+    }
+
+    async fn load(&self, batches: &[Batch]) -> Result<(), Failure> {
+        add(&self.requests.writes);
+        self.noted(self.below.load(batches).await)
+    }
+
+    async fn spaces(&self) -> Result<Vec<SpaceId>, Failure> {
+        self.below.spaces().await
+    }
+
     async fn remove(&self, table: Table) -> Result<(), Failure> {
         self.below.remove(table).await
     }

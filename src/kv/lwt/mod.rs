@@ -8,6 +8,7 @@
 //! - `read`: plain QUORUM reads at a snapshot; `newest`: of one key, without one; `segments`: all
 //!   of a space in key order; `stored`: from rows in files;
 //! - `commit`, `several`: one batch in one partition, or intents and a verdict;
+//! - `load`: rows of new spaces, without a commit;
 //! - `settle`: outcomes of batches and of other gateways' commits;
 //! - `locks`, `deadlock`: row locks, cycles of waiters; `tables`: locks of tables; `changes`: the
 //!   change log.
@@ -25,6 +26,7 @@ mod deadlock;
 pub mod env;
 mod gateway;
 mod incarnations;
+mod load;
 mod locks;
 mod newest;
 pub mod partitions;
@@ -44,6 +46,7 @@ mod tests;
 mod whole;
 
 use std::ops::Bound;
+use std::pin::pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -232,6 +235,7 @@ impl Store for LwtStore {
             cheap_locks: false,
             cheap_snapshots: false,
             native_columns: true,
+            loads: self.incarnations.partitions.reach().partitions == 1,
         }
     }
 
@@ -357,6 +361,24 @@ impl Store for LwtStore {
         let gateway = self.gateway_of(commit.txn);
         let work = gateway.clone();
         Self::detached(&gateway, async move { work.run_commit(&commit).await }).await
+    }
+
+    fn load(&self, load: Load) -> Loading {
+        let gateway = self.gateway_of(load.txn);
+        let (mut done, ended) = oneshot::channel();
+        let env = gateway.env.clone();
+        env.spawn(Box::pin(async move {
+            let written = {
+                let work = pin!(gateway.run_load(&load));
+                match select(work, pin!(done.cancellation())).await {
+                    Either::Left((written, _)) => written,
+                    // The transaction has ended: what it had written goes with its spaces.
+                    Either::Right(_) => return,
+                }
+            };
+            let _ = done.send(written);
+        }));
+        ended
     }
 
     async fn changes(

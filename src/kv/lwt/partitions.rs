@@ -4,7 +4,8 @@
 //! with blocking read repair of the rows they return, plain QUORUM writes with a client timestamp,
 //! a conditional batch within one partition of one table (one lightweight transaction), a SERIAL
 //! read, a paged scan over the token ring. A cell is written either always by conditional batches
-//! or always by plain writes, never by both: ballots and client timestamps are different clocks.
+//! or always by plain writes, never by both, as ballots and client timestamps are different clocks;
+//! but a load writes the first version of a row plainly, at a time before all ballots.
 //!
 //! One table looks like this (`schemas/lwt.md` has all of them):
 //!
@@ -30,6 +31,9 @@ use crate::types::descriptor::SpaceId;
 /// Tries of a repeatable request before its failure is told, and how long they may take.
 pub const TRIES_MAX: u32 = 12;
 const TRIES_TIME: Duration = Duration::from_secs(5);
+
+/// The write time of what [`Partitions::load`] writes.
+pub const LOAD_TIME: u64 = 1;
 
 /// A CQL table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -417,6 +421,22 @@ pub trait Partitions: Send + Sync + 'static {
     /// says so.
     async fn cas_all(&self, _batches: Vec<Batch>) -> Result<Applied, Failure> {
         Err(Failure::Refused(Refusal::Defect))
+    }
+
+    /// Where a partition key lies in the ring.
+    fn token(&self, _key: &[u8]) -> i64 {
+        0
+    }
+
+    /// `BEGIN UNLOGGED BATCH USING TIMESTAMP ?`, QUORUM, over partitions of one space whose rows
+    /// have nothing yet. Their cells are those of conditional batches, and have [`LOAD_TIME`],
+    /// which is before every ballot: so whatever a conditional batch writes there wins, whenever
+    /// these writes come.
+    async fn load(&self, batches: &[Batch]) -> Result<(), Failure> {
+        for batch in batches {
+            self.write(&batch.partition, batch.writes.clone(), LOAD_TIME).await?;
+        }
+        Ok(())
     }
 
     /// `CREATE TABLE`, `ALTER TABLE … ADD`: the columns that values of a space consist of.

@@ -12,6 +12,7 @@ use crate::plan::node::{
     CheckSpec, ConflictSpec, ConflictUpdateSpec, DeletePlan, Found, InsertPlan, Op, PlanNode,
     ScanPlan, Target, TargetIndex, UpdatePlan, place_of,
 };
+use crate::plan::route::scans;
 use crate::plan::scalar::{Scalar, Scalars};
 use crate::sql::bound::{
     ColId, ConflictUpdate, Delete, Expr, Insert, OnConflict, Returning, Update,
@@ -89,7 +90,8 @@ impl Planner<'_> {
         let returning = self.returning(&insert.returning, &row, &[])?;
         let size = (source.rows, source.cost);
         let filter = insert.filter.as_ref().map(|e| self.scalar(e, &row, &[])).transpose()?;
-        let plan = InsertPlan { target, source, checks, filter, conflict, returning };
+        let reads_target = scans(&insert.source).iter().any(|s| s.table.id == insert.table.id);
+        let plan = InsertPlan { target, source, reads_target, checks, filter, conflict, returning };
         Ok(self.write_node(Op::Insert(Arc::new(plan)), &insert.returning, size))
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{OrderItem, Planner, RowOrder, Want};
 use crate::encoding::table::{IndexCodec, TableCodec};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SqlState};
 use crate::plan::access::{
     self, Access, AccessColumn, Candidate, Condition, IndexAccess, KeyBound, KeyPart, Test,
 };
@@ -16,7 +16,7 @@ use crate::plan::scalar::Scalar;
 use crate::plan::{stats, tree};
 use crate::sql::bound::{ColId, Expr, Scan};
 use crate::types::Datum;
-use crate::types::descriptor::{ColumnId, RelationKind, TableDescriptor};
+use crate::types::descriptor::{ColumnId, Loaded, RelationKind, TableDescriptor};
 
 /// A candidate with what it is believed to cost.
 pub(super) struct Costed {
@@ -223,6 +223,14 @@ impl Planner<'_> {
         known: &[ColId],
         reverse: bool,
     ) -> Result<ScanPlan> {
+        if scan.table.loaded == Loaded::Later {
+            let name = &scan.table.name;
+            return Err(Error::new(
+                SqlState::SERIALIZATION_FAILURE,
+                format!("could not serialize access due to concurrent load of table \"{name}\""),
+            )
+            .with_hint("The transaction might succeed if retried."));
+        }
         let codec = Arc::new(TableCodec::new(&scan.table)?);
         let wanted: Vec<ColumnId> = scan.columns.iter().map(|(id, _)| *id).collect();
         let decoder = codec.decoder(&wanted)?;

@@ -89,6 +89,7 @@ pub(crate) fn table(name: &str, keys: u16) -> Arc<TableDescriptor> {
         checks: Vec::new(),
         columnar: false,
         columnar_since: 0,
+        loaded: Default::default(),
         foreign_keys: Vec::new(),
         owner: "postgres".into(),
         version: 1,

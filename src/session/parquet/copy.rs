@@ -12,6 +12,7 @@ use super::super::Session;
 use super::super::client::Client;
 use super::super::loading::BATCH_ROWS;
 use super::super::names::Named;
+use super::super::progress::{CopyProgress, Shown};
 use super::super::transfer::copied_columns;
 use crate::columnar::exchange::local_path;
 use crate::columnar::exchange::read::{ParquetFile, RowReader};
@@ -171,6 +172,7 @@ impl Session {
         table: &TableDescriptor,
         path: &Path,
     ) -> Result<u64> {
+        let shown = Shown::new(&self.backend, CopyProgress::new(table.id.0, true, true));
         let (mut first, mut stored) = (1, 0);
         let place = |error: Error, row: u64| {
             let (table, path) = (&table.name, path.display());
@@ -185,7 +187,10 @@ impl Session {
             };
             let (back, rows, parsed) = off_thread(read).await?;
             reader = back;
-            let Some(mut rows) = rows else { return Ok(stored) };
+            let Some(mut rows) = rows else {
+                self.end_loads().await?;
+                return Ok(stored);
+            };
             // Rows before one that cannot be parsed are checked first, as they come first.
             let wrong = parsed.err();
             if let Some((at, _)) = &wrong {
@@ -194,15 +199,18 @@ impl Session {
             while !rows.is_empty() {
                 let rest = rows.split_off(rows.len().min(BATCH_ROWS));
                 let (batch, many) = (rows, first);
-                first += batch.len() as u64;
+                let given = batch.len() as u64;
+                first += given;
                 rows = rest;
                 let done = self.store_rows(plan, batch, wrong.is_none()).await;
-                stored += done.map_err(|(error, at)| match at {
+                let done = done.map_err(|(error, at)| match at {
                     Some(CopyPlace::Checking(at) | CopyPlace::Storing(at)) => {
                         place(error, many + at as u64)
                     }
                     None => error,
                 })?;
+                shown.progress.add_rows(done, given - done);
+                stored += done;
             }
             if let Some((_, error)) = wrong {
                 return Err(place(error, first));

@@ -71,6 +71,7 @@ fn table(number: u32, line: &str) -> TableDescriptor {
         checks: Vec::new(),
         columnar: false,
         columnar_since: 0,
+        loaded: Default::default(),
         foreign_keys: Vec::new(),
         owner: "postgres".to_owned(),
         version: 1,

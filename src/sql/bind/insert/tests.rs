@@ -43,6 +43,7 @@ fn table(id: u32, name: &str, columns: Vec<ColumnDescriptor>) -> TableDescriptor
         checks: Vec::new(),
         columnar: false,
         columnar_since: 0,
+        loaded: Default::default(),
         foreign_keys: Vec::new(),
         owner: "me".into(),
         version: 1,
