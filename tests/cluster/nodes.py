@@ -105,14 +105,17 @@ class Node:
             time.sleep(0.2)
         raise RuntimeError(f"node {self.host} did not answer:\n{self.said()}")
 
-    def nodetool_command(self):
-        """What nodetool is here."""
+    def tool_jvm(self):
+        """What runs Cassandra's tools here."""
         opened = ["java.base/sun.nio.ch", "java.base/jdk.internal.ref"]
         return ["java", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-XX:+UseSerialGC",
                 *[f"--add-exports={e}=ALL-UNNAMED" for e in opened],
                 f"-Dcassandra.storagedir={self.folder}", f"-Dlogback.configurationFile="
-                f"{self.folder}/conf/logback-off.xml", "-cp", f"{self.cluster.jars}/*",
-                "org.apache.cassandra.tools.NodeTool", "-h", "127.0.0.1", "-p",
+                f"{self.folder}/conf/logback-off.xml", "-cp", f"{self.cluster.jars}/*"]
+
+    def nodetool_command(self):
+        """What nodetool is here."""
+        return [*self.tool_jvm(), "org.apache.cassandra.tools.NodeTool", "-h", "127.0.0.1", "-p",
                 str(self.jmx_port)]
 
     def nodetool(self, *arguments):
@@ -138,6 +141,39 @@ class Node:
                 self.process.send_signal(signal.SIGCONT)
             self.process.kill()
             self.process.wait(STOP_TIMEOUT_S)
+
+
+class KeptNodetool:
+    """The same commands in one JVM: each takes as long as its work, not the seconds of a start."""
+
+    def __init__(self, folder, port):
+        self.folder, self.port = folder, port
+
+    def command(self, node):
+        """What to call for a node, as it is started now."""
+        script = pathlib.Path(self.folder) / f"nodetool-{node.jmx_port}"
+        script.write_text(
+            f"#!/bin/bash\nexec 3<>/dev/tcp/127.0.0.1/{self.port}\n"
+            f"echo \"-h 127.0.0.1 -p {node.jmx_port} $*\" >&3\n"
+            "read -r status <&3\ncat <&3\nexit \"${status:-1}\"\n")
+        script.chmod(0o755)
+        return str(script)
+
+
+@contextlib.contextmanager
+def kept_nodetool(cluster, folder):
+    """nodetool for all nodes, kept until the end."""
+    tool = pathlib.Path(__file__).with_name("Tool.java")
+    process = subprocess.Popen([*cluster.nodes[0].tool_jvm(), str(tool)], stdout=subprocess.PIPE,
+                               text=True)
+    try:
+        line = process.stdout.readline()
+        if not line.startswith("port "):
+            raise RuntimeError(f"nodetool was not started: {line}")
+        yield KeptNodetool(folder, int(line.split()[1]))
+    finally:
+        process.kill()
+        process.wait()
 
 
 class Cluster:
