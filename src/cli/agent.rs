@@ -38,7 +38,7 @@ pub struct AgentArgs {
     /// The command that administers this node, with its arguments.
     #[arg(long, env = "SLUICE_NODETOOL", default_value = "nodetool", value_name = "COMMAND")]
     pub nodetool: String,
-    /// Where views are shared, as the gateways have it.
+    /// Where views are shared, as the gateways have it, with the same environment.
     #[arg(long, env = "SLUICE_VIEW_STORE", value_name = "URL")]
     pub view_store: String,
     /// Address and port to listen on, for gateways and other agents.

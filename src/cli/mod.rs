@@ -107,7 +107,9 @@ pub struct StartArgs {
     #[command(flatten)]
     pub cluster: ClusterArgs,
     /// Where the gateways of a cluster share their columnar views: file:///a/folder that all of
-    /// them see, or s3://bucket/prefix. Without it each makes its own.
+    /// them see, or s3://bucket/prefix, with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION
+    /// and AWS_ENDPOINT_URL from the environment (AWS_ALLOW_HTTP=true for one without TLS).
+    /// Without it each makes its own.
     #[arg(long, env = "SLUICE_VIEW_STORE", value_name = "URL")]
     pub view_store: Option<String>,
     /// Rows from which agents beside the nodes make a table's view from the nodes' files, where

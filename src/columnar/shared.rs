@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
@@ -31,8 +31,11 @@ use super::manifest::{FileRecord, Manifest};
 use crate::error::{Error, Result, SqlState};
 use crate::types::descriptor::TableId;
 
-/// Bytes of a part of an upload; S3 wants 5 MiB at least.
-const PART_BYTES: usize = 8 << 20;
+#[cfg(feature = "s3")]
+mod s3;
+
+/// Bytes of a part of an upload or a download; S3 wants 5 MiB at least for the first.
+const PART_BYTES: u64 = 8 << 20;
 /// How long files of a superseded generation stay for gateways that are just copying them.
 pub const SUPERSEDED_KEPT: Duration = Duration::from_secs(300);
 /// How long files stay that no manifest names: they may be of a build that goes on.
@@ -125,17 +128,14 @@ fn open(url: &str) -> Result<(Arc<dyn ObjectStore>, Path)> {
             let local = LocalFileSystem::new_with_prefix(folder);
             Ok((Arc::new(local.map_err(|e| wrong(e.to_string()))?), Path::default()))
         }
-        Some(("s3", place)) => open_s3(url, place),
+        Some(("s3", place)) if !place.is_empty() && !place.starts_with('/') => open_s3(url, place),
         _ => Err(wrong("it is no such URL".to_owned())),
     }
 }
 
 #[cfg(feature = "s3")]
 fn open_s3(url: &str, place: &str) -> Result<(Arc<dyn ObjectStore>, Path)> {
-    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
-    let store = object_store::aws::AmazonS3Builder::from_env().with_bucket_name(bucket).build();
-    let store = store.map_err(|e| failed("open", url, e))?;
-    Ok((Arc::new(store), Path::from(prefix)))
+    s3::open(place).map_err(|e| failed("use", url, e))
 }
 
 #[cfg(not(feature = "s3"))]
@@ -146,8 +146,12 @@ fn open_s3(_: &str, _: &str) -> Result<(Arc<dyn ObjectStore>, Path)> {
 
 /// An error of the object store, in PostgreSQL's words.
 fn failed(doing: &str, path: &str, e: object_store::Error) -> Error {
+    use object_store::Error as Cause;
     let code = match &e {
-        object_store::Error::NotFound { .. } => SqlState::UNDEFINED_FILE,
+        Cause::NotFound { .. } => SqlState::UNDEFINED_FILE,
+        Cause::PermissionDenied { .. } | Cause::Unauthenticated { .. } => {
+            SqlState::INSUFFICIENT_PRIVILEGE
+        }
         _ => SqlState::IO_ERROR,
     };
     Error::new(code, format!("could not {doing} \"{path}\": {e}")).with_source(e)
@@ -256,21 +260,27 @@ impl Shared {
     async fn upload(&self, file: Arc<dyn FileRead>, to: &Path) -> object_store::Result<()> {
         let generic = |e| object_store::Error::Generic { store: "file", source: Box::new(e) };
         let len = file.byte_len().map_err(generic)?;
-        let mut upload = self.store.objects.put_multipart(to).await?;
-        let mut at = 0;
-        loop {
-            let part = (len - at).min(PART_BYTES as u64);
-            let mut bytes = BytesMut::zeroed(part as usize);
+        let part_at = |at: u64| -> object_store::Result<PutPayload> {
+            let mut bytes = BytesMut::zeroed((len - at).min(PART_BYTES) as usize);
             file.read_at(at, &mut bytes).map_err(generic)?;
-            if let Err(e) = upload.put_part(PutPayload::from_bytes(bytes.freeze())).await {
-                let _ = upload.abort().await;
-                return Err(e);
-            }
-            at += part;
-            if at == len {
-                return upload.complete().await.map(drop);
-            }
+            Ok(PutPayload::from_bytes(bytes.freeze()))
+        };
+        if len <= PART_BYTES {
+            return self.store.objects.put(to, part_at(0)?).await.map(drop);
         }
+        let mut upload = self.store.objects.put_multipart(to).await?;
+        let sent = async {
+            for at in (0..len).step_by(PART_BYTES as usize) {
+                upload.put_part(part_at(at)?).await?;
+            }
+            upload.complete().await.map(drop)
+        };
+        let sent = sent.await;
+        if sent.is_err() {
+            // Parts that were sent are kept, and paid for, until somebody says so.
+            let _ = upload.abort().await;
+        }
+        sent
     }
 
     /// Copies a file from here to a folder, durably. 58P01 if it is gone.
@@ -282,14 +292,16 @@ impl Shared {
         fetched
     }
 
+    /// In parts: a request has so much time, whatever it asks for.
     async fn download(&self, to: &dyn Files, name: &str) -> Result<()> {
         let unread = |e| failed("read", &self.path(name), e);
-        let got = self.store.objects.get(&self.at(name)).await.map_err(unread)?;
+        let (objects, from) = (&self.store.objects, self.at(name));
+        let len = objects.head(&from).await.map_err(unread)?.size;
         let mut out = to.create(name)?;
-        let mut bytes = got.into_stream();
-        while let Some(part) = bytes.next().await {
-            let part = part.map_err(unread)?;
-            out.write_all(&part).map_err(|e| io_error("write", &to.path(name), e))?;
+        for at in (0..len).step_by(PART_BYTES as usize) {
+            let part = at..len.min(at + PART_BYTES);
+            let bytes = objects.get_range(&from, part).await.map_err(unread)?;
+            out.write_all(&bytes).map_err(|e| io_error("write", &to.path(name), e))?;
         }
         out.sync().map_err(|e| io_error("fsync", &to.path(name), e))
     }
@@ -300,13 +312,15 @@ impl Shared {
         let payload = PutPayload::from(manifest.encode()?);
         let options = PutOptions::from(PutMode::Create);
         let to = self.manifest(manifest.generation);
-        match self.store.objects.put_opts(&to, payload, options).await {
-            Ok(_) => Ok(true),
-            // A request that was sent twice meets itself.
-            Err(object_store::Error::AlreadyExists { .. }) => {
-                Ok(self.read_manifest(manifest.generation).await.is_ok_and(|m| m == *manifest))
-            }
-            Err(e) => Err(failed("write", &self.path(MANIFESTS), e)),
+        let put = self.store.objects.put_opts(&to, payload, options).await;
+        let Err(e) = put else { return Ok(true) };
+        // A request that was sent twice meets itself; one without an answer may have been done.
+        if self.read_manifest(manifest.generation).await.is_ok_and(|there| there == *manifest) {
+            return Ok(true);
+        }
+        match e {
+            object_store::Error::AlreadyExists { .. } => Ok(false),
+            e => Err(failed("write", &self.path(MANIFESTS), e)),
         }
     }
 
@@ -320,6 +334,8 @@ impl Shared {
             Err(e) => return Err(failed("write", &self.path(CLAIM), e)),
         }
         match self.read(&self.at(CLAIM)).await {
+            // Its request was sent twice.
+            Ok(there) if there == *builder => Ok(Claim::Ours),
             Ok(theirs) if Some(&theirs) != seen => Ok(Claim::Theirs(theirs)),
             Ok(_) => self.renew(builder).await.map(|()| Claim::Ours),
             // Given up just now: the next look decides.

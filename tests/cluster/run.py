@@ -12,8 +12,8 @@ class of statement, as documented), refusals (users, passwords, certificates), s
 they lie, as it does other tables), isolation (Hermitage's anomalies), latency (of statements,
 release build), quorum (too few nodes answer), retired (a gateway stands still), rolling (restart
 of gateways), topology (a node joins and leaves; memory for one more), loops (DDL on two gateways
-that are killed at random), sizes (more than the cluster takes at once), rates (of bulk loads). With three nodes the
-bank's faults are nodes killed and stopped too.
+that are killed at random), sizes (more than the cluster takes at once), rates (of bulk loads),
+objects (views in S3). With three nodes the faults of bank and agents are nodes killed too.
 """
 
 import argparse
@@ -38,6 +38,7 @@ import hopes
 import latency
 import loads
 import native
+import objects
 import refusals
 import sequences
 import sizes
@@ -326,7 +327,12 @@ def columns(cluster, options):
 
 def beside_nodes(cluster, options):
     """Views from the nodes' files, shared by gateways."""
-    return agents.run(cluster, options.long)
+    return agents.run(cluster, options.long, options.commit)
+
+
+def in_buckets(cluster, _):
+    """Views in S3, shared by gateways."""
+    return objects.run(cluster)
 
 
 def foreigners(cluster, _):
@@ -347,7 +353,8 @@ PARTS = {"conformance": conformance, "scripts": scripts, "schema": schema, "sequ
 # Not by themselves.
 LONG = {"demo": demonstration, "spark": beside_spark, "isolation": hermitage,
         "latency": latencies, "quorum": quorum, "retired": retired, "rolling": rolling,
-        "topology": topology, "loops": loops, "sizes": large, "rates": load_rates}
+        "topology": topology, "loops": loops, "sizes": large, "rates": load_rates,
+        "objects": in_buckets}
 FEATURES = os.environ.get("SLUICE_TEST_FEATURES", "").split()
 
 
