@@ -443,7 +443,6 @@ impl Session {
         let staleness = self.staleness(running.plan());
         let discipline = self.discipline(running.hopes);
         let eval = self.eval_context(&running.schema);
-        let token = self.backend.token();
         let none = || Error::internal("no transaction");
         let transaction = self.transaction.as_mut().ok_or_else(none)?;
         let txn = transaction.txn.as_mut().ok_or_else(none)?;
@@ -476,7 +475,7 @@ impl Session {
                     cursors: &self.cursors,
                     statements: &self.statements,
                 },
-                cancel: &token,
+                cancel: &self.backend.token(),
                 state: State::default(),
             };
             if begins {
