@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::clock::Clock;
 
@@ -36,12 +37,14 @@ impl Environment for Tokio {
     }
 }
 
-/// A runtime of the process: tasks run there, whichever thread starts them, beside the driver's.
+/// The event loops of the process. What a thread of connections starts runs on that thread, where
+/// its connections to the cluster are; all else on the main runtime, whoever starts it: the threads
+/// of columnar queries give way to everything.
 pub struct OnRuntime {
     /// The process's clock.
     pub clock: Arc<dyn Clock>,
-    /// Where tasks run.
-    pub runtime: tokio::runtime::Handle,
+    /// The main one.
+    pub runtime: Handle,
 }
 
 impl Environment for OnRuntime {
@@ -54,7 +57,10 @@ impl Environment for OnRuntime {
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {
-        self.runtime.spawn(task);
+        match Handle::try_current() {
+            Ok(here) if here.runtime_flavor() == RuntimeFlavor::CurrentThread => here.spawn(task),
+            _ => self.runtime.spawn(task),
+        };
     }
 }
 
