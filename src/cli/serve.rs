@@ -96,10 +96,10 @@ where
     });
     let outcome = server.run(gate, stop).await;
     opened.store.close().await?;
-    if prepared.is_finished() {
-        prepared.await.map_err(|_| Error::internal("the preparation ended"))??;
+    match prepared.is_finished() {
+        true => prepared.await.map_err(|_| Error::internal("the preparation ended"))?.and(outcome),
+        false => outcome,
     }
-    outcome.map(drop)
 }
 
 /// A store and the database on it.

@@ -64,9 +64,8 @@ impl Server {
     }
 
     /// Serves what `gate` leads to until `stop` gives its first value, then drains until the
-    /// deadline or its second. The threads of connections are given back: what the store has
-    /// started there ends with them, so they are kept until that is closed.
-    pub async fn run(self, gate: Arc<Gate>, mut stop: Receiver<()>) -> Result<Workers> {
+    /// deadline or its second.
+    pub async fn run(self, gate: Arc<Gate>, mut stop: Receiver<()>) -> Result<()> {
         let Server { options, listener } = self;
         let clients = TaskTracker::new();
         let workers = Workers::start(options.threads, gate.database.clock.clone())?;
@@ -108,7 +107,7 @@ impl Server {
         }
         // Clients that are still at their startup are cut off with the runtime.
         let _ = tokio::time::timeout(TERMINATE_GRACE, clients.wait()).await;
-        Ok(workers)
+        Ok(())
     }
 }
 

@@ -122,9 +122,8 @@ impl Cassandra {
             made = transaction(&self.names, batches, &natives);
         }
         let (text, values) = made.statement;
-        let session = self.sessions.here();
-        let statement = self.prepared.get(&session, text, Use::Conditional).await?;
-        let answer = session.execute_unpaged(&statement, &values).await;
+        let statement = self.prepared.get(&self.session, text, Use::Conditional).await?;
+        let answer = self.session.execute_unpaged(&statement, &values).await;
         let answer = answer.map_err(|e| trouble(&e))?;
         let answer = answer.into_rows_result().map_err(|e| Trouble::Defect(e.to_string()))?;
         held(&made.tests, &answer)

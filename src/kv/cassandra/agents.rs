@@ -83,7 +83,7 @@ impl Cassandra {
              secret text, store text) WITH read_repair = 'BLOCKING' AND id = {id}"
         );
         let _one = self.schema.lock().await;
-        let made = change_schema(self.sessions.first(), text).await;
+        let made = change_schema(&self.session, text).await;
         made.map_err(|t| t.into_error("make the table of agents"))
     }
 
@@ -95,14 +95,14 @@ impl Cassandra {
              USING TTL {LEASE_SECONDS}"
         );
         let values = (&agent.host, &agent.address, &agent.secret, &agent.store);
-        let done = self.sessions.first().query_unpaged(at_quorum(text), values).await;
+        let done = self.session.query_unpaged(at_quorum(text), values).await;
         done.map(drop).map_err(|e| trouble(&e).into_error("register an agent"))
     }
 
     /// Removes an agent's row.
     pub async fn withdraw_agent(&self, host: &str) -> Result<()> {
         let text = format!("DELETE FROM {} WHERE host = ?", self.agents_table());
-        let done = self.sessions.first().query_unpaged(at_quorum(text), (host,)).await;
+        let done = self.session.query_unpaged(at_quorum(text), (host,)).await;
         done.map(drop).map_err(|e| trouble(&e).into_error("withdraw an agent"))
     }
 
@@ -113,7 +113,7 @@ impl Cassandra {
             Error::new(SqlState::CONNECTION_FAILURE, "could not read which agents there are")
                 .with_detail(e)
         };
-        let answer = match self.sessions.first().query_unpaged(at_quorum(text), ()).await {
+        let answer = match self.session.query_unpaged(at_quorum(text), ()).await {
             Ok(answer) => answer,
             Err(e) if matches!(trouble(&e), super::Trouble::NoTable) => return Ok(Vec::new()),
             Err(e) => return Err(failed(e.to_string())),
@@ -139,8 +139,8 @@ impl Cassandra {
             Error::new(SqlState::CONNECTION_FAILURE, "could not read the cluster's own tables")
                 .with_detail(e)
         };
-        self.sessions.first().refresh_metadata().await.map_err(|e| failed(e.to_string()))?;
-        let state = self.sessions.first().get_cluster_state();
+        self.session.refresh_metadata().await.map_err(|e| failed(e.to_string()))?;
+        let state = self.session.get_cluster_state();
         let keyspace = state.get_keyspace(&self.names.keyspace);
         let keyspace = keyspace.ok_or_else(|| failed("the keyspace is gone".to_owned()))?;
         let locator = state.replica_locator();

@@ -152,19 +152,6 @@ impl std::fmt::Display for About {
 
 /// Connects and looks at the cluster.
 pub(super) async fn connect(options: &CassandraOptions) -> Result<(Session, About)> {
-    let session = open(options, profile(None)).await?;
-    let about = look(&session, options).await?;
-    let default = session.get_default_execution_profile_handle();
-    default.clone().map_to_another_profile(profile(Some(&about.datacenter)));
-    Ok((session, about))
-}
-
-/// Connects to a cluster that was looked at.
-pub(super) async fn near(options: &CassandraOptions, datacenter: &str) -> Result<Session> {
-    open(options, profile(Some(datacenter))).await
-}
-
-async fn open(options: &CassandraOptions, profile: ExecutionProfile) -> Result<Session> {
     let mut builder = SessionBuilder::new()
         .known_nodes(&options.contact_points)
         .connection_timeout(CONNECT_TIMEOUT)
@@ -175,14 +162,18 @@ async fn open(options: &CassandraOptions, profile: ExecutionProfile) -> Result<S
         .fetch_full_schema_metadata(false)
         .refresh_metadata_on_auto_schema_agreement(false)
         .keyspaces_to_fetch([&options.keyspace])
-        .default_execution_profile_handle(profile.into_handle());
+        .default_execution_profile_handle(profile(None).into_handle());
     if let Some((user, password)) = &options.credentials {
         builder = builder.user(user, password);
     }
     if let Some(path) = &options.authority {
         builder = builder.tls_context(Some(tls(path)?));
     }
-    builder.build().await.map_err(|e| refused(&e, options))
+    let session = builder.build().await.map_err(|e| refused(&e, options))?;
+    let about = look(&session, options).await?;
+    let default = session.get_default_execution_profile_handle();
+    default.clone().map_to_another_profile(profile(Some(&about.datacenter)));
+    Ok((session, about))
 }
 
 fn profile(datacenter: Option<&str>) -> ExecutionProfile {

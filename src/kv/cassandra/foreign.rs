@@ -68,8 +68,8 @@ impl Cassandra {
         let Ok(_permit) = self.requests.acquire().await else {
             return Err(Trouble::Unavailable("the gateway stops".to_owned()));
         };
-        let session = self.sessions.here();
-        let mut statement = self.prepared.get(&session, request.text.to_string(), usage).await?;
+        let mut statement =
+            self.prepared.get(&self.session, request.text.to_string(), usage).await?;
         check_types(request, statement.get_variable_col_specs())?;
         // Each answer says of what types its columns are.
         statement.set_use_cached_result_metadata(false);
@@ -94,7 +94,7 @@ impl Cassandra {
             Some(bytes) => PagingState::new_from_raw_bytes(bytes.as_ref()),
             None => PagingState::start(),
         };
-        let answer = session.execute_single_page(&statement, &values, state).await;
+        let answer = self.session.execute_single_page(&statement, &values, state).await;
         answer.map_err(|e| foreign_trouble(&e))
     }
 
@@ -233,7 +233,7 @@ impl Foreign for Cassandra {
         let mut found = Vec::new();
         for schema in ["system_schema", "system_virtual_schema"] {
             let text = format!("SELECT keyspace_name FROM {schema}.keyspaces");
-            let names = texts::<1>(self.sessions.first(), &text).await?;
+            let names = texts::<1>(&self.session, &text).await?;
             if names.iter().any(|[name]| name.as_deref() == Some(keyspace)) {
                 found.push(schema);
             }
@@ -242,7 +242,7 @@ impl Foreign for Cassandra {
         let about = |what: &str, table: &str| {
             format!("SELECT {what} FROM {schema}.{table} WHERE keyspace_name = ?")
         };
-        let session = self.sessions.first();
+        let session = &self.session;
         let tables = texts_about::<1>(session, &about("table_name", "tables"), keyspace).await?;
         let columns = "table_name, column_name, type, kind, position, clustering_order";
         let columns = texts_about::<6>(session, &about(columns, "columns"), keyspace).await?;

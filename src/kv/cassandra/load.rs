@@ -32,7 +32,6 @@ impl Cassandra {
                 natives = newer;
                 continue;
             }
-            let session = self.sessions.here();
             // Sent to a replica of its first row.
             let mut cql = CqlBatch::new(BatchType::Unlogged);
             cql.set_consistency(CqlConsistency::Quorum);
@@ -40,10 +39,10 @@ impl Cassandra {
             cql.set_is_idempotent(true);
             let mut values = Vec::with_capacity(statements.len());
             for (text, bound) in statements {
-                cql.append_statement(self.prepared.get(&session, text, Use::Write).await?);
+                cql.append_statement(self.prepared.get(&self.session, text, Use::Write).await?);
                 values.push(bound);
             }
-            return session.batch(&cql, values).await.map(drop).map_err(|e| trouble(&e));
+            return self.session.batch(&cql, values).await.map(drop).map_err(|e| trouble(&e));
         }
     }
 }

@@ -4,7 +4,6 @@
 //!   cluster refuses;
 //! - `accord`: batches over several partitions; `load`: rows without conditions;
 //! - `native`: columns of values as columns of CQL; `natives`: which those of a table are;
-//! - `sessions`: which connections a thread uses;
 //! - `keyspace`: the keyspace and what was decided once for it;
 //! - `cql`: statement texts and table definitions; `prepared`: their cache;
 //! - `rows`: values bound and rows read; `failure`: what errors mean to the protocol;
@@ -31,7 +30,6 @@ mod natives;
 mod prepared;
 mod refused;
 mod rows;
-mod sessions;
 pub mod stored;
 #[cfg(test)]
 mod tests;
@@ -45,6 +43,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::{BoxFuture, join3};
 use parking_lot::Mutex;
+use scylla::client::session::Session;
 use scylla::statement::Consistency as CqlConsistency;
 use scylla::statement::batch::{Batch as CqlBatch, BatchType};
 use tokio::sync::Semaphore;
@@ -55,7 +54,6 @@ use self::failure::{Trouble, trouble};
 use self::natives::Known;
 use self::prepared::{Prepared, Use};
 use self::rows::{Value, applied, decode, decode_ring};
-use self::sessions::Sessions;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::kv::lwt::partitions::*;
@@ -119,7 +117,7 @@ pub struct CassandraOptions {
 
 /// A keyspace of a cluster.
 pub struct Cassandra {
-    sessions: Arc<Sessions>,
+    session: Session,
     names: Names,
     prepared: Prepared,
     about: About,
@@ -144,9 +142,8 @@ impl Cassandra {
     ) -> Result<Arc<Cassandra>> {
         let (session, mut about) = connect::connect(options).await?;
         let names = keyspace::open(&session, options, &mut about, clock.as_ref()).await?;
-        let sessions = Sessions::new(session, options, &about.datacenter);
         let cassandra = Arc::new(Cassandra {
-            sessions,
+            session,
             names,
             prepared: Prepared::default(),
             about,
@@ -181,7 +178,7 @@ impl Cassandra {
     /// Makes a table, if it is missing, and waits until all nodes know it.
     async fn make(&self, table: Table) -> Result<(), Trouble> {
         let _one = self.schema.lock().await;
-        change_schema(self.sessions.first(), self.names.create(table, &[], "")).await
+        change_schema(&self.session, self.names.create(table, &[], "")).await
     }
 
     /// Runs a request; makes its table first if that is missing.
@@ -240,14 +237,13 @@ impl Cassandra {
             CqlConsistency::Serial => Use::SerialRead,
             _ => Use::Read,
         };
-        let session = self.sessions.here();
-        let mut statement = self.prepared.get(&session, text, usage).await?;
+        let mut statement = self.prepared.get(&self.session, text, usage).await?;
         if usage == Use::SerialRead && self.about.domain != SerialDomain::Everywhere {
             // Asked where conditions are: elsewhere it would tell of other replicas.
             statement.set_consistency(CqlConsistency::LocalSerial);
             statement.set_execution_profile_handle(Some(self.about.conditional.clone()));
         }
-        let answer = session.execute_unpaged(&statement, values).await;
+        let answer = self.session.execute_unpaged(&statement, values).await;
         let answer = answer.map_err(|e| trouble(&e))?;
         answer.into_rows_result().map_err(|e| Trouble::Defect(e.to_string()))
     }
@@ -325,7 +321,6 @@ impl Cassandra {
     }
 
     async fn send_batch(&self, batch: &Batch) -> Result<Applied, Trouble> {
-        let session = self.sessions.here();
         let mut cql = CqlBatch::new(BatchType::Unlogged);
         cql.set_consistency(CqlConsistency::Quorum);
         cql.set_serial_consistency(Some(self.about.domain.consistency()));
@@ -337,12 +332,12 @@ impl Cassandra {
             (statements, _) = self.names.conditional(batch, &natives);
         }
         for (text, bound) in statements {
-            let statement = self.prepared.get(&session, text, Use::Conditional).await?;
+            let statement = self.prepared.get(&self.session, text, Use::Conditional).await?;
             cql.append_statement(statement);
             values.push(bound);
         }
         cql.set_execution_profile_handle(Some(self.about.conditional.clone()));
-        let answer = session.batch(&cql, values).await.map_err(|e| trouble(&e))?;
+        let answer = self.session.batch(&cql, values).await.map_err(|e| trouble(&e))?;
         let answer = answer.into_rows_result().map_err(|e| Trouble::Defect(e.to_string()))?;
         applied(&answer)
     }
@@ -353,12 +348,11 @@ impl Cassandra {
         writes: &[CellWrite],
         timestamp: u64,
     ) -> Result<(), Trouble> {
-        let session = self.sessions.here();
         let mut statements = self.names.plain(partition, writes, timestamp);
         if statements.len() == 1 {
             let Some((text, values)) = statements.pop() else { return Ok(()) };
-            let statement = self.prepared.get(&session, text, Use::Write).await?;
-            let done = session.execute_unpaged(&statement, &values).await;
+            let statement = self.prepared.get(&self.session, text, Use::Write).await?;
+            let done = self.session.execute_unpaged(&statement, &values).await;
             return done.map(drop).map_err(|e| trouble(&e));
         }
         let mut cql = CqlBatch::new(BatchType::Unlogged);
@@ -366,10 +360,10 @@ impl Cassandra {
         cql.set_is_idempotent(true);
         let mut values = Vec::with_capacity(statements.len());
         for (text, bound) in statements {
-            cql.append_statement(self.prepared.get(&session, text, Use::Write).await?);
+            cql.append_statement(self.prepared.get(&self.session, text, Use::Write).await?);
             values.push(bound);
         }
-        session.batch(&cql, values).await.map(drop).map_err(|e| trouble(&e))
+        self.session.batch(&cql, values).await.map(drop).map_err(|e| trouble(&e))
     }
 }
 
@@ -509,7 +503,7 @@ impl Partitions for Cassandra {
     async fn remove(&self, table: Table) -> Result<(), Failure> {
         let _one = self.schema.lock().await;
         self.forget(table);
-        let dropped = change_schema(self.sessions.first(), self.names.drop(table)).await;
+        let dropped = change_schema(&self.session, self.names.drop(table)).await;
         dropped.map_err(|trouble| {
             self.note(&trouble);
             trouble.failure()
@@ -517,7 +511,7 @@ impl Partitions for Cassandra {
     }
 
     async fn spaces(&self) -> Result<Vec<SpaceId>, Failure> {
-        let names = connect::texts_about(self.sessions.first(), TABLES, &self.names.keyspace).await;
+        let names = connect::texts_about(&self.session, TABLES, &self.names.keyspace).await;
         let names = names.map_err(|error| {
             tracing::debug!(%error, "cannot list the cluster's tables");
             Failure::Unavailable

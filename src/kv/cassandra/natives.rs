@@ -79,15 +79,14 @@ impl Cassandra {
         let known = match self.read_natives(table, 0).await {
             Err(Trouble::NoTable) => {
                 let made = self.names.create(table, &all, name);
-                change_schema(self.sessions.first(), made).await?;
+                change_schema(&self.session, made).await?;
                 self.read_natives(table, 0).await?
             }
             known => known?,
         };
         let missing = known.missing(columns);
         if !missing.is_empty() {
-            let added =
-                change_schema(self.sessions.first(), self.names.add_columns(table, &missing)).await;
+            let added = change_schema(&self.session, self.names.add_columns(table, &missing)).await;
             // One that was added by a try whose answer was lost is there all the same.
             if let Err(trouble) = added
                 && !self.read_natives(table, 0).await?.missing(columns).is_empty()
@@ -99,7 +98,7 @@ impl Cassandra {
         let (text, values) = self.names.read_comment(table);
         let comments = decode_texts(&self.select(text, &values, Consistency::One).await?)?;
         if comments.iter().any(|(comment, _)| comment != name) {
-            change_schema(self.sessions.first(), self.names.comment(table, name)).await?;
+            change_schema(&self.session, self.names.comment(table, name)).await?;
         }
         Ok(())
     }

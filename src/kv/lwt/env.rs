@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::clock::Clock;
 
@@ -37,14 +36,12 @@ impl Environment for Tokio {
     }
 }
 
-/// The event loops of the process. What a thread of connections starts runs on that thread, where
-/// its connections to the cluster are; all else on the main runtime, whoever starts it: the threads
-/// of columnar queries give way to everything.
+/// A runtime of the process: tasks run there, whichever thread starts them, beside the driver's.
 pub struct OnRuntime {
     /// The process's clock.
     pub clock: Arc<dyn Clock>,
-    /// The main one.
-    pub runtime: Handle,
+    /// Where tasks run.
+    pub runtime: tokio::runtime::Handle,
 }
 
 impl Environment for OnRuntime {
@@ -57,10 +54,7 @@ impl Environment for OnRuntime {
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {
-        match Handle::try_current() {
-            Ok(here) if here.runtime_flavor() == RuntimeFlavor::CurrentThread => here.spawn(task),
-            _ => self.runtime.spawn(task),
-        };
+        self.runtime.spawn(task);
     }
 }
 

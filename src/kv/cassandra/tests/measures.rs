@@ -55,7 +55,7 @@ fn update(n: usize) -> Commit {
 async fn raw(cassandra: &Cassandra, clock: &SystemClock) -> [Duration; 3] {
     let none = Requests::default();
     let name = format!("{}.raw", cassandra.names.keyspace);
-    let session = cassandra.sessions.first();
+    let session = &cassandra.session;
     let table = format!("CREATE TABLE {name} (pk blob PRIMARY KEY, ts blob, va blob)");
     session.query_unpaged(table, ()).await.unwrap();
     let prepare = async |text: String| session.prepare(text).await.unwrap();
