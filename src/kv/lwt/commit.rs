@@ -4,8 +4,6 @@
 //! (`several`).
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join;
@@ -20,9 +18,6 @@ use super::whole::pieces;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, SqlState};
 use crate::kv::{Commit, CommitOutcome, Expect, LockMode, SCHEMA_SPACE, SpaceId, Write};
-
-/// How long others may not know that something of this gateway has ended.
-const UNTOLD_FOR: Duration = Duration::from_millis(2);
 
 /// How a try to commit ended.
 pub enum Step {
@@ -268,19 +263,12 @@ impl Gateway {
         Ok(())
     }
 
-    /// Publishes in the background, what nobody waits for: in a while, unless another publication
-    /// says the same until then. At once, it would be in the way of the next commit's.
+    /// Publishes in the background.
     pub fn publish_soon(self: &Arc<Self>) {
-        if self.untold.swap(true, Ordering::SeqCst) {
-            return;
-        }
         let this = self.in_background();
         self.env.spawn(Box::pin(async move {
-            this.env.sleep(UNTOLD_FOR).await;
-            if this.untold.load(Ordering::SeqCst) {
-                // The next publication says the same.
-                let _ = this.publish().await;
-            }
+            // The next publication says the same.
+            let _ = this.publish().await;
         }));
     }
 }

@@ -27,7 +27,6 @@ use super::coalesce::Coalescer;
 use super::counting::Counting;
 use super::env::{Environment, random_below};
 use super::locks::Held;
-use super::looks::Look;
 use super::newest::Settled;
 use super::partitions::*;
 use super::peers::{Peer, Retired, View, read_peer};
@@ -186,10 +185,6 @@ pub struct Core {
     /// And those of tables.
     pub tables: Tables,
     latches: Vec<tokio::sync::Mutex<()>>,
-    /// How often each was taken.
-    turns: Vec<AtomicU64>,
-    /// Commits that were announced while their row was read.
-    pub looks: Mutex<HashMap<TxnId, Look>>,
     /// One gateway is retired at a time.
     pub retiring: tokio::sync::Mutex<()>,
     /// What it knows of itself.
@@ -208,8 +203,6 @@ pub struct Core {
     leases: Mutex<Leases>,
     /// Monotonic microseconds at the start of the last read that showed this gateway in its place.
     verified: AtomicU64,
-    /// Something ended that no publication has told of yet.
-    pub untold: AtomicBool,
     fenced: AtomicBool,
     closed: AtomicBool,
 }
@@ -251,7 +244,6 @@ impl Core {
     async fn publish_once(&self) -> Result<(), Failure> {
         let (mut attempt, started) = (0, self.time.monotonic());
         loop {
-            self.untold.store(false, Ordering::SeqCst);
             let (mut state, high) = {
                 let mut own = self.own.lock();
                 (own.state(), own.high)
@@ -397,8 +389,6 @@ impl Gateway {
                 held: Held::default(),
                 tables: Tables::default(),
                 latches: (0..LATCHES).map(|_| tokio::sync::Mutex::default()).collect(),
-                turns: (0..LATCHES).map(|_| AtomicU64::default()).collect(),
-                looks: Mutex::default(),
                 retiring: tokio::sync::Mutex::default(),
                 own: Mutex::new(Own { log_next: 1, ..Own::default() }),
                 snapshots: Mutex::default(),
@@ -410,7 +400,6 @@ impl Gateway {
                 view: Arc::new(view),
                 leases: Mutex::default(),
                 verified: AtomicU64::new(0),
-                untold: AtomicBool::new(false),
                 fenced: AtomicBool::new(false),
                 closed: AtomicBool::new(false),
             }
@@ -527,25 +516,7 @@ impl Gateway {
     /// One conditional batch of this gateway in a partition at a time: they would only get in each
     /// other's way. Nobody takes another latch while holding some.
     pub async fn latch(&self, partition: &Partition) -> tokio::sync::MutexGuard<'_, ()> {
-        self.take_latch(latch_of(partition)).await
-    }
-
-    async fn take_latch(&self, at: usize) -> tokio::sync::MutexGuard<'_, ()> {
-        let latch = self.latches[at].lock().await;
-        self.turns[at].fetch_add(1, Ordering::SeqCst);
-        latch
-    }
-
-    /// How often a partition's latch was taken; none: somebody has it.
-    pub fn free_turn(&self, partition: &Partition) -> Option<u64> {
-        let at = latch_of(partition);
-        let _latch = self.latches[at].try_lock().ok()?;
-        Some(self.turns[at].load(Ordering::SeqCst))
-    }
-
-    /// Whether it was taken once since, by who asks and has it.
-    pub fn is_next_turn(&self, partition: &Partition, turn: Option<u64>) -> bool {
-        turn.is_some_and(|turn| self.turns[latch_of(partition)].load(Ordering::SeqCst) == turn + 1)
+        self.latches[latch_of(partition)].lock().await
     }
 
     /// The latches of several partitions.
@@ -556,7 +527,7 @@ impl Gateway {
         let places: BTreeSet<usize> = partitions.map(latch_of).collect();
         let mut held = Vec::with_capacity(places.len());
         for place in places {
-            held.push(self.take_latch(place).await);
+            held.push(self.latches[place].lock().await);
         }
         held
     }

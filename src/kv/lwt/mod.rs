@@ -28,7 +28,6 @@ mod gateway;
 mod incarnations;
 mod load;
 mod locks;
-mod looks;
 mod newest;
 pub mod partitions;
 mod peers;
@@ -284,12 +283,6 @@ impl Store for LwtStore {
         }
         let found = self.get_many(std::slice::from_ref(key), at).await?;
         Ok(found.into_iter().next().flatten())
-    }
-
-    async fn look(&self, txn: TxnId, key: &Key) -> Result<(Option<Version>, Option<Hold>)> {
-        let (partition, clustering) = place(key);
-        let (version, announced) = self.gateway().look(txn, &partition, &clustering).await?;
-        Ok((version, Some(announced)))
     }
 
     async fn get_many(&self, keys: &[Key], at: Timestamp) -> Result<Vec<Option<Version>>> {

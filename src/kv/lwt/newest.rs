@@ -66,33 +66,17 @@ impl Gateway {
     ) -> Result<Option<Version>> {
         self.check()?;
         let _held = self.hold_newest();
-        let reading = self.read(partition, Select::Rows(vec![key.clone()]), Consistency::Quorum);
-        let rows = self.beside_view(reading).await?;
-        self.newest_in(partition, key, &rows).await
-    }
-
-    /// What is read, and the gateways' rows beside it if they were not read lately.
-    pub async fn beside_view(
-        &self,
-        reading: impl Future<Output = Result<Vec<Row>>>,
-    ) -> Result<Vec<Row>> {
-        if self.has_schema_lease() {
-            return reading.await;
-        }
-        let (rows, view) = join(reading, self.view()).await;
-        view?;
-        rows
-    }
-
-    /// The newest committed version of a key, which all will see, by rows that were read just now
-    /// as [`Gateway::beside_view`] does.
-    pub async fn newest_in(
-        self: &Arc<Self>,
-        partition: &Partition,
-        key: &Bytes,
-        rows: &[Row],
-    ) -> Result<Option<Version>> {
-        let head = head_of(rows, key)?;
+        let select = Select::Rows(vec![key.clone()]);
+        let row = self.read(partition, select, Consistency::Quorum);
+        let rows = match self.has_schema_lease() {
+            true => row.await?,
+            false => {
+                let (rows, view) = join(row, self.view()).await;
+                view?;
+                rows?
+            }
+        };
+        let head = head_of(&rows, key)?;
         let version = self.newest_of(partition, key, &head).await?;
         if let Some(version) = &version {
             self.secure(partition, version.ts).await?;

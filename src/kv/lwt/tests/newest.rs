@@ -79,27 +79,8 @@ fn written(group: u64, number: u64) -> Commit {
     Commit { txn: txn(), snapshot, reads: vec![], ranges: vec![], writes }
 }
 
-/// Half of the writers look at a row first, and few of those write nothing then.
 async fn write(sim: Sim, shared: Shared, gate: Gate, group: u64, number: u64) {
-    let commit = written(group, number);
-    let mut announced = None;
-    if sim.world.random(2) == 0 {
-        let owed = shared.owed()[group as usize];
-        match gate.store.look(commit.txn, &commit.writes[0].key).await {
-            Ok((version, guard)) => {
-                shared.seen("look", group, count(version.as_ref()), owed);
-                announced = guard;
-            }
-            Err(error) => assert!(is_allowed(&error), "{error:?}"),
-        }
-        sim.sleep(Duration::from_micros(sim.world.random(2) * sim.world.random(40_000))).await;
-        if sim.world.random(8) == 0 {
-            return;
-        }
-    }
-    let outcome = gate.store.commit(commit).await;
-    drop(announced);
-    match outcome {
+    match gate.store.commit(written(group, number)).await {
         Ok(CommitOutcome::Committed(_)) => {
             let of = &mut shared.groups.lock()[group as usize];
             of.least = of.least.max(number);
@@ -213,29 +194,6 @@ async fn counters(sim: Sim, crashes: bool) -> Vec<String> {
     }
     sim.heal();
     std::mem::take(&mut *shared.wrong.lock())
-}
-
-/// A look whose commit does not follow, because its transaction lives and does something else.
-#[test]
-fn an_announced_look_holds_up_readers_for_a_while_only() {
-    let faults = Faults { lost: 0, client_lost: 0, late: 0, ..Faults::heavy() };
-    for_seeds(10, faults, |sim| async move {
-        let (writer, reader) = (sim.gate().await, sim.gate().await);
-        let first = writer.store.commit(written(0, 1)).await.unwrap();
-        assert!(matches!(first, CommitOutcome::Committed(_)));
-        let key = &rows(0)[0];
-        let (_, announced) = writer.store.look(txn(), key).await.unwrap();
-        // Raises `high` above what is announced.
-        writer.store.commit(written(1, 1)).await.unwrap();
-        for gate in [&writer, &reader] {
-            let (before, hold) = (sim.world.now(), gate.store.snapshot().await.unwrap());
-            let version = gate.store.get(key, hold.at).await.unwrap();
-            assert_eq!(count(version.as_ref()), 1);
-            let took = sim.world.now() - before;
-            assert!(took < Duration::from_millis(500), "{took:?}");
-        }
-        drop(announced);
-    });
 }
 
 #[test]
