@@ -14,8 +14,8 @@ use crate::plan::{stats, tree};
 use crate::sql::bound::{ColId, Expr, Scan};
 use crate::types::descriptor::{ForeignColumn, ForeignDescriptor, ForeignRole, RelationKind};
 
-/// What a request to the cluster is taken to cost, in rows of the row path.
-const REQUEST_COST: f64 = 20.0;
+/// What a request to the cluster is taken to cost, in rows that it gives.
+const REQUEST_ROWS: f64 = 20.0;
 /// Rows that a table is taken to have: it was not small enough to lie elsewhere.
 const TABLE_ROWS: f64 = 100_000.0;
 /// Rows that a partition is taken to have.
@@ -29,7 +29,7 @@ impl Planner<'_> {
         let conditions = access::conditions(scan, &conjuncts);
         let foreign = foreign_of(scan)?;
         let chosen = choose(foreign, &conditions);
-        let (read, cost) = estimate(&chosen);
+        let (read, cost) = self.estimate(&chosen);
         let mut plan = self.foreign_plan(scan, &chosen, &conjuncts, &[])?;
         let mut order = order_of(scan, foreign, &chosen);
         if !want.order.is_empty() && !order.satisfies(&want.order) {
@@ -68,7 +68,7 @@ impl Planner<'_> {
             .parts
             .iter()
             .any(|(_, c)| !tree::expr_columns(&conjuncts[c.conjunct]).is_disjoint(step.left));
-        keyed.then(|| left.rows * estimate(&chosen).1)
+        keyed.then(|| left.rows * self.estimate(&chosen).1)
     }
 
     /// Joins by looking a foreign table up for each row of `left`.
@@ -180,6 +180,21 @@ impl Planner<'_> {
         })
     }
 
+    /// Rows that are read, and what that costs: a row as much as one of the store, which is in the
+    /// same cluster.
+    fn estimate(&self, chosen: &Chosen<'_>) -> (f64, f64) {
+        let row = self.settings.statistics.costs().row;
+        if chosen.parts.is_empty() {
+            return (TABLE_ROWS, TABLE_ROWS * row);
+        }
+        let requests: f64 = chosen.parts.iter().map(|(_, c)| values_of(&c.test)).product();
+        let each = if chosen.point { 1.0 } else { PARTITION_ROWS };
+        let bounds = usize::from(chosen.low.is_some()) + usize::from(chosen.high.is_some());
+        let share = stats::RANGE_SHARE.powi(bounds as i32);
+        let rows = stats::clamp(requests * each * share);
+        (rows, (requests * REQUEST_ROWS + rows) * row)
+    }
+
     fn foreign_bound(
         &mut self,
         chosen: Option<&(&ForeignColumn, Condition)>,
@@ -241,17 +256,4 @@ fn order_of(scan: &Scan, foreign: &ForeignDescriptor, chosen: &Chosen<'_>) -> Ro
 fn opposite(order: &RowOrder) -> RowOrder {
     let turn = |item: &OrderItem| OrderItem { desc: !item.desc, ..*item };
     RowOrder { items: order.items.iter().map(turn).collect(), fixed: order.fixed.clone() }
-}
-
-/// Rows that are read, and what that costs.
-fn estimate(chosen: &Chosen<'_>) -> (f64, f64) {
-    if chosen.parts.is_empty() {
-        return (TABLE_ROWS, TABLE_ROWS * stats::ROW_COST);
-    }
-    let requests: f64 = chosen.parts.iter().map(|(_, c)| values_of(&c.test)).product();
-    let each = if chosen.point { 1.0 } else { PARTITION_ROWS };
-    let bounds = usize::from(chosen.low.is_some()) + usize::from(chosen.high.is_some());
-    let share = stats::RANGE_SHARE.powi(bounds as i32);
-    let rows = stats::clamp(requests * each * share);
-    (rows, requests * REQUEST_COST + rows * stats::ROW_COST)
 }
