@@ -19,12 +19,12 @@
 
 mod accord;
 pub mod agents;
+mod batches;
 mod connect;
 mod cql;
 mod failure;
 mod foreign;
 mod keyspace;
-mod load;
 mod native;
 mod natives;
 mod prepared;
@@ -45,7 +45,6 @@ use futures::future::{BoxFuture, join3};
 use parking_lot::Mutex;
 use scylla::client::session::Session;
 use scylla::statement::Consistency as CqlConsistency;
-use scylla::statement::batch::{Batch as CqlBatch, BatchType};
 use tokio::sync::Semaphore;
 
 use self::connect::change_schema;
@@ -53,7 +52,7 @@ use self::cql::Names;
 use self::failure::{Trouble, trouble};
 use self::natives::Known;
 use self::prepared::{Prepared, Use};
-use self::rows::{Value, applied, decode, decode_ring};
+use self::rows::{Value, decode, decode_ring};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::kv::lwt::partitions::*;
@@ -319,52 +318,6 @@ impl Cassandra {
         rows.extend(decode_ring(&natives, &beyond?)?);
         Ok(page_of(rows, limit))
     }
-
-    async fn send_batch(&self, batch: &Batch) -> Result<Applied, Trouble> {
-        let mut cql = CqlBatch::new(BatchType::Unlogged);
-        cql.set_consistency(CqlConsistency::Quorum);
-        cql.set_serial_consistency(Some(self.about.domain.consistency()));
-        cql.set_is_idempotent(false);
-        let mut values = Vec::new();
-        let natives = self.natives(batch.partition.table).await?;
-        let (mut statements, highest) = self.names.conditional(batch, &natives);
-        if let Some(natives) = self.newer_natives(batch.partition.table, &natives, highest).await? {
-            (statements, _) = self.names.conditional(batch, &natives);
-        }
-        for (text, bound) in statements {
-            let statement = self.prepared.get(&self.session, text, Use::Conditional).await?;
-            cql.append_statement(statement);
-            values.push(bound);
-        }
-        cql.set_execution_profile_handle(Some(self.about.conditional.clone()));
-        let answer = self.session.batch(&cql, values).await.map_err(|e| trouble(&e))?;
-        let answer = answer.into_rows_result().map_err(|e| Trouble::Defect(e.to_string()))?;
-        applied(&answer)
-    }
-
-    async fn send_writes(
-        &self,
-        partition: &Partition,
-        writes: &[CellWrite],
-        timestamp: u64,
-    ) -> Result<(), Trouble> {
-        let mut statements = self.names.plain(partition, writes, timestamp);
-        if statements.len() == 1 {
-            let Some((text, values)) = statements.pop() else { return Ok(()) };
-            let statement = self.prepared.get(&self.session, text, Use::Write).await?;
-            let done = self.session.execute_unpaged(&statement, &values).await;
-            return done.map(drop).map_err(|e| trouble(&e));
-        }
-        let mut cql = CqlBatch::new(BatchType::Unlogged);
-        cql.set_consistency(CqlConsistency::Quorum);
-        cql.set_is_idempotent(true);
-        let mut values = Vec::with_capacity(statements.len());
-        for (text, bound) in statements {
-            cql.append_statement(self.prepared.get(&self.session, text, Use::Write).await?);
-            values.push(bound);
-        }
-        self.session.batch(&cql, values).await.map(drop).map_err(|e| trouble(&e))
-    }
 }
 
 fn page_of(mut rows: Vec<(Bytes, Row)>, limit: usize) -> RingPage {
@@ -473,7 +426,7 @@ impl Partitions for Cassandra {
     }
 
     fn token(&self, key: &[u8]) -> i64 {
-        load::token(key)
+        batches::token(key)
     }
 
     async fn load(&self, batches: &[Batch]) -> Result<(), Failure> {
