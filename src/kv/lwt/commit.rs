@@ -17,7 +17,7 @@ use super::rows::*;
 use super::whole::pieces;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, SqlState};
-use crate::kv::{Commit, CommitOutcome, Expect, LockMode, SCHEMA_SPACE, SpaceId, Write};
+use crate::kv::{Commit, CommitOutcome, Expect, Key, LockMode, SCHEMA_SPACE, SpaceId, Write};
 
 /// How a try to commit ended.
 pub enum Step {
@@ -71,10 +71,7 @@ fn parts<'a>(gateway: &Gateway, commit: &'a Commit) -> Result<Vec<Vec<Part<'a>>>
         let mut bytes = usize::MAX;
         for (i, ck) in group {
             let write = &commit.writes[i];
-            let size = write.key.bytes().len() + write.value.as_ref().map_or(0, Bytes::len);
-            if size > gateway.options.row_bytes_max {
-                return Err(too_large(size, gateway.options.row_bytes_max));
-            }
+            let size = gateway.row_size(&write.key, write.value.as_ref())?;
             match cut.last_mut() {
                 Some(part)
                     if part.writes.len() < gateway.options.batch_rows_max
@@ -94,13 +91,19 @@ fn parts<'a>(gateway: &Gateway, commit: &'a Commit) -> Result<Vec<Vec<Part<'a>>>
     Ok(parts)
 }
 
-/// 54000
-pub fn too_large(size: usize, most: usize) -> Error {
-    let message = format!("a row of {size} bytes is larger than the {most} bytes of the cluster");
-    Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message)
-}
-
 impl Gateway {
+    /// The bytes of a row's key and value; 54000 where they are more than the cluster takes.
+    pub(super) fn row_size(&self, key: &Key, value: Option<&Bytes>) -> Result<usize> {
+        let size = key.bytes().len() + value.map_or(0, Bytes::len);
+        let most = self.options.row_bytes_max;
+        if size <= most {
+            return Ok(size);
+        }
+        let message =
+            format!("a row of {size} bytes is larger than the {most} bytes of the cluster");
+        Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message))
+    }
+
     /// Commits, to the end. Gives up the transaction's locks.
     pub async fn run_commit(self: &Arc<Self>, commit: &Commit) -> Result<CommitOutcome> {
         let result = self.try_commit(commit).await;

@@ -14,12 +14,11 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::commit::too_large;
 use super::gateway::Gateway;
 use super::partitions::*;
 use super::rows::{number, place, txn_cell};
 use crate::error::{Error, Result, SqlState};
-use crate::kv::{Key, Load};
+use crate::kv::Load;
 
 /// Batches of one load under way at once.
 const BATCHES_AT_ONCE: usize = 32;
@@ -81,7 +80,7 @@ impl Gateway {
     pub async fn run_load(&self, load: &Load) -> Result<()> {
         let mut rows = Vec::with_capacity(load.rows.len());
         for (key, value) in &*load.rows {
-            self.check_row_size(key, value)?;
+            self.row_size(key, Some(value))?;
             let (partition, clustering) = place(key);
             let token = self.partitions.token(&partition.key);
             rows.push(Placed { token, partition, clustering, value });
@@ -128,11 +127,6 @@ impl Gateway {
             rest = &others[same..];
         }
         Ok(())
-    }
-
-    fn check_row_size(&self, key: &Key, value: &Bytes) -> Result<()> {
-        let (size, most) = (key.bytes().len() + value.len(), self.options.row_bytes_max);
-        if size > most { Err(too_large(size, most)) } else { Ok(()) }
     }
 
     async fn send_group(&self, batches: &[Batch]) -> Result<()> {
