@@ -3,15 +3,14 @@
 //! Nobody else knows of such a space before the commit, so its rows need no locks, no conditions
 //! and no place in the write buffer: they go to the store as they come, a few MiB behind the
 //! statement ([`crate::kv::Store::load`]), and a rollback leaves them to be dropped with their
-//! space. That
-//! is so only where nothing goes back behind them: where no savepoint is newer than the space,
-//! and no cursor stands that must not see them.
+//! space. That is so only where nothing goes back behind them: where no savepoint is newer than the
+//! space, and no cursor stands that must not see them.
 //!
 //! What was loaded is seen by all reads from the next statement on, as rows that were there. The
 //! statement itself looks for keys that it has loaded with [`Txn::loaded`]: a filter of bounded
 //! size says which were certainly not, and the others are looked up.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -44,7 +43,7 @@ pub(super) struct Loads {
     sent: Option<(Arc<HashMap<Key, Bytes>>, Loading)>,
     keys: Filter,
     /// The spaces that have loaded rows.
-    filled: BTreeMap<SpaceId, u64>,
+    filled: BTreeSet<SpaceId>,
 }
 
 impl Txn {
@@ -67,7 +66,7 @@ impl Txn {
 
     /// The spaces that rows were loaded into.
     pub fn loaded_spaces(&self) -> impl Iterator<Item = SpaceId> {
-        self.loads.filled.keys().copied()
+        self.loads.filled.iter().copied()
     }
 
     /// The value of a key of a space that rows are loaded into: what the transaction wrote there
@@ -100,7 +99,7 @@ impl Txn {
         }
         let loads = &mut self.loads;
         loads.keys.add(&key);
-        *loads.filled.entry(key.space()).or_default() += 1;
+        loads.filled.insert(key.space());
         loads.bytes += key.bytes().len() + value.len() + ROW_BYTES;
         loads.gathered.insert(key, value);
         match loads.bytes >= CHUNK_BYTES {
@@ -144,7 +143,7 @@ impl Txn {
         let loads = &mut self.loads;
         loads.made.retain(|_, savepoints| *savepoints <= savepoint.0);
         let made = &loads.made;
-        loads.filled.retain(|space, _| made.contains_key(space));
+        loads.filled.retain(|space| made.contains_key(space));
         loads.gathered.retain(|key, _| made.contains_key(&key.space()));
     }
 
