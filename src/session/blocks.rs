@@ -252,15 +252,7 @@ impl Session {
 
     /// Commits the open transaction, if any; whatever happens, it is over then.
     pub(super) async fn commit(&mut self) -> Result<()> {
-        if let Err(error) = self.end_constraints().await {
-            self.rollback().await?;
-            return Err(error);
-        }
-        if let Err(error) = self.hold_cursors().await {
-            self.rollback().await?;
-            return Err(error);
-        }
-        if let Err(error) = self.note_loads() {
+        if let Err(error) = self.before_commit().await {
             self.rollback().await?;
             return Err(error);
         }
@@ -286,6 +278,13 @@ impl Session {
                 Err(error)
             }
         }
+    }
+
+    /// What is still done inside the transaction.
+    async fn before_commit(&mut self) -> Result<()> {
+        self.end_constraints().await?;
+        self.hold_cursors().await?;
+        self.note_loads()
     }
 
     /// Has the transaction's schema say which tables it has loaded.
