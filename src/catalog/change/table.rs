@@ -210,17 +210,20 @@ impl SchemaChange<'_> {
         self.drop_comments(oids::CLASS_RELATION, table.id.0)
     }
 
-    /// TRUNCATE of a locked table: it goes on in new spaces.
-    pub async fn truncate_table(&mut self, table: &TableDescriptor) -> Result<()> {
-        let mut new = TableDescriptor { loaded: Loaded::Never, ..table.clone() };
-        self.discard_space(table.space())?;
-        new.primary.space = self.new_space().await?;
-        for index in &mut new.indexes {
+    /// Writes a locked table with new spaces, which are empty, for its rows and indexes: all that
+    /// TRUNCATE does, and what a table's rows are copied into when all of them change.
+    pub async fn move_to_new_spaces(
+        &mut self,
+        mut table: TableDescriptor,
+    ) -> Result<Arc<TableDescriptor>> {
+        table.loaded = Loaded::Never;
+        self.discard_space(table.primary.space)?;
+        table.primary.space = self.new_space().await?;
+        for index in &mut table.indexes {
             self.discard_space(index.space)?;
             index.space = self.new_space().await?;
         }
-        self.write_table(new)?;
-        Ok(())
+        self.write_table(table)
     }
 
     /// ALTER TABLE … RENAME TO, of a locked table.

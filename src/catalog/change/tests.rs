@@ -176,7 +176,7 @@ async fn ddl_waits_for_dml_and_sees_the_newest_descriptor() {
     let mut ddl = f.begin().await;
     let mut change = SchemaChange::new(&mut ddl, &f.catalog, &snapshot, "me");
     let locked = change.lock_table(&table, LockMode::Update).await.unwrap();
-    change.truncate_table(&locked).await.unwrap();
+    change.move_to_new_spaces((*locked).clone()).await.unwrap();
     let overlay = change.finish();
     f.commit(ddl, &overlay).await;
 

@@ -8,9 +8,7 @@ use crate::catalog::descriptor::SequenceOwner;
 use crate::error::{Error, Result, SqlState};
 use crate::sql::ast::TypeName;
 use crate::sql::ddl::{ColumnDefinition, SourceExpr};
-use crate::types::descriptor::{
-    ColumnDescriptor, ColumnId, ForeignKeyDescriptor, Loaded, TableDescriptor,
-};
+use crate::types::descriptor::{ColumnDescriptor, ColumnId, ForeignKeyDescriptor, TableDescriptor};
 use crate::types::io;
 
 impl Runner<'_> {
@@ -84,10 +82,8 @@ impl Runner<'_> {
         changed.next_column += 1;
         match default {
             Some(default) if volatile => {
-                let new = {
-                    changed.columns.push(column);
-                    self.move_rows(table, changed).await?
-                };
+                changed.columns.push(column);
+                let new = self.change.move_to_new_spaces(changed).await?;
                 return self
                     .rewrite(table, &new, &mut |_, mut row| {
                         row.push(default.value(&[])?);
@@ -103,22 +99,6 @@ impl Runner<'_> {
         }
         changed.columns.push(column);
         self.change.write_table(changed).map(|_| ())
-    }
-
-    /// Gives a table new spaces for its rows and indexes; the caller copies the rows.
-    async fn move_rows(
-        &mut self,
-        old: &TableDescriptor,
-        mut new: TableDescriptor,
-    ) -> Result<Arc<TableDescriptor>> {
-        self.change.discard_space(old.space())?;
-        new.loaded = Loaded::Never;
-        new.primary.space = self.change.new_space().await?;
-        for index in &mut new.indexes {
-            self.change.discard_space(index.space)?;
-            index.space = self.change.new_space().await?;
-        }
-        self.change.write_table(new)
     }
 
     pub(super) async fn drop_column(
@@ -291,7 +271,7 @@ impl Runner<'_> {
             check.expr = self.renamed_condition(&check.expr, &draft, &draft)?;
         }
         let place = table.columns.iter().position(|c| c.id == column.id).unwrap_or_default();
-        let new = self.move_rows(table, changed).await?;
+        let new = self.change.move_to_new_spaces(changed).await?;
         self.rewrite(table, &new, &mut |_, mut row| {
             row[place] = convert.value(&row)?;
             Ok(row)

@@ -225,7 +225,7 @@ impl Runner<'_> {
             }
         }
         for table in tables {
-            self.change.truncate_table(&table).await?;
+            self.change.move_to_new_spaces((*table).clone()).await?;
             if restart_identity {
                 let owned: Vec<_> = self.schema().owned_sequences(table.id).cloned().collect();
                 for sequence in owned {
