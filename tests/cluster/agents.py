@@ -265,12 +265,7 @@ def writing(pair, wrong):
                 while not halt.is_set():
                     row = rand.randrange(1, ROWS)
                     try:
-                        with c.transaction():
-                            c.execute("update r set n = n + 1, note = 'w' || id where id between "
-                                      "%s and %s", (row, row + 4))
-                            c.execute("delete from r where id = %s", (row + 2,))
-                            c.execute("insert into r values (%s, 5, null) on conflict (id) do "
-                                      "update set n = r.n + 1", (row + 2,))
+                        views.change(c, "r", "n", row)
                         written[number] += 1
                     except psycopg.OperationalError:
                         raise

@@ -69,6 +69,16 @@ def compare(server, wrong):
     return 1
 
 
+def change(connection, table, column, row):
+    """A transaction of several statements on some rows."""
+    with connection.transaction():
+        connection.execute(f"update {table} set {column} = {column} + 1, note = 'w' || id "
+                           "where id between %s and %s", (row, row + 5))
+        connection.execute(f"delete from {table} where id = %s", (row + 3,))
+        connection.execute(f"insert into {table} values (%s, 1, null) on conflict (id) "
+                           f"do update set {column} = {table}.{column} + 1", (row + 3,))
+
+
 def writer(server, number, stop, wrong):
     """Changes rows in transactions of several statements."""
     rand = random.Random(number)
@@ -76,12 +86,7 @@ def writer(server, number, stop, wrong):
         while not stop.is_set():
             row = rand.randrange(ROWS)
             try:
-                with c.transaction():
-                    c.execute("update t set amount = amount + 1, note = 'w' || id "
-                              "where id between %s and %s", (row, row + 5))
-                    c.execute("delete from t where id = %s", (row + 3,))
-                    c.execute("insert into t values (%s, 1, null) on conflict (id) "
-                              "do update set amount = t.amount + 1", (row + 3,))
+                change(c, "t", "amount", row)
             except psycopg.Error as error:
                 if error.sqlstate not in RETRY:
                     wrong.append(f"writer: {error.sqlstate} {error}")
