@@ -586,6 +586,14 @@ pub trait Store: Send + Sync + 'static {
     /// under way at once the first may show the one and the second not the other.
     async fn get(&self, key: &Key, at: Timestamp) -> Result<Option<Version>>;
 
+    /// The newest version of a key, as [`Store::get`] gives it, to a transaction whose commit will
+    /// write this key and nothing else; it is untracked. The store may prepare that commit, which
+    /// others may wait for: what it gives beside the version is kept until then, and dropped
+    /// before the transaction reads anything at a snapshot.
+    async fn look(&self, _txn: TxnId, key: &Key) -> Result<(Option<Version>, Option<Hold>)> {
+        Ok((self.get(key, Timestamp::MAX).await?, None))
+    }
+
     /// Several gets at once; the answer has the order of `keys`.
     async fn get_many(&self, keys: &[Key], at: Timestamp) -> Result<Vec<Option<Version>>>;
 

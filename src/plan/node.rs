@@ -634,6 +634,15 @@ pub struct Target {
     pub key: Vec<usize>,
 }
 
+impl Target {
+    /// Whether a row's columns at some places change without another key changing: no index has
+    /// them, nor the change log the row.
+    pub fn is_alone(&self, changes: impl Fn(usize) -> bool) -> bool {
+        let mut places = self.indexes.iter().flat_map(|index| &index.places);
+        !self.table.columnar && !places.any(|place| changes(*place))
+    }
+}
+
 /// A secondary index that is kept up.
 #[derive(Debug)]
 pub struct TargetIndex {
@@ -712,6 +721,8 @@ pub struct UpdatePlan {
     pub returning: Option<Scalars>,
     /// Whether columns of the primary key are assigned.
     pub moves: bool,
+    /// Whether nothing but the row itself changes.
+    pub alone: bool,
     /// Whether a column of the primary key or of a unique index is assigned: the lock is
     /// stronger then.
     pub lock: LockMode,

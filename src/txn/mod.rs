@@ -149,6 +149,7 @@ impl TxnManager {
             discipline: Discipline::default(),
             expected: HashMap::new(),
             loads: Loads::default(),
+            prepared: None,
         }
     }
 }
@@ -213,6 +214,8 @@ pub struct Txn {
     /// What rows were seen as that were not locked.
     expected: HashMap<Key, Expect>,
     loads: Loads,
+    /// What the store prepared for its commit.
+    prepared: Option<Hold>,
 }
 
 impl Txn {
@@ -437,6 +440,7 @@ impl Txn {
         wait: LockWait,
     ) -> Result<Vec<Option<Locked>>> {
         self.has_locks = true;
+        self.prepared = None;
         let request = LockRequest { txn: self.id, keys: keys.to_vec(), mode, wait };
         let locked = self.manager.store.lock(request).await?;
         if !self.savepoints.is_empty() {
@@ -596,6 +600,7 @@ impl Txn {
         if let Some(hold) = &self.snapshot {
             return Ok(hold.at);
         }
+        self.prepared = None;
         let hold = self.manager.store.snapshot().await?;
         let at = hold.at;
         self.snapshot = Some(Arc::new(hold));

@@ -31,16 +31,17 @@ impl Txn {
     }
 
     /// Rows that the running statement found and will write: locked as [`Txn::lock`] does, or
-    /// looked at.
+    /// looked at. `alone`: with nothing else, and untracked.
     pub async fn target(
         &mut self,
         keys: &[Key],
+        alone: bool,
         mode: LockMode,
         wait: LockWait,
     ) -> Result<Vec<Option<Locked>>> {
         match self.discipline {
             Discipline::Locks => self.lock(keys, mode, wait).await,
-            Discipline::Looks | Discipline::Hopes => self.look(keys).await,
+            Discipline::Looks | Discipline::Hopes => self.look(keys, alone).await,
         }
     }
 
@@ -61,14 +62,21 @@ impl Txn {
                 let free = Locked { current: None, waited: false, fresh: false };
                 Ok(vec![Some(free); keys.len()])
             }
-            Discipline::Looks | Discipline::Hopes => self.look(keys).await,
+            Discipline::Looks | Discipline::Hopes => self.look(keys, false).await,
         }
     }
 
-    async fn look(&mut self, keys: &[Key]) -> Result<Vec<Option<Locked>>> {
+    async fn look(&mut self, keys: &[Key], alone: bool) -> Result<Vec<Option<Locked>>> {
         let store = self.manager.store.clone();
         let versions = if std::mem::take(&mut self.newest) {
-            try_join_all(keys.iter().map(|key| store.get(key, Timestamp::MAX))).await?
+            match keys {
+                [key] if alone && self.discipline == Discipline::Hopes => {
+                    let (version, prepared) = store.look(self.id, key).await?;
+                    self.prepared = prepared;
+                    vec![version]
+                }
+                _ => try_join_all(keys.iter().map(|key| store.get(key, Timestamp::MAX))).await?,
+            }
         } else {
             let at = self.ensure_snapshot().await?;
             store.get_many(keys, at).await?

@@ -42,7 +42,8 @@ pub async fn delete(
     let keys: Vec<Key> = found.iter().map(|(key, _)| key.clone()).collect();
     let wait = ctx.lock_wait();
     ctx.state.store.locks += keys.len() as u64;
-    let locked = ctx.txn.target(&keys, LockMode::Update, wait).await?;
+    let alone = plan.target.is_alone(|_| true);
+    let locked = ctx.txn.target(&keys, alone, LockMode::Update, wait).await?;
     let snapshot = ctx.txn.snapshot();
     for ((key, source), locked) in found.into_iter().zip(locked) {
         let Some(locked) = locked else { continue };

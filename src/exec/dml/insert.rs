@@ -285,7 +285,8 @@ async fn resolve(
 ) -> Result<()> {
     let wait = ctx.lock_wait();
     // Above READ COMMITTED this fails if the row in the way is newer than the snapshot.
-    let locked = ctx.txn.target(std::slice::from_ref(&found.key), LockMode::Update, wait).await?;
+    let key = std::slice::from_ref(&found.key);
+    let locked = ctx.txn.target(key, false, LockMode::Update, wait).await?;
     let Some(update) = &conflict.update else { return Ok(()) };
     if !state.touched.insert(found.key.clone()) {
         return Err(Error::new(

@@ -43,7 +43,7 @@ pub async fn update(
     let keys: Vec<Key> = found.iter().map(|(key, _)| key.clone()).collect();
     let wait = ctx.lock_wait();
     ctx.state.store.locks += keys.len() as u64;
-    let locked = ctx.txn.target(&keys, plan.lock, wait).await?;
+    let locked = ctx.txn.target(&keys, plan.alone, plan.lock, wait).await?;
     let snapshot = ctx.txn.snapshot();
     for ((key, source), locked) in found.into_iter().zip(locked) {
         let Some(locked) = locked else { continue };

@@ -4,6 +4,8 @@
 //! (`several`).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join;
@@ -18,6 +20,9 @@ use super::whole::pieces;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, SqlState};
 use crate::kv::{Commit, CommitOutcome, Expect, Key, LockMode, SCHEMA_SPACE, SpaceId, Write};
+
+/// How long others may not know that something of this gateway has ended.
+const UNTOLD_FOR: Duration = Duration::from_millis(2);
 
 /// How a try to commit ended.
 pub enum Step {
@@ -250,7 +255,11 @@ impl Gateway {
     /// became of it in the log.
     pub async fn tell_settled(self: &Arc<Self>, open: &Open, ts: Timestamp) -> Result<()> {
         if open.log.is_empty() && self.own.lock().confirmed >= ts {
-            self.publish_soon();
+            let now = self.time.monotonic();
+            match open.kind.writes(|partition| self.latches.is_contended(partition, now)) {
+                true => self.publish_soon(),
+                false => self.publish_later(),
+            }
             return Ok(());
         }
         self.publish_surely().await
@@ -272,6 +281,21 @@ impl Gateway {
         self.env.spawn(Box::pin(async move {
             // The next publication says the same.
             let _ = this.publish().await;
+        }));
+    }
+
+    /// Publishes in the background, what probably nobody waits for: in a while, unless another
+    /// publication says the same until then. At once, it would be in the way of the next commit's.
+    pub fn publish_later(self: &Arc<Self>) {
+        if self.untold.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let this = self.in_background();
+        self.env.spawn(Box::pin(async move {
+            this.env.sleep(UNTOLD_FOR).await;
+            if this.untold.load(Ordering::SeqCst) {
+                let _ = this.publish().await;
+            }
         }));
     }
 }

@@ -11,8 +11,7 @@
 //! No clocks are compared: a skewed clock moves timestamps ahead and breaks nothing. A lease is a
 //! counter; who sees it unchanged for `lease`, by its own monotonic clock, may retire its gateway.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{Hash, Hasher};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -26,7 +25,9 @@ use tokio::sync::Notify;
 use super::coalesce::Coalescer;
 use super::counting::Counting;
 use super::env::{Environment, random_below};
+use super::latches::Latches;
 use super::locks::Held;
+use super::looks::Look;
 use super::newest::Settled;
 use super::partitions::*;
 use super::peers::{Peer, Retired, View, read_peer};
@@ -37,8 +38,6 @@ use crate::clock::{Clock, HybridClock, Timestamp};
 use crate::error::{Error, Result, SqlState};
 use crate::kv::{Requests, SpaceId, TxnId};
 
-/// Latches over partitions. A power of two.
-const LATCHES: usize = 256;
 /// The shortest and the longest pause between two tries or looks.
 const PAUSE_MIN: Duration = Duration::from_micros(500);
 const PAUSE_MAX: Duration = Duration::from_millis(40);
@@ -184,7 +183,10 @@ pub struct Core {
     pub held: Held,
     /// And those of tables.
     pub tables: Tables,
-    latches: Vec<tokio::sync::Mutex<()>>,
+    /// Of partitions that are written in.
+    pub latches: Latches,
+    /// Commits that were announced while their row was read.
+    pub looks: Mutex<HashMap<TxnId, Look>>,
     /// One gateway is retired at a time.
     pub retiring: tokio::sync::Mutex<()>,
     /// What it knows of itself.
@@ -203,6 +205,8 @@ pub struct Core {
     leases: Mutex<Leases>,
     /// Monotonic microseconds at the start of the last read that showed this gateway in its place.
     verified: AtomicU64,
+    /// Something ended that no publication has told of yet.
+    pub untold: AtomicBool,
     fenced: AtomicBool,
     closed: AtomicBool,
 }
@@ -244,6 +248,7 @@ impl Core {
     async fn publish_once(&self) -> Result<(), Failure> {
         let (mut attempt, started) = (0, self.time.monotonic());
         loop {
+            self.untold.store(false, Ordering::SeqCst);
             let (mut state, high) = {
                 let mut own = self.own.lock();
                 (own.state(), own.high)
@@ -341,12 +346,6 @@ impl Core {
     }
 }
 
-fn latch_of(partition: &Partition) -> usize {
-    let mut hasher = std::hash::DefaultHasher::new();
-    partition.hash(&mut hasher);
-    hasher.finish() as usize % LATCHES
-}
-
 impl Gateway {
     /// Joins the gateways of a cluster. Every timestamp it gives out or reads at is above `above`.
     pub async fn join(
@@ -388,7 +387,8 @@ impl Gateway {
                 progress: Notify::new(),
                 held: Held::default(),
                 tables: Tables::default(),
-                latches: (0..LATCHES).map(|_| tokio::sync::Mutex::default()).collect(),
+                latches: Latches::default(),
+                looks: Mutex::default(),
                 retiring: tokio::sync::Mutex::default(),
                 own: Mutex::new(Own { log_next: 1, ..Own::default() }),
                 snapshots: Mutex::default(),
@@ -400,6 +400,7 @@ impl Gateway {
                 view: Arc::new(view),
                 leases: Mutex::default(),
                 verified: AtomicU64::new(0),
+                untold: AtomicBool::new(false),
                 fenced: AtomicBool::new(false),
                 closed: AtomicBool::new(false),
             }
@@ -511,25 +512,6 @@ impl Gateway {
             self.view().await?;
         }
         self.check()
-    }
-
-    /// One conditional batch of this gateway in a partition at a time: they would only get in each
-    /// other's way. Nobody takes another latch while holding some.
-    pub async fn latch(&self, partition: &Partition) -> tokio::sync::MutexGuard<'_, ()> {
-        self.latches[latch_of(partition)].lock().await
-    }
-
-    /// The latches of several partitions.
-    pub async fn latches<'a>(
-        &self,
-        partitions: impl Iterator<Item = &'a Partition>,
-    ) -> Vec<tokio::sync::MutexGuard<'_, ()>> {
-        let places: BTreeSet<usize> = partitions.map(latch_of).collect();
-        let mut held = Vec::with_capacity(places.len());
-        for place in places {
-            held.push(self.latches[place].lock().await);
-        }
-        held
     }
 
     /// A read of one partition, tried again while it fails.

@@ -188,7 +188,7 @@ impl Gateway {
         let mut attempt = 0;
         loop {
             self.check()?;
-            let latch = self.latch(partition).await;
+            let latch = self.latches.take(partition).await;
             let select = Select::Heads(group.iter().map(|(_, ck)| ck.clone()).collect());
             let rows = self.read(partition, select, Consistency::Quorum).await?;
             let mut wanted = Vec::new();
@@ -319,7 +319,7 @@ impl Gateway {
     /// lock batches of it find their number passed.
     pub async fn remove_entries(self: &Arc<Self>, txn: TxnId, keys: &[Key]) -> Result<()> {
         for (partition, group) in by_partition(keys.iter()) {
-            let _latch = self.latch(&partition).await;
+            let _latch = self.latches.take(&partition).await;
             let mut attempt = 0;
             loop {
                 let select = Select::Heads(group.iter().map(|(_, ck)| ck.clone()).collect());

@@ -26,8 +26,10 @@ mod deadlock;
 pub mod env;
 mod gateway;
 mod incarnations;
+mod latches;
 mod load;
 mod locks;
+mod looks;
 mod newest;
 pub mod partitions;
 mod peers;
@@ -283,6 +285,11 @@ impl Store for LwtStore {
         }
         let found = self.get_many(std::slice::from_ref(key), at).await?;
         Ok(found.into_iter().next().flatten())
+    }
+
+    async fn look(&self, txn: TxnId, key: &Key) -> Result<(Option<Version>, Option<Hold>)> {
+        let (partition, clustering) = place(key);
+        self.gateway().look(txn, &partition, &clustering).await
     }
 
     async fn get_many(&self, keys: &[Key], at: Timestamp) -> Result<Vec<Option<Version>>> {

@@ -66,29 +66,42 @@ impl Gateway {
     ) -> Result<Option<Version>> {
         self.check()?;
         let _held = self.hold_newest();
-        let select = Select::Rows(vec![key.clone()]);
-        let row = self.read(partition, select, Consistency::Quorum);
-        let rows = match self.has_schema_lease() {
-            true => row.await?,
-            false => {
-                let (rows, view) = join(row, self.view()).await;
-                view?;
-                rows?
-            }
-        };
-        let head = head_of(&rows, key)?;
-        let version = self.newest_of(partition, key, &head).await?;
-        if let Some(version) = &version {
+        let reading = self.read(partition, Select::Rows(vec![key.clone()]), Consistency::Quorum);
+        let rows = self.beside_view(reading).await?;
+        let version = self.newest_of(partition, key, &head_of(&rows, key)?).await?;
+        self.make_sure(partition, version.as_ref()).await?;
+        Ok(version)
+    }
+
+    /// What is read, and the gateways' rows beside it if they were not read lately.
+    pub async fn beside_view(
+        &self,
+        reading: impl Future<Output = Result<Vec<Row>>>,
+    ) -> Result<Vec<Row>> {
+        if self.has_schema_lease() {
+            return reading.await;
+        }
+        let (rows, view) = join(reading, self.view()).await;
+        view?;
+        rows
+    }
+
+    /// Has all see, from now on, what was read just now as [`Gateway::beside_view`] does.
+    pub async fn make_sure(
+        self: &Arc<Self>,
+        partition: &Partition,
+        version: Option<&Version>,
+    ) -> Result<()> {
+        if let Some(version) = version {
             self.secure(partition, version.ts).await?;
         }
         check_open(self.incarnation, partition, &self.known_settled().view)?;
-        self.check_lease().await?;
-        Ok(version)
+        self.check_lease().await
     }
 
     /// The newest version that a row shows. An intent without a verdict is not acknowledged, and
     /// may be passed: the row stays as it is until there is one.
-    async fn newest_of(
+    pub async fn newest_of(
         self: &Arc<Self>,
         partition: &Partition,
         key: &Bytes,
@@ -107,16 +120,21 @@ impl Gateway {
 
     /// Has every later read, wherever, see a commit of a partition whose effect was seen.
     async fn secure(self: &Arc<Self>, partition: &Partition, ts: Timestamp) -> Result<()> {
-        self.observe(ts);
-        if self.is_secure(partition, ts) {
-            return Ok(());
-        }
-        self.view().await?;
-        if self.is_secure(partition, ts) {
+        if self.shows(partition, ts).await? {
             return Ok(());
         }
         let snapshot = self.snapshot().await?;
         self.await_open(&snapshot, |open| open == partition).await
+    }
+
+    /// Whether they do already, by what the gateways' rows tell now.
+    pub async fn shows(self: &Arc<Self>, partition: &Partition, ts: Timestamp) -> Result<bool> {
+        self.observe(ts);
+        if self.is_secure(partition, ts) {
+            return Ok(true);
+        }
+        self.view().await?;
+        Ok(self.is_secure(partition, ts))
     }
 
     fn has_schema_lease(&self) -> bool {
@@ -143,7 +161,7 @@ impl Gateway {
             let own = open.attempt.incarnation == self.incarnation;
             open.kind.writes(|of| of == partition)
                 && open.attempt.floor < ts
-                && (!own || self.has_open(open.attempt.floor))
+                && (!own || self.is_writing(open.attempt.floor))
         };
         ts <= high && !view.open().any(unsettled)
     }

@@ -74,7 +74,7 @@ impl Gateway {
             self.env.spawn(Box::pin(async move {
                 this.finish_all(&rows, attempt, Verdict::Committed(ts)).await;
                 this.close_open(attempt.floor, Some(ts));
-                this.publish_soon();
+                this.publish_later();
             }));
             if changes_schema(commit) {
                 self.outwait_schema_leases().await;
@@ -199,7 +199,7 @@ impl Gateway {
         part: &Part<'_>,
         attempt: Attempt,
     ) -> Result<Prewrite> {
-        let _latch = self.latch(&part.partition).await;
+        let _latch = self.latches.take(&part.partition).await;
         let mut tries = 0;
         loop {
             let keys = part.writes.iter().map(|(ck, _)| ck.clone()).collect();
@@ -250,7 +250,7 @@ impl Gateway {
         of: Attempt,
         verdict: Verdict,
     ) -> Result<()> {
-        let _latch = self.latch(partition).await;
+        let _latch = self.latches.take(partition).await;
         let mut attempt = 0;
         loop {
             let select = Select::Rows(keys.to_vec());

@@ -126,7 +126,11 @@ impl Gateway {
         }
         let view = self.view().await?;
         self.check()?;
-        let single = |o: &&Open| matches!(o.kind, OpenKind::Whole(_)) && o.attempt.floor < at;
+        let single = |o: &&Open| {
+            let Attempt { floor, incarnation, .. } = o.attempt;
+            let looks = incarnation == self.incarnation && self.is_looking(floor);
+            matches!(o.kind, OpenKind::Whole(_)) && floor < at && !looks
+        };
         let open = view.open().filter(single).cloned().collect();
         Ok(Snapshot { at, open: Mutex::new(open), _pin: pin })
     }

@@ -20,6 +20,7 @@ use futures::future::{join3, try_join_all};
 use super::commit::{Check, Part, Step, changes_schema, supersede, tracked_spaces, write_head};
 use super::gateway::Gateway;
 use super::locks::{Blocked, head_of, ts_cell};
+use super::looks::Look;
 use super::partitions::*;
 use super::peers::View;
 use super::read::within_partition;
@@ -34,6 +35,18 @@ pub struct Piece<'a> {
     part: Part<'a>,
     reads: Vec<(Bytes, &'a ReadCheck)>,
     ranges: Vec<&'a RangeCheck>,
+}
+
+impl Piece<'_> {
+    /// The rows that are written or were read.
+    fn keys(&self) -> Vec<Bytes> {
+        let written = self.part.writes.iter().map(|(ck, _)| ck);
+        let mut keys: Vec<Bytes> =
+            written.chain(self.reads.iter().map(|(ck, _)| ck)).cloned().collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
 }
 
 /// What is left of a partition to be sent.
@@ -102,11 +115,17 @@ impl Gateway {
         pieces: &[Piece<'_>],
     ) -> Result<Step> {
         let partitions = || pieces.iter().map(|p| &p.part.partition);
-        let _latches = self.latches(partitions()).await;
+        let _latches = self.latches.take_all(partitions()).await;
         let written = pieces.iter().filter(|p| !p.part.writes.is_empty());
         let kind = OpenKind::Whole(written.map(|p| p.part.partition.clone()).collect());
-        let open = self.open(commit.txn, kind, &tracked_spaces(commit));
-        let result = self.announced_whole(commit, pieces, &open).await;
+        let tracked = tracked_spaces(commit);
+        let look = self.take_look(commit.txn, &kind, !tracked.is_empty());
+        let (open, known) = match look {
+            Some(look) => (look.open.clone(), Some(look)),
+            None => (self.open(commit.txn, kind, &tracked), None),
+        };
+        let looked = known.is_some();
+        let result = self.announced_whole(commit, pieces, &open, known).await;
         let committed = match &result {
             Ok(Step::Done(CommitOutcome::Committed(ts))) => Some(*ts),
             _ => None,
@@ -114,7 +133,12 @@ impl Gateway {
         self.settle_open(&open, committed).await;
         match committed {
             Some(ts) => self.tell_settled(&open, ts).await?,
-            None => self.publish_soon(),
+            None => {
+                if looked {
+                    partitions().for_each(|of| self.latches.contend(of, self.time.monotonic()));
+                }
+                self.publish_soon();
+            }
         }
         result
     }
@@ -124,14 +148,21 @@ impl Gateway {
         commit: &Commit,
         pieces: &[Piece<'_>],
         open: &Open,
+        look: Option<Look>,
     ) -> Result<Step> {
-        let reading = try_join_all(pieces.iter().map(|piece| self.read_piece(piece)));
-        let logged = self.write_log(commit, open);
-        let (announced, logged, rows) = join3(self.publish(), logged, reading).await;
-        announced?;
-        logged?;
+        let rows = match look {
+            Some(look) => self.looked_at(pieces, look).await?,
+            None => {
+                let reading = try_join_all(pieces.iter().map(|piece| self.read_piece(piece)));
+                let logged = self.write_log(commit, open);
+                let (announced, logged, rows) = join3(self.publish(), logged, reading).await;
+                announced?;
+                logged?;
+                rows?
+            }
+        };
         let mut prepared = Vec::with_capacity(pieces.len());
-        for (piece, rows) in pieces.iter().zip(rows?) {
+        for (piece, rows) in pieces.iter().zip(rows) {
             match self.prepare_piece(commit, piece, &rows).await? {
                 Ok(ready) => prepared.push(ready),
                 Err(step) => return Ok(step),
@@ -169,11 +200,20 @@ impl Gateway {
     }
 
     async fn read_piece(&self, piece: &Piece<'_>) -> Result<Vec<Row>> {
-        let mut keys: Vec<Bytes> = piece.part.writes.iter().map(|(ck, _)| ck.clone()).collect();
-        keys.extend(piece.reads.iter().map(|(ck, _)| ck.clone()));
-        keys.sort_unstable();
-        keys.dedup();
-        self.read(&piece.part.partition, Select::Heads(keys), Consistency::Quorum).await
+        let select = Select::Heads(piece.keys());
+        self.read(&piece.part.partition, select, Consistency::Quorum).await
+    }
+
+    /// The rows of an announced commit: as they were looked at, if they are all that is needed.
+    async fn looked_at(&self, pieces: &[Piece<'_>], look: Look) -> Result<Vec<Vec<Row>>> {
+        if let [piece] = pieces
+            && piece.keys() == [look.key]
+            && let Some(turn) = look.turn
+            && self.latches.is_next_turn(&piece.part.partition, turn)
+        {
+            return Ok(vec![look.rows]);
+        }
+        try_join_all(pieces.iter().map(|piece| self.read_piece(piece))).await
     }
 
     /// Checks a partition's rows, and what was read there, and demands that they stay so.

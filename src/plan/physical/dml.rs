@@ -163,6 +163,7 @@ impl Planner<'_> {
         let unique = unique.flat_map(|i| &i.places).any(|p| assigned.contains(p));
         let lock = if moves || unique { LockMode::Update } else { LockMode::NoKeyUpdate };
         let subqueries = assignments.iter().any(|(_, e)| e.has_subquery());
+        let alone = !moves && target.is_alone(|place| assigned.contains(&place));
         let size = (source.rows, source.cost);
         let plan = UpdatePlan {
             target,
@@ -173,6 +174,7 @@ impl Planner<'_> {
             checks,
             returning,
             moves,
+            alone,
             lock,
         };
         Ok(self.write_node(Op::Update(Arc::new(plan)), &update.returning, size))

@@ -315,7 +315,7 @@ pub async fn looks_are_demanded_at_commit(store: SharedStore) {
     // Two that look at one row: the second to commit is refused, and waits for nobody before.
     let (mut a, mut b) = (begin(Discipline::Looks).await, begin(Discipline::Looks).await);
     for txn in [&mut a, &mut b] {
-        let seen = txn.target(&[key(1)], LockMode::Update, wait).await.unwrap();
+        let seen = txn.target(&[key(1)], true, LockMode::Update, wait).await.unwrap();
         assert_eq!(seen[0].as_ref().unwrap().current.as_ref().unwrap().value, Some(value(10)));
         txn.put(key(1), value(11), false).unwrap();
     }
@@ -334,14 +334,14 @@ pub async fn looks_are_demanded_at_commit(store: SharedStore) {
     assert!(txn.claim(&[key(1)], true, wait).await.unwrap()[0].as_ref().unwrap().current.is_some());
     fill(1, 13).await;
     txn.begin_statement().await.unwrap();
-    txn.target(&[key(1)], LockMode::Update, wait).await.unwrap();
+    txn.target(&[key(1)], true, LockMode::Update, wait).await.unwrap();
     txn.put(key(1), value(14), false).unwrap();
     assert!(txn.commit().await.is_err());
     // Without a snapshot what is newest is seen.
     let mut txn = manager.begin(TxnOptions::default());
     txn.set_discipline(Discipline::Hopes);
     txn.begin_without_snapshot();
-    let seen = txn.target(&[key(1)], LockMode::Update, wait).await.unwrap();
+    let seen = txn.target(&[key(1)], true, LockMode::Update, wait).await.unwrap();
     assert_eq!(seen[0].as_ref().unwrap().current.as_ref().unwrap().value, Some(value(13)));
     txn.put(key(1), value(15), false).unwrap();
     txn.end_without_snapshot(false).await.unwrap();

@@ -79,8 +79,27 @@ fn written(group: u64, number: u64) -> Commit {
     Commit { txn: txn(), snapshot, reads: vec![], ranges: vec![], writes }
 }
 
+/// Half of the writers look at a row first, and few of those write nothing then.
 async fn write(sim: Sim, shared: Shared, gate: Gate, group: u64, number: u64) {
-    match gate.store.commit(written(group, number)).await {
+    let commit = written(group, number);
+    let mut announced = None;
+    if sim.world.random(2) == 0 {
+        let owed = shared.owed()[group as usize];
+        match gate.store.look(commit.txn, &commit.writes[0].key).await {
+            Ok((version, guard)) => {
+                shared.seen("look", group, count(version.as_ref()), owed);
+                announced = guard;
+            }
+            Err(error) => assert!(is_allowed(&error), "{error:?}"),
+        }
+        sim.sleep(Duration::from_micros(sim.world.random(2) * sim.world.random(40_000))).await;
+        if sim.world.random(8) == 0 {
+            return;
+        }
+    }
+    let outcome = gate.store.commit(commit).await;
+    drop(announced);
+    match outcome {
         Ok(CommitOutcome::Committed(_)) => {
             let of = &mut shared.groups.lock()[group as usize];
             of.least = of.least.max(number);
@@ -194,6 +213,85 @@ async fn counters(sim: Sim, crashes: bool) -> Vec<String> {
     }
     sim.heal();
     std::mem::take(&mut *shared.wrong.lock())
+}
+
+/// A look whose commit does not follow, because its transaction lives and does something else.
+#[test]
+fn an_announced_look_holds_up_readers_for_a_while_only() {
+    let faults = Faults { lost: 0, client_lost: 0, late: 0, ..Faults::heavy() };
+    for_seeds(10, faults, |sim| async move {
+        let (writer, reader) = (sim.gate().await, sim.gate().await);
+        let first = writer.store.commit(written(0, 1)).await.unwrap();
+        assert!(matches!(first, CommitOutcome::Committed(_)));
+        let key = &rows(0)[0];
+        let (_, announced) = writer.store.look(txn(), key).await.unwrap();
+        // Raises `high` above what is announced.
+        writer.store.commit(written(1, 1)).await.unwrap();
+        for gate in [&writer, &reader] {
+            let (before, hold) = (sim.world.now(), gate.store.snapshot().await.unwrap());
+            let version = gate.store.get(key, hold.at).await.unwrap();
+            assert_eq!(count(version.as_ref()), 1);
+            let took = sim.world.now() - before;
+            assert!(took < Duration::from_millis(500), "{took:?}");
+        }
+        drop(announced);
+    });
+}
+
+/// Adds one to a row's number by a look and a commit that demands what was seen, until it is done.
+async fn add_one(store: SharedStore, key: Key) {
+    loop {
+        let txn = txn();
+        let (version, announced) = store.look(txn, &key).await.unwrap();
+        let seen = version.unwrap();
+        let value = Some(Bytes::copy_from_slice(&(count(Some(&seen)) + 1).to_be_bytes()));
+        let write =
+            Write { key: key.clone(), value, expect: Expect::Unchanged(seen.ts), tracked: false };
+        let commit = Commit {
+            txn,
+            snapshot: Timestamp::ZERO,
+            reads: vec![],
+            ranges: vec![],
+            writes: vec![write],
+        };
+        let outcome = store.commit(commit).await.unwrap();
+        drop(announced);
+        if matches!(outcome, CommitOutcome::Committed(_)) {
+            return;
+        }
+    }
+}
+
+/// Many that look at one row at once, on two gateways: each may find what another is writing.
+#[test]
+fn looks_at_one_row_do_not_wait_for_each_other() {
+    const CLIENTS: u64 = 6;
+    const ADDED: u64 = 8;
+    let faults = Faults { lost: 0, client_lost: 0, late: 0, ..Faults::heavy() };
+    for_seeds(20, faults, |sim| async move {
+        let gates = [sim.gate().await, sim.gate().await];
+        let first = gates[0].store.commit(written(0, 0)).await.unwrap();
+        assert!(matches!(first, CommitOutcome::Committed(_)));
+        let (key, left) = (rows(0).remove(0), Arc::new(Mutex::new(CLIENTS)));
+        let before = sim.world.now();
+        for client in 0..CLIENTS {
+            let gate = &gates[client as usize % 2];
+            let (store, key, left) = (gate.store.clone(), key.clone(), left.clone());
+            sim.spawn(gate, async move {
+                for _ in 0..ADDED {
+                    add_one(store.clone(), key.clone()).await;
+                }
+                *left.lock() -= 1;
+            });
+        }
+        while *left.lock() > 0 {
+            sim.sleep(Duration::from_millis(5)).await;
+        }
+        let took = sim.world.now() - before;
+        assert!(took < Duration::from_secs(20), "{took:?}");
+        let version = gates[1].store.get(&key, Timestamp::MAX).await.unwrap();
+        assert_eq!(count(version.as_ref()), CLIENTS * ADDED);
+    });
 }
 
 #[test]
