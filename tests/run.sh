@@ -79,10 +79,12 @@ if [ -n "$long" ]; then
         tests/cluster/run.py conformance schema hopes bank
     part "faults of one Cassandra node and its gateways" "$PYTHON" tests/cluster/run.py --long \
         quorum retired rolling loops sizes
-    part "build with S3" env CARGO_TARGET_DIR="$CARGO_TARGET_DIR/s3" \
-        cargo test --no-run --quiet --features s3 --test it
+    part "build with S3 and shared scans" env CARGO_TARGET_DIR="$CARGO_TARGET_DIR/s3" \
+        cargo test --no-run --quiet --features s3,spread --test it
     part "views in S3" env CARGO_TARGET_DIR="$CARGO_TARGET_DIR/s3" "$PYTHON" \
         tests/cluster/run.py objects
+    part "scans of three gateways" env CARGO_TARGET_DIR="$CARGO_TARGET_DIR/s3" "$PYTHON" \
+        tests/cluster/run.py spread
     part "three Cassandra nodes" "$PYTHON" tests/cluster/run.py --nodes 3 --long bank quorum
     part "three nodes with Accord" "$PYTHON" tests/cluster/run.py --nodes 3 --commit accord bank
     part "a node that joins and leaves" "$PYTHON" tests/cluster/run.py --nodes 2 topology

@@ -116,6 +116,19 @@ pub struct StartArgs {
     /// there are agents and a view store; fewer are read sooner than nodes flush theirs.
     #[arg(long, env = "SLUICE_SSTABLE_ROWS", default_value_t = 100_000, value_name = "ROWS")]
     pub sstable_rows: u64,
+    /// Where this gateway takes shares of the others' columnar scans: host:port, as they reach it.
+    /// Only with a view store, and in a build with --features spread.
+    #[arg(long, env = "SLUICE_SCAN_LISTEN", value_name = "HOST:PORT")]
+    pub scan_listen: Option<String>,
+    /// The same of the other gateways, which get shares of this one's scans.
+    #[arg(long, env = "SLUICE_SCAN_PEERS", value_delimiter = ',', requires = "scan_listen")]
+    pub scan_peers: Vec<String>,
+    /// What they prove with that they belong here; needed where others could reach them.
+    #[arg(long, env = "SLUICE_SCAN_SECRET", hide_env_values = true)]
+    pub scan_secret: Option<String>,
+    /// Rows of a columnar scan that are worth another gateway.
+    #[arg(long, env = "SLUICE_SCAN_ROWS", default_value_t = 1_000_000, value_name = "ROWS")]
+    pub scan_rows: usize,
     /// How clients prove who they are.
     #[arg(long, env = "SLUICE_AUTH", value_enum, default_value = "scram")]
     pub auth: Auth,

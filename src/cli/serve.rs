@@ -147,7 +147,14 @@ async fn open(args: &StartArgs, clock: &Arc<dyn Clock>) -> Result<Opened> {
         }),
         #[cfg(feature = "columnar")]
         export_rows_min: args.sstable_rows,
+        #[cfg(feature = "spread")]
+        spread: spread(args)?,
     };
+    #[cfg(not(feature = "spread"))]
+    if args.scan_listen.is_some() {
+        return Err(Error::unsupported("--scan-listen in this build")
+            .with_hint("Build with --features spread."));
+    }
     #[cfg(not(feature = "columnar"))]
     drop(joined);
     let columns = ColumnPath::start(store.clone(), clock.clone(), options)?;
@@ -173,6 +180,23 @@ fn view_store(
             .with_hint("The views of an embedded store lie in its own folder."));
     };
     crate::columnar::shared::ViewStore::open(url, keyspace).map(|store| Some(Arc::new(store)))
+}
+
+/// Who shares scans with this gateway.
+#[cfg(feature = "spread")]
+fn spread(args: &StartArgs) -> Result<Option<crate::columnar::spread::SpreadOptions>> {
+    let Some(listen) = args.scan_listen.clone() else { return Ok(None) };
+    if args.view_store.is_none() {
+        let message = "--scan-listen needs --view-store";
+        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+            .with_hint("Gateways share scans of the views that they share."));
+    }
+    Ok(Some(crate::columnar::spread::SpreadOptions {
+        listen,
+        peers: args.scan_peers.clone(),
+        secret: args.scan_secret.clone(),
+        rows: args.scan_rows,
+    }))
 }
 
 fn data_folder(args: &StartArgs) -> Result<PathBuf> {

@@ -34,6 +34,18 @@ impl FileMask {
         FileMask { rows, group_rows, dead: 0, groups }
     }
 
+    /// Rows of the file.
+    #[cfg(feature = "spread")]
+    pub fn rows(&self) -> u32 {
+        self.rows
+    }
+
+    /// Rows of each of its groups but the last.
+    #[cfg(feature = "spread")]
+    pub fn group_rows(&self) -> u32 {
+        self.group_rows
+    }
+
     /// Dead rows.
     pub fn dead(&self) -> u32 {
         self.dead

@@ -40,6 +40,7 @@ pub mod query;
 pub mod replicas;
 pub mod rows;
 pub mod shared;
+pub mod spread;
 pub mod sstable;
 pub mod values;
 pub mod view;

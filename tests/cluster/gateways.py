@@ -44,12 +44,13 @@ def launch(cluster, keyspace, folder, port=None, release=False, flags=()):
 
 @contextlib.contextmanager
 def gateways(cluster, count=1, keyspace="app", release=False, flags=()):
-    """Gateways on one keyspace. `servers[n]` may be replaced by a new one meanwhile."""
+    """Gateways on one keyspace. `servers[n]` may be replaced by a new one meanwhile. `flags`: those
+    of all, or a function of a gateway's number."""
     with tempfile.TemporaryDirectory(prefix="sluice-gateways-") as folder:
         servers = []
         try:
             for n in range(count):
-                own = [*near(cluster, n), *flags]
+                own = [*near(cluster, n), *flags_of(flags, n)]
                 servers.append(launch(cluster, keyspace, folder, release=release, flags=own))
             yield Gateways(cluster, keyspace, folder, servers, release, flags)
         except BaseException:
@@ -62,6 +63,10 @@ def gateways(cluster, count=1, keyspace="app", release=False, flags=()):
             for server in servers:
                 if server.process.poll() is None:
                     stop(server.process)
+
+
+def flags_of(flags, number):
+    return flags(number) if callable(flags) else flags
 
 
 def near(cluster, number):
@@ -93,5 +98,5 @@ class Gateways:
         port = self.servers[at].port
         self.servers[at] = launch(
             self.cluster, self.keyspace, self.folder, port=port, release=self.release,
-            flags=[*near(self.cluster, at), *self.flags],
+            flags=[*near(self.cluster, at), *flags_of(self.flags, at)],
         )

@@ -13,7 +13,8 @@ they lie, as it does other tables), isolation (Hermitage's anomalies), latency (
 release build), quorum (too few nodes answer), retired (a gateway stands still), rolling (restart
 of gateways), topology (a node joins and leaves; memory for one more), loops (DDL on two gateways
 that are killed at random), sizes (more than the cluster takes at once), rates (of bulk loads),
-objects (views in S3). With three nodes the faults of bank and agents are nodes killed too.
+objects (views in S3), spread (scans over gateways). With three nodes the faults of bank and agents
+are nodes killed too.
 """
 
 import argparse
@@ -43,6 +44,7 @@ import refusals
 import sequences
 import sizes
 import sparks
+import spread
 import sstables
 import statements
 import views
@@ -335,6 +337,11 @@ def in_buckets(cluster, _):
     return objects.run(cluster)
 
 
+def shared_scans(cluster, _):
+    """Columnar scans that three gateways have shares of."""
+    return spread.run(cluster)
+
+
 def foreigners(cluster, _):
     """Foreign tables, written and read by CQL and by SQL."""
     with gateways(cluster, 2, keyspace="foreign_tables") as pair:
@@ -354,7 +361,7 @@ PARTS = {"conformance": conformance, "scripts": scripts, "schema": schema, "sequ
 LONG = {"demo": demonstration, "spark": beside_spark, "isolation": hermitage,
         "latency": latencies, "quorum": quorum, "retired": retired, "rolling": rolling,
         "topology": topology, "loops": loops, "sizes": large, "rates": load_rates,
-        "objects": in_buckets}
+        "objects": in_buckets, "spread": shared_scans}
 FEATURES = os.environ.get("SLUICE_TEST_FEATURES", "").split()
 
 

@@ -100,6 +100,10 @@ fn gateway(
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     StartArgs {
         view_store: None,
+        scan_listen: None,
+        scan_peers: Vec::new(),
+        scan_secret: None,
+        scan_rows: 0,
         sstable_rows: 0,
         store: StoreKind::Cassandra,
         data: Some(folder.join("gateway1")),

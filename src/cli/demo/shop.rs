@@ -22,6 +22,10 @@ pub(super) fn run(args: DemoArgs) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("sluice-demo-").tempdir()?;
     let start = StartArgs {
         view_store: None,
+        scan_listen: None,
+        scan_peers: Vec::new(),
+        scan_secret: None,
+        scan_rows: 0,
         sstable_rows: 0,
         store: StoreKind::Embedded,
         data: Some(folder.path().to_path_buf()),

@@ -10,6 +10,7 @@
 //! caller takes the row path.
 
 mod exporter;
+mod open;
 mod priority;
 mod publish;
 mod quota;
@@ -22,7 +23,7 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use datafusion::execution::SessionStateBuilder;
@@ -37,14 +38,16 @@ use tokio::sync::Semaphore;
 use super::delta::{Overlay, OwnWrite};
 use super::export::FileOptions;
 use super::files::{Files, LocalFiles};
+use super::query::ViewTable;
 use super::query::cache::ChunkCache;
-use super::query::{ViewSnapshot, ViewTable};
 use super::shared::ViewStore;
+use super::spread::Spread;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, Result, SqlState};
 use crate::kv::{Hold, SharedStore};
 use crate::types::descriptor::{ColumnId, TableDescriptor, TableId};
 pub use exporter::{ExportRequest, Exported, Exporter};
+pub use open::OpenView;
 pub use quota::Quota;
 pub use run::{BatchStream, Turn};
 use table::{Generation, TableEntry};
@@ -145,6 +148,8 @@ pub struct Engine {
     builder: u64,
     /// When shared folders were last looked through (monotonic).
     swept_at: Mutex<Option<Duration>>,
+    /// The gateways that have shares of its scans.
+    spread: OnceLock<Arc<Spread>>,
     this: Weak<Engine>,
 }
 
@@ -203,6 +208,7 @@ impl Engine {
             clock,
             builder: u64::from_be_bytes(builder),
             swept_at: Mutex::default(),
+            spread: OnceLock::new(),
             cache: Arc::new(ChunkCache::new(options.cache_bytes)),
             admission: Arc::new(Semaphore::new(options.queries_max.max(1))),
             options,
@@ -217,11 +223,18 @@ impl Engine {
         Ok(engine)
     }
 
-    fn handle(&self) -> tokio::runtime::Handle {
+    pub(super) fn handle(&self) -> tokio::runtime::Handle {
         match &self.runtime {
             Some(runtime) => runtime.handle().clone(),
             None => unreachable!("the runtime goes only with the engine"),
         }
+    }
+
+    /// Gives others shares of its scans from now on.
+    #[cfg(feature = "spread")]
+    pub fn spread_over(&self, spread: Spread) {
+        // Once for a process.
+        let _ = self.spread.set(Arc::new(spread));
     }
 
     /// Keeps a view of `table` from now on, or tells the engine of a change of its descriptor.
@@ -354,19 +367,8 @@ impl Engine {
                 });
             }
         };
-        let damaged = Arc::downgrade(&entry);
-        let snapshot = ViewSnapshot {
-            view: view.clone(),
-            bounds: generation.bounds.clone(),
-            overlay,
-            cache: self.cache.clone(),
-            hold: request.hold,
-            damaged: Box::new(move |e| {
-                if let Some(entry) = damaged.upgrade() {
-                    entry.failed_reading(e);
-                }
-            }),
-        };
+        let open = self.opened(entry, generation.clone());
+        let snapshot = open.snapshot(overlay, request.hold);
         Ok(Arc::new(ViewTable::new(Arc::new(snapshot), columns)))
     }
 

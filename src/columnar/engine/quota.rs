@@ -159,7 +159,7 @@ mod tests {
     }
 
     fn run(engine: &Engine, quota: &Quota, plan: LogicalPlan) -> BatchStream {
-        engine.run(engine.turn(quota).unwrap(), plan)
+        engine.run(engine.turn(quota, 1).unwrap(), plan)
     }
 
     async fn code(mut stream: BatchStream) -> Option<SqlState> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionContext;
@@ -12,6 +13,7 @@ use futures::StreamExt;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{Engine, Quota};
+use crate::columnar::spread::Spread;
 use crate::error::{Error, SqlState};
 use crate::functions::AnalyticsLimits;
 
@@ -45,19 +47,21 @@ pub struct Turn {
     /// Turns of the role's queries; none: any number.
     role: Option<Arc<Semaphore>>,
     time: Option<Duration>,
+    /// Gateways that may have shares of it; 0 for all.
+    gateways_max: usize,
 }
 
 impl From<SessionContext> for Turn {
     fn from(context: SessionContext) -> Turn {
-        Turn { context, role: None, time: None }
+        Turn { context, role: None, time: None, gateways_max: 1 }
     }
 }
 
 impl Engine {
-    /// What a query of a role runs with.
-    pub fn turn(&self, quota: &Quota) -> Result<Turn, DataFusionError> {
+    /// What a query of a role runs with, that so many gateways may have shares of; 0: all.
+    pub fn turn(&self, quota: &Quota, gateways_max: usize) -> Result<Turn, DataFusionError> {
         if quota.limits == AnalyticsLimits::default() {
-            return Ok(self.context().into());
+            return Ok(Turn { gateways_max, ..self.context().into() });
         }
         let share = self.shares.of(quota, &self.environment)?;
         let memory_bytes = match quota.limits.memory_bytes {
@@ -68,6 +72,8 @@ impl Engine {
             context: self.context_within(memory_bytes, &share.environment),
             role: Some(share.admission),
             time: quota.limits.time,
+            // Limits are those of this process.
+            gateways_max: 1,
         })
     }
 
@@ -75,34 +81,51 @@ impl Engine {
     /// Errors come through the stream.
     pub fn run(&self, turn: impl Into<Turn>, plan: LogicalPlan) -> BatchStream {
         let turn = turn.into();
-        let context = turn.context.clone();
-        self.start_task(turn, async move { context.state().create_physical_plan(&plan).await })
+        let shared = self.shared_context(&turn, &plan, false);
+        let contexts = shared.into_iter().chain([turn.context.clone()]);
+        let ways = contexts.map(|context| Way { context, plan: Plan::Logical(plan.clone()) });
+        let ways = ways.collect();
+        self.start_task(turn, ways)
     }
 
-    /// The physical plan of a logical one, made on the engine's threads.
+    /// The session for a plan that other gateways can have shares of.
+    fn shared_context(
+        &self,
+        turn: &Turn,
+        plan: &LogicalPlan,
+        measured: bool,
+    ) -> Option<SessionContext> {
+        self.spread.get()?.context(&turn.context, plan, turn.gateways_max, measured)
+    }
+
+    /// The physical plan of a logical one, made on the engine's threads, and what it runs with.
     pub async fn plan(
         &self,
-        context: &SessionContext,
+        turn: Turn,
         plan: LogicalPlan,
-    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        let state = context.state();
+    ) -> Result<(Turn, Arc<dyn ExecutionPlan>), DataFusionError> {
+        let context = self.shared_context(&turn, &plan, true);
+        let context = context.unwrap_or_else(|| turn.context.clone());
+        let turn = Turn { context, ..turn };
+        let state = turn.context.state();
         let task = self.handle().spawn(async move { state.create_physical_plan(&plan).await });
-        task.await.map_err(|e| DataFusionError::External(Box::new(e)))?
+        let physical = task.await.map_err(|e| DataFusionError::External(Box::new(e)))??;
+        Ok((turn, physical))
     }
 
     /// Runs a physical plan.
     pub fn run_physical(&self, turn: impl Into<Turn>, plan: Arc<dyn ExecutionPlan>) -> BatchStream {
-        self.start_task(turn.into(), async move { Ok(plan) })
+        let turn = turn.into();
+        let way = Way { context: turn.context.clone(), plan: Plan::Physical(plan) };
+        self.start_task(turn, vec![way])
     }
 
-    fn start_task<P>(&self, turn: Turn, plan: P) -> BatchStream
-    where
-        P: Future<Output = Result<Arc<dyn ExecutionPlan>, DataFusionError>> + Send + 'static,
-    {
+    fn start_task(&self, turn: Turn, ways: Vec<Way>) -> BatchStream {
+        let spread = self.spread.get().cloned();
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
         let admission: Arc<Semaphore> = self.admission.clone();
         let task = self.handle().spawn(async move {
-            let Turn { context, role, time } = turn;
+            let Turn { role, time, .. } = turn;
             // The role's turn first: those that wait for it keep nobody else. No semaphore is
             // closed while the engine lives.
             let _role = match role {
@@ -110,7 +133,7 @@ impl Engine {
                 None => None,
             };
             let Ok(_permit) = admission.acquire_owned().await else { return };
-            let work = give(plan, context, &sender);
+            let work = give(ways, spread, &sender);
             let Some(time) = time else { return work.await };
             if tokio::time::timeout(time, work).await.is_err() {
                 let error = Error::new(
@@ -124,25 +147,63 @@ impl Engine {
     }
 }
 
-/// Runs a plan for its reader, until nobody reads any more.
-async fn give<P>(
-    plan: P,
+/// A plan, and what it runs with.
+struct Way {
     context: SessionContext,
+    plan: Plan,
+}
+
+enum Plan {
+    Logical(LogicalPlan),
+    Physical(Arc<dyn ExecutionPlan>),
+}
+
+impl Way {
+    async fn start(self) -> Result<SendableRecordBatchStream, DataFusionError> {
+        let plan = match self.plan {
+            Plan::Logical(plan) => self.context.state().create_physical_plan(&plan).await?,
+            Plan::Physical(plan) => plan,
+        };
+        execute_stream(plan, self.context.task_ctx())
+    }
+}
+
+/// Runs a plan for its reader, until nobody reads any more: in the first of these ways that gives
+/// something.
+async fn give(
+    ways: Vec<Way>,
+    spread: Option<Arc<Spread>>,
     reader: &mpsc::Sender<Result<RecordBatch, DataFusionError>>,
-) where
-    P: Future<Output = Result<Arc<dyn ExecutionPlan>, DataFusionError>>,
-{
-    let started = plan.await.and_then(|plan| execute_stream(plan, context.task_ctx()));
-    match started {
-        Ok(mut stream) => {
-            while let Some(batch) = stream.next().await {
-                if reader.send(batch).await.is_err() {
-                    return;
+) {
+    let mut ways = ways.into_iter().peekable();
+    while let Some(way) = ways.next() {
+        let (mut given, mut failure) = (false, None);
+        match way.start().await {
+            Ok(mut stream) => {
+                while let Some(batch) = stream.next().await {
+                    match batch {
+                        Ok(batch) => {
+                            given = true;
+                            if reader.send(Ok(batch)).await.is_err() {
+                                return;
+                            }
+                        }
+                        Err(error) => {
+                            failure = Some(error);
+                            break;
+                        }
+                    }
                 }
             }
+            Err(error) => failure = Some(error),
         }
-        Err(e) => {
-            let _ = reader.send(Err(e)).await;
+        match (failure, &spread) {
+            (None, _) => return,
+            (Some(error), Some(spread)) if !given && ways.peek().is_some() => spread.failed(&error),
+            (Some(error), _) => {
+                let _ = reader.send(Err(error)).await;
+                return;
+            }
         }
     }
 }

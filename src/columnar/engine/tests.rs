@@ -192,7 +192,7 @@ async fn filters_are_exact_and_prune_row_groups() {
     assert!(provider.facts().delta_rows > 0);
     let filter = col("t.c0").between(lit(100), lit(150)).and(col("t.c1").gt(lit(0i64)));
     let plan = scan(provider).filter(filter).unwrap().build().unwrap();
-    let physical = engine.plan(&engine.context(), plan.clone()).await.unwrap();
+    let (_, physical) = engine.plan(engine.context().into(), plan.clone()).await.unwrap();
     let text = datafusion::physical_plan::displayable(physical.as_ref()).indent(false).to_string();
     assert!(!text.contains("FilterExec"), "{text}");
     assert!(text.contains("row_groups=1/") || text.contains("row_groups=2/"), "{text}");

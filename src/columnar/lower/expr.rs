@@ -586,9 +586,7 @@ fn extract(name: &str, field: &Expr, value: &Lowered, ty: SqlType) -> Option<Low
         _ => return None,
     };
     let data_type = DataType::Decimal128(DECIMAL_PRECISION_MAX, 0);
-    let udf =
-        ExtractUdf { field: Field(part), signature: Signature::any(1, Volatility::Immutable) };
-    let expr = ScalarUDF::from(udf).call(vec![value.expr.clone()]);
+    let expr = ScalarUDF::from(ExtractUdf::new(part)).call(vec![value.expr.clone()]);
     Some(Lowered { expr, ty, data_type, scale: None })
 }
 
@@ -602,9 +600,15 @@ impl std::hash::Hash for Field {
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct ExtractUdf {
+pub(super) struct ExtractUdf {
     field: Field,
     signature: Signature,
+}
+
+impl ExtractUdf {
+    pub(super) fn new(part: DatePart) -> ExtractUdf {
+        ExtractUdf { field: Field(part), signature: Signature::any(1, Volatility::Immutable) }
+    }
 }
 
 /// Years at which Arrow's calendar and PostgreSQL's may part (infinities, BC): left to datums.

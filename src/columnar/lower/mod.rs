@@ -13,6 +13,8 @@
 
 mod aggregate;
 mod expr;
+#[cfg(feature = "spread")]
+pub mod named;
 mod relation;
 pub mod run;
 mod sums;

@@ -17,6 +17,7 @@ use crate::columnar::engine::{BatchStream, Engine, Quota, Turn};
 use crate::columnar::exchange::table::FilesTable;
 use crate::columnar::query::{RowSource, RowTable, ViewTable};
 use crate::columnar::rows::ColumnShape;
+use crate::columnar::spread::measured;
 use crate::error::{Error, Result};
 use crate::functions::EvalContext;
 use crate::plan::route::scans;
@@ -65,8 +66,10 @@ impl Scans for Tables {
 /// What a query of the session's role runs with.
 fn turn(engine: &Engine, context: &EvalContext) -> Result<Turn> {
     let session = &context.session;
+    let gateways = session.settings.get("sluice.scan_gateways");
+    let gateways_max = gateways.and_then(|n| n.parse().ok()).unwrap_or(0);
     let quota = Quota { role: session.session_user.clone(), limits: session.analytics };
-    engine.turn(&quota).map_err(from_datafusion)
+    engine.turn(&quota, gateways_max).map_err(from_datafusion)
 }
 
 impl QueryRun {
@@ -102,7 +105,7 @@ impl QueryRun {
     ) -> Result<QueryRun> {
         let LoweredQuery { plan, columns, exact } = lowered(rel, sources, params, context)?;
         let turn = turn(engine, context)?;
-        let physical = engine.plan(&turn.context, plan).await.map_err(from_datafusion)?;
+        let (turn, physical) = engine.plan(turn, plan).await.map_err(from_datafusion)?;
         Ok(QueryRun::new(None, Some((turn, physical)), columns, exact))
     }
 
@@ -157,7 +160,12 @@ impl QueryRun {
                         self.held.push_back(batch);
                     }
                 }
-                None => self.finished = true,
+                None => {
+                    self.finished = true;
+                    if let Some((turn, plan)) = self.watched.take() {
+                        self.watched = Some((turn, measured(plan).await));
+                    }
+                }
             }
         }
     }

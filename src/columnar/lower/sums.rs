@@ -41,13 +41,20 @@ pub struct ExactSum {
     /// Whether a second argument gives each value's own scale.
     mixed: bool,
     signature: Signature,
+    /// Says all of it.
+    name: String,
 }
 
 impl ExactSum {
     /// `kind` over an input of this scale.
     pub fn new(kind: SumKind, scale: i8, mixed: bool) -> ExactSum {
-        let arguments = 1 + usize::from(mixed);
-        ExactSum { kind, scale, mixed, signature: Signature::any(arguments, Volatility::Immutable) }
+        let verb = match kind {
+            SumKind::Sum => "sum",
+            SumKind::Avg => "avg",
+        };
+        let of = if mixed { "mixed" } else { "numeric" };
+        let signature = Signature::any(1 + usize::from(mixed), Volatility::Immutable);
+        ExactSum { kind, scale, mixed, signature, name: format!("exact_{verb}_{of}_{scale}") }
     }
 
     /// The Arrow type of the result.
@@ -75,10 +82,7 @@ fn state_type(scale: i8) -> DataType {
 
 impl AggregateUDFImpl for ExactSum {
     fn name(&self) -> &str {
-        match self.kind {
-            SumKind::Sum => "exact_sum",
-            SumKind::Avg => "exact_avg",
-        }
+        &self.name
     }
 
     fn signature(&self) -> &Signature {

@@ -185,14 +185,31 @@ pub struct ArithmeticUdf {
     operation: Arithmetic,
     data_type: DataType,
     signature: Signature,
+    /// Says all of it.
+    name: String,
 }
 
 impl ArithmeticUdf {
     /// `left operation right`, of Arrow type `data_type`: an integer type, Float64, or the
     /// Decimal128(38, s) whose scale the operation gives.
     pub fn expression(operation: Arithmetic, left: Expr, right: Expr, data_type: DataType) -> Expr {
+        ScalarUDF::from(ArithmeticUdf::new(operation, data_type)).call(vec![left, right])
+    }
+
+    pub(super) fn new(operation: Arithmetic, data_type: DataType) -> ArithmeticUdf {
+        let verb = match operation {
+            Arithmetic::Add => "add",
+            Arithmetic::Subtract => "subtract",
+            Arithmetic::Multiply => "multiply",
+            Arithmetic::Divide => "divide",
+            Arithmetic::Remainder => "remainder",
+        };
+        let of = match &data_type {
+            DataType::Decimal128(_, scale) => format!("numeric_{scale}"),
+            other => other.to_string().to_lowercase(),
+        };
         let signature = Signature::any(2, Volatility::Immutable);
-        ScalarUDF::from(ArithmeticUdf { operation, data_type, signature }).call(vec![left, right])
+        ArithmeticUdf { operation, data_type, signature, name: format!("checked_{verb}_{of}") }
     }
 
     fn integers(&self, left: &ArrayRef, right: &ArrayRef) -> DfResult<ArrayRef> {
@@ -310,13 +327,7 @@ fn float_operation(operation: Arithmetic, a: f64, b: f64) -> Result<f64, Error> 
 
 impl ScalarUDFImpl for ArithmeticUdf {
     fn name(&self) -> &str {
-        match self.operation {
-            Arithmetic::Add => "checked_add",
-            Arithmetic::Subtract => "checked_subtract",
-            Arithmetic::Multiply => "checked_multiply",
-            Arithmetic::Divide => "checked_divide",
-            Arithmetic::Remainder => "checked_remainder",
-        }
+        &self.name
     }
 
     fn signature(&self) -> &Signature {
@@ -347,13 +358,18 @@ impl ScalarUDFImpl for ArithmeticUdf {
 
 /// The order-preserving code of a numeric in bytes form: what DataFusion sorts by.
 pub fn numeric_sort_key(value: Expr) -> Expr {
-    ScalarUDF::from(NumericSortKey { signature: Signature::any(1, Volatility::Immutable) })
-        .call(vec![value])
+    ScalarUDF::from(NumericSortKey::default()).call(vec![value])
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct NumericSortKey {
+pub(super) struct NumericSortKey {
     signature: Signature,
+}
+
+impl Default for NumericSortKey {
+    fn default() -> NumericSortKey {
+        NumericSortKey { signature: Signature::any(1, Volatility::Immutable) }
+    }
 }
 
 impl ScalarUDFImpl for NumericSortKey {

@@ -54,6 +54,8 @@ pub struct ViewScan {
     groups: Arc<[(usize, usize)]>,
     groups_all: usize,
     partitions: usize,
+    /// Whether what changed since is given too; of a scan's shares one does.
+    gives_delta: bool,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -69,7 +71,6 @@ impl ViewScan {
         fetch: Option<usize>,
         partitions: usize,
     ) -> DataFusionResult<ViewScan> {
-        let schema = Arc::new(table_schema.project(&projection)?);
         let masks = &snapshot.overlay.masks;
         let all: Vec<(usize, usize)> = (snapshot.view.files.iter().enumerate())
             .flat_map(|(file, f)| (0..f.groups()).map(move |group| (file, group)))
@@ -83,11 +84,40 @@ impl ViewScan {
             (masks[file].dead_in_group(group) as usize)
                 < snapshot.view.files[file].group_rows(group)
         };
-        let groups: Arc<[(usize, usize)]> = (all.iter().zip(keep))
+        let groups: Vec<(usize, usize)> = (all.iter().zip(keep))
             .filter(|((file, group), keep)| *keep && live(*file, *group))
             .map(|(group, _)| *group)
             .collect();
         let partitions = partitions.min(groups.len()).max(1);
+        let parts = ScanParts {
+            snapshot,
+            columns,
+            projection,
+            filters,
+            fetch,
+            groups,
+            partitions,
+            gives_delta: true,
+        };
+        ViewScan::of(parts, table_schema, all.len())
+    }
+
+    fn of(
+        parts: ScanParts,
+        table_schema: SchemaRef,
+        groups_all: usize,
+    ) -> DataFusionResult<ViewScan> {
+        let ScanParts {
+            snapshot,
+            columns,
+            projection,
+            filters,
+            fetch,
+            groups,
+            partitions,
+            gives_delta,
+        } = parts;
+        let schema = Arc::new(table_schema.project(&projection)?);
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema.clone()),
             Partitioning::UnknownPartitioning(partitions),
@@ -102,18 +132,90 @@ impl ViewScan {
             schema,
             filters,
             fetch,
-            groups,
-            groups_all: all.len(),
+            groups: groups.into(),
+            groups_all,
             partitions,
+            gives_delta,
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
         })
+    }
+
+    /// The scan of these parts.
+    #[cfg(feature = "spread")]
+    pub fn of_parts(parts: ScanParts) -> DataFusionResult<ViewScan> {
+        let view = &parts.snapshot.view;
+        let shapes = parts.columns.iter().map(|at| &view.shape.columns[*at]);
+        let schema = super::positional_schema(shapes);
+        let groups_all = view.files.iter().map(|file| file.groups()).sum();
+        ViewScan::of(parts, schema, groups_all)
+    }
+
+    /// What it is made of.
+    #[cfg(feature = "spread")]
+    pub fn parts(&self) -> ScanParts {
+        ScanParts {
+            snapshot: self.snapshot.clone(),
+            columns: self.columns.clone(),
+            projection: self.projection.clone(),
+            filters: self.filters.clone(),
+            fetch: self.fetch,
+            groups: self.groups.to_vec(),
+            partitions: self.partitions,
+            gives_delta: self.gives_delta,
+        }
+    }
+
+    /// Rows in the row groups that are read, and of what changed since.
+    #[cfg(feature = "spread")]
+    pub fn rows_read(&self) -> usize {
+        let files = &self.snapshot.view.files;
+        let rows = self.groups.iter().map(|(file, group)| files[*file].group_rows(*group));
+        rows.sum::<usize>() + self.snapshot.overlay.rows
+    }
+
+    /// So many scans that together give what this one does.
+    #[cfg(feature = "spread")]
+    pub fn shares(&self, count: usize) -> DataFusionResult<Vec<ViewScan>> {
+        let share = |at: usize| {
+            let parts = self.parts();
+            let groups = parts.groups.iter().skip(at).step_by(count).copied().collect();
+            ViewScan::of_parts(ScanParts { groups, gives_delta: at + 1 == count, ..parts })
+        };
+        (0..count).map(share).collect()
+    }
+
+    /// The table's columns, which filters are about.
+    #[cfg(feature = "spread")]
+    pub fn table_schema(&self) -> &SchemaRef {
+        &self.table_schema
     }
 
     /// Row groups that are read, and all there are.
     pub fn groups_read(&self) -> (usize, usize) {
         (self.groups.len(), self.groups_all)
     }
+}
+
+/// What a scan is made of.
+#[derive(Clone)]
+pub struct ScanParts {
+    /// What is read.
+    pub snapshot: Arc<ViewSnapshot>,
+    /// The view's columns behind the table's.
+    pub columns: Arc<[usize]>,
+    /// The table's columns that come out.
+    pub projection: Vec<usize>,
+    /// On the table's columns.
+    pub filters: Vec<Arc<dyn PhysicalExpr>>,
+    /// Rows that are enough.
+    pub fetch: Option<usize>,
+    /// Row groups to read: file and group.
+    pub groups: Vec<(usize, usize)>,
+    /// Streams that they are dealt to.
+    pub partitions: usize,
+    /// Whether what changed since is given too.
+    pub gives_delta: bool,
 }
 
 impl std::fmt::Debug for ViewScan {
@@ -293,7 +395,10 @@ impl Scanner {
             groups: scan.groups.iter().skip(partition).step_by(scan.partitions).copied().collect(),
             next_group: 0,
             current: None,
-            delta: if last { scan.snapshot.overlay.batches.clone() } else { Vec::new() },
+            delta: match last && scan.gives_delta {
+                true => scan.snapshot.overlay.batches.clone(),
+                false => Vec::new(),
+            },
             output: BatchCoalescer::new(scan.schema.clone(), OUTPUT_ROWS),
             finished: false,
             left: scan.fetch,

@@ -34,6 +34,9 @@ pub struct ColumnOptions {
     pub exporter: Option<Arc<dyn Exporter>>,
     /// Rows from which it is asked to.
     pub export_rows_min: u64,
+    /// Who shares scans.
+    #[cfg(feature = "spread")]
+    pub spread: Option<crate::columnar::spread::SpreadOptions>,
 }
 
 /// The views of a database.
@@ -63,7 +66,17 @@ impl ColumnPath {
             export_rows_min: options.export_rows_min,
             ..EngineOptions::new(options.dir)
         };
+        #[cfg(feature = "spread")]
+        let clock_of = clock.clone();
         let engine = Engine::start(store, clock, settings)?;
+        #[cfg(feature = "spread")]
+        if let Some(options) = &options.spread {
+            use crate::columnar::lower::named;
+            use crate::columnar::spread::{Functions, Spread};
+            let functions =
+                Functions { scalars: named::scalars(), aggregates: named::aggregates() };
+            engine.spread_over(Spread::start(&engine, options, functions, clock_of)?);
+        }
         Ok(ColumnPath { engine: Some(engine), following: Mutex::default() })
     }
 
