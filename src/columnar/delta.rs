@@ -14,20 +14,23 @@
 //! one. So a query is exactly its snapshot, whatever the cache has seen beyond it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 
 use super::mask::FileMask;
 use super::rows::ArrowRowWriter;
 use super::view::View;
-use super::view::build::READ_KEYS;
 use crate::error::{Error, Result, SqlState};
 use crate::kv::{Cursor, Key, SharedStore, Timestamp, Version};
 
+/// Changed rows that are read at once.
+const ROWS_AT_ONCE: usize = 256;
 /// Keys asked of the change log at once.
 const CHANGES_PAGE: usize = 16 * 1024;
 /// How long a query waits for the log to reach its snapshot.
@@ -116,9 +119,9 @@ impl Delta {
     }
 
     /// Follows the log to `at` at least, which the caller holds; gives the number of changed keys.
-    pub async fn advance(&self, view: &View, store: &SharedStore, at: Timestamp) -> Result<usize> {
+    pub async fn advance(&self, view: &View, rows: &RowReader, at: Timestamp) -> Result<usize> {
         let mut state = self.state.lock().await;
-        state.advance(view, store, at).await?;
+        state.advance(view, rows, at).await?;
         self.changed.store(state.keys.len(), Ordering::Relaxed);
         Ok(state.keys.len())
     }
@@ -128,18 +131,18 @@ impl Delta {
     pub async fn overlay(
         &self,
         view: &View,
-        store: &SharedStore,
+        rows: &RowReader,
         at: Timestamp,
         own: &[OwnWrite],
         keys_max: usize,
     ) -> Result<Option<Overlay>> {
         let mut state = self.state.lock().await;
-        state.advance(view, store, at).await?;
+        state.advance(view, rows, at).await?;
         self.changed.store(state.keys.len(), Ordering::Relaxed);
         if state.keys.len() + own.len() > keys_max {
             return Ok(None);
         }
-        state.overlay(view, store, at, own).await.map(Some)
+        state.overlay(view, rows, at, own).await.map(Some)
     }
 }
 
@@ -166,7 +169,8 @@ pub async fn wait_resolved(store: &SharedStore, at: Timestamp) -> Result<Timesta
 }
 
 impl State {
-    async fn advance(&mut self, view: &View, store: &SharedStore, at: Timestamp) -> Result<()> {
+    async fn advance(&mut self, view: &View, rows: &RowReader, at: Timestamp) -> Result<()> {
+        let store = &rows.store;
         if self.complete_to >= at {
             return Ok(());
         }
@@ -181,7 +185,7 @@ impl State {
             .keys()
             .map(|tail| view.shape.codec().key_from_tail(tail))
             .collect::<Result<_>>()?;
-        let versions = read_versions(store, &keys, hold.at).await?;
+        let versions = rows.versions(&keys, hold.at).await?;
         let tails: Vec<&[u8]> =
             named.keys().filter(|k| !self.keys.contains_key(*k)).map(AsRef::as_ref).collect();
         let located = view.locate(&tails)?;
@@ -271,7 +275,7 @@ impl State {
     async fn overlay(
         &self,
         view: &View,
-        store: &SharedStore,
+        rows: &RowReader,
         at: Timestamp,
         own: &[OwnWrite],
     ) -> Result<Overlay> {
@@ -292,7 +296,7 @@ impl State {
             .keys()
             .map(|tail| view.shape.codec().key_from_tail(tail))
             .collect::<Result<_>>()?;
-        let versions = read_versions(store, &keys, at).await?;
+        let versions = rows.versions(&keys, at).await?;
         for (place, version) in reread.values_mut().zip(versions) {
             *place = version.and_then(|v| v.value);
         }
@@ -348,15 +352,28 @@ pub async fn changes_since(
     }
 }
 
-/// The versions of `keys` at a held timestamp.
-pub async fn read_versions(
-    store: &SharedStore,
-    keys: &[Key],
-    at: Timestamp,
-) -> Result<Vec<Option<Version>>> {
-    let mut versions = Vec::with_capacity(keys.len());
-    for chunk in keys.chunks(READ_KEYS) {
-        versions.extend(store.get_many(chunk, at).await?);
+/// Reads changed rows by their keys, for all views of an engine, in turn and a few at once: on a
+/// cluster each is a request, and those of transactions should find room beside them.
+#[derive(Clone)]
+pub struct RowReader {
+    store: SharedStore,
+    turns: Arc<Semaphore>,
+}
+
+impl RowReader {
+    /// A reader of a store's rows.
+    pub fn new(store: SharedStore) -> RowReader {
+        RowReader { store, turns: Arc::new(Semaphore::new(1)) }
     }
-    Ok(versions)
+
+    /// The versions of `keys` at a held timestamp.
+    pub async fn versions(&self, keys: &[Key], at: Timestamp) -> Result<Vec<Option<Version>>> {
+        let mut versions = Vec::with_capacity(keys.len());
+        for chunk in keys.chunks(ROWS_AT_ONCE) {
+            // No semaphore is closed while somebody reads.
+            let _turn = self.turns.acquire().await;
+            versions.extend(self.store.get_many(chunk, at).await?);
+        }
+        Ok(versions)
+    }
 }

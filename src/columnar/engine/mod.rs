@@ -35,7 +35,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
-use super::delta::{Overlay, OwnWrite};
+use super::delta::{Overlay, OwnWrite, RowReader};
 use super::export::FileOptions;
 use super::files::{Files, LocalFiles};
 use super::query::ViewTable;
@@ -139,6 +139,8 @@ pub struct Engine {
     runtime: Option<Runtime>,
     environment: Arc<RuntimeEnv>,
     cache: Arc<ChunkCache>,
+    /// Of rows that changed.
+    rows: RowReader,
     admission: Arc<Semaphore>,
     shares: quota::Shares,
     tables: Mutex<HashMap<TableId, Arc<TableEntry>>>,
@@ -169,6 +171,8 @@ pub struct ScanRequest {
     pub own: Vec<OwnWrite>,
     /// The columns wanted, in this order; the provider's are named `c0`, `c1`, ….
     pub columns: Vec<ColumnId>,
+    /// Changed keys beyond which the view is refreshed first; not more than the engine's own.
+    pub delta_keys_max: usize,
 }
 
 impl Engine {
@@ -204,6 +208,7 @@ impl Engine {
         let mut builder = [0; 8];
         clock.random(&mut builder);
         let engine = Arc::new_cyclic(|this| Engine {
+            rows: RowReader::new(store.clone()),
             store,
             clock,
             builder: u64::from_be_bytes(builder),
@@ -347,8 +352,9 @@ impl Engine {
         let overlay = match request.own.is_empty() && request.hold.at == view.manifest.at {
             true => Ok(Some(Overlay::nothing_since(view))),
             false => {
-                let (at, keys_max) = (request.hold.at, self.options.delta_keys_max);
-                delta.overlay(view, &self.store, at, &request.own, keys_max).await
+                let keys_max = request.delta_keys_max.min(self.options.delta_keys_max);
+                let at = request.hold.at;
+                delta.overlay(view, &self.rows, at, &request.own, keys_max).await
             }
         };
         let overlay = match overlay {

@@ -10,7 +10,7 @@ use super::exporter::adopt_exported;
 use super::share::{is_second, offer};
 use super::table::TableEntry;
 use super::{Engine, Generation};
-use crate::columnar::delta::{changes_since, read_versions, wait_resolved};
+use crate::columnar::delta::{changes_since, wait_resolved};
 use crate::columnar::export::Progress;
 use crate::columnar::shared::{Shared, names_of};
 use crate::columnar::view::View;
@@ -153,7 +153,8 @@ impl Engine {
                 Err(why) => (None, Some(why)),
             },
         };
-        let (store, files, at) = (self.store.clone(), entry.files.clone(), hold.at);
+        let (store, rows_of) = (self.store.clone(), self.rows.clone());
+        let (files, at) = (entry.files.clone(), hold.at);
         let (options, progress) = (self.options.file.clone(), progress.clone());
         let runtime = tokio::runtime::Handle::current();
         let newest = entry.newest();
@@ -174,7 +175,7 @@ impl Engine {
                 first_file,
                 share: share.as_ref().map(|share| share as &Share<'_>),
             };
-            let read = &mut |keys: &[Key]| runtime.block_on(read_versions(&store, keys, at));
+            let read = &mut |keys: &[Key]| runtime.block_on(rows_of.versions(keys, at));
             let newest = newest.as_ref().map(|g| g.view.as_ref());
             match (&before, &changed, &exported, &shared) {
                 (Some(before), Some(changed), _, _) => {
@@ -224,7 +225,7 @@ impl Engine {
         }
         // Held, that what the log names can be read.
         let hold = self.store.snapshot().await?;
-        let changed = newest.delta.advance(&newest.view, &self.store, hold.at).await;
+        let changed = newest.delta.advance(&newest.view, &self.rows, hold.at).await;
         let changed = changed.inspect_err(|e| entry.failed_reading(e))?;
         let manifest = &newest.view.manifest;
         let share = manifest.rows as usize / 100 * self.options.refresh_percent as usize;

@@ -55,6 +55,7 @@ async fn provider(
             hold: hold.clone(),
             own: own.to_vec(),
             columns: table.descriptor.columns.iter().map(|c| c.id).collect(),
+            delta_keys_max: usize::MAX,
         })
         .await
 }

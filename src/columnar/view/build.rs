@@ -25,7 +25,7 @@ pub const DELTA_FILES_MAX: usize = 8;
 /// Share of the rows, in percent, beyond which changes make the whole view be written anew.
 pub const CHANGED_PERCENT_MAX: u64 = 30;
 /// Keys read from the store at once.
-pub const READ_KEYS: usize = 4096;
+const READ_KEYS: usize = 4096;
 
 /// What a build works with.
 pub struct Build<'a> {

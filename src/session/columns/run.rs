@@ -175,7 +175,13 @@ async fn views_at(
         views.push(match route.path {
             Path::Row => None,
             Path::Column => {
-                let request = ScanRequest { table, hold, own: Vec::new(), columns };
+                let request = ScanRequest {
+                    table,
+                    hold,
+                    own: Vec::new(),
+                    columns,
+                    delta_keys_max: usize::MAX,
+                };
                 Some(engine.provider(request).await.ok()?)
             }
         });
@@ -197,7 +203,7 @@ impl ColumnPath {
         };
         let source = match table.files {
             Some(_) => Source::Files(files(table, columns.to_vec()).await?),
-            None => Source::View(snapshot(engine, table, columns.to_vec(), txn).await?),
+            None => Source::View(snapshot(engine, table, columns.to_vec(), txn, eval).await?),
         };
         let column = |(id, at): (&ColumnId, u32)| {
             let found = table.column_by_id(*id);
@@ -235,7 +241,7 @@ async fn view(
         return Ok(Ok(None));
     }
     let columns = scan.columns.iter().map(|(id, _)| *id).collect();
-    match snapshot(engine, &scan.table, columns, ctx.txn).await {
+    match snapshot(engine, &scan.table, columns, ctx.txn, ctx.eval).await {
         Ok(view) => Ok(Ok(Some(view))),
         Err(e) if e.code() == SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE && !route.forced => {
             Ok(Err(e))
@@ -251,6 +257,7 @@ async fn snapshot(
     table: &Arc<TableDescriptor>,
     columns: Vec<ColumnId>,
     txn: &mut Txn,
+    eval: &EvalContext,
 ) -> Result<Arc<ViewTable>> {
     let Some(hold) = txn.hold() else {
         return Err(Error::internal("a statement without a snapshot"));
@@ -262,7 +269,9 @@ async fn snapshot(
             format!("the transaction changed too many rows of table \"{}\"", table.name),
         ));
     }
-    let request = ScanRequest { table: table.clone(), hold, own, columns };
+    let keys_max = eval.session.settings.get("sluice.delta_rows_max");
+    let delta_keys_max = keys_max.and_then(|n| n.parse().ok()).unwrap_or(usize::MAX);
+    let request = ScanRequest { table: table.clone(), hold, own, columns, delta_keys_max };
     let view = engine.provider(request).await?;
     if txn.isolation() == Isolation::Serializable && !txn.read_only() {
         txn.record_range(KeyRange::all(table.space()));
