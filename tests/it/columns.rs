@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use sluice::clock::{Clock, SystemClock};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::program::Running;
@@ -134,6 +135,80 @@ async fn a_query_over_its_memory_fails_alone_or_spills() {
         .filter(|p| p.to_string_lossy().contains("spill") && p.is_file())
         .collect();
     assert_eq!(spilled, [] as [PathBuf; 0], "temporary files stay");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_scan_stops_at_once() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Running::on(data.path());
+    let client = server.connect("postgres", "postgres").await;
+    ask(&client, "create table w (id int primary key, k text, v int) with (columnar = on)").await;
+    ask(&client, "insert into w select x, md5(x::text), x from generate_series(1, 30000) x").await;
+    ask(&client, "refresh columnar view w; set sluice.read_engines = columnar").await;
+    let clock = SystemClock::new();
+    let (mut waits, mut going_on) = (Vec::new(), Vec::new());
+    for endless in [
+        "select count(*) from w a, w b, w c where a.v + b.v < c.v",
+        "select a.k from w a, w b, w c order by b.k || a.k || c.k",
+        "select count(distinct a.k || b.k) from w a, w b",
+        "select sum(length(upper(a.k) || b.k)) from w a, w b",
+        "select count(*) from w a, w b where a.v + b.v = -1 or a.k || b.k = 'never'",
+    ] {
+        let cancel = client.cancel_token();
+        let running = client.simple_query(endless);
+        let cancelled = async {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            let began = clock.monotonic();
+            cancel.cancel_query(tokio_postgres::NoTls).await.unwrap();
+            began
+        };
+        let (ended, began) = tokio::join!(running, cancelled);
+        let error = ended.unwrap_err();
+        waits.push(clock.monotonic() - began);
+        assert_eq!(error.as_db_error().unwrap().code().code(), "57014", "{endless}");
+        // Nothing of it goes on, on whatever thread.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let before = server.processor_time();
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        let spent = server.processor_time() - before;
+        if spent > Duration::from_millis(200) {
+            going_on.push(format!("{endless}: {spent:?} more"));
+        }
+    }
+    println!("cancelled within {waits:?}");
+    assert!(going_on.is_empty(), "{going_on:?}");
+    // A hundred milliseconds, and what a busy machine adds in a debug build.
+    assert!(waits.iter().all(|wait| *wait < Duration::from_secs(1)), "{waits:?}");
+    let spilled = below(data.path());
+    let spilled = spilled.iter().filter(|p| p.to_string_lossy().contains("spill") && p.is_file());
+    assert_eq!(spilled.count(), 0, "temporary files stay");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_changes_than_are_allowed_are_read_as_rows() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Running::on(data.path());
+    let client = server.connect("postgres", "postgres").await;
+    ask(&client, "create table w (id int primary key, v int) with (columnar = on)").await;
+    ask(&client, "insert into w select x, 1 from generate_series(1, 5000) x").await;
+    ask(&client, "refresh columnar view w; set sluice.read_engines = columnar").await;
+    let sum = "select sum(v) from w";
+    ask(&client, "update w set v = 2 where id <= 10; set sluice.delta_rows_max = 10").await;
+    assert_eq!(ask(&client, sum).await, ["5010"]);
+    ask(&client, "set sluice.delta_rows_max = 9").await;
+    let (code, message) = refused(&client, sum).await;
+    assert_eq!(code, "55000", "{message}");
+    ask(&client, "set sluice.read_engines = 'row,columnar'").await;
+    assert_eq!(ask(&client, sum).await, ["5010"]);
+    // Who was refused has asked for a refresh.
+    ask(&client, "set sluice.read_engines = columnar").await;
+    let clock = SystemClock::new();
+    let until = clock.monotonic() + Duration::from_secs(20);
+    while client.simple_query(sum).await.is_err() {
+        assert!(clock.monotonic() < until, "no refresh");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(ask(&client, sum).await, ["5010"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -75,6 +75,15 @@ impl Running {
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     }
 
+    /// The processor's time that it has had, of all its threads.
+    pub fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // Of proc(5): utime and stime are fields 14 and 15, the third comes after the name.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        let ticks: u64 = fields[11..13].iter().map(|n| n.parse::<u64>().unwrap()).sum();
+        Duration::from_millis(ticks * 10)
+    }
+
     /// Waits for its end; its exit code.
     pub async fn ended(mut self) -> Option<i32> {
         let clock = SystemClock::new();

@@ -18,6 +18,7 @@ mod refresh;
 mod run;
 mod share;
 mod table;
+mod yielding;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;

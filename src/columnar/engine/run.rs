@@ -1,6 +1,7 @@
 //! Running plans on the engine's threads.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -12,7 +13,9 @@ use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use tokio::sync::{Semaphore, mpsc};
 
+use super::yielding::{Stopped, yielding};
 use super::{Engine, Quota};
+use crate::clock::Clock;
 use crate::columnar::spread::Spread;
 use crate::error::{Error, SqlState};
 use crate::functions::AnalyticsLimits;
@@ -24,6 +27,7 @@ const BATCHES_AHEAD: usize = 4;
 pub struct BatchStream {
     batches: mpsc::Receiver<Result<RecordBatch, DataFusionError>>,
     task: tokio::task::JoinHandle<()>,
+    stopped: Stopped,
 }
 
 impl BatchStream {
@@ -35,6 +39,7 @@ impl BatchStream {
 
 impl Drop for BatchStream {
     fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
         self.task.abort();
     }
 }
@@ -49,11 +54,12 @@ pub struct Turn {
     time: Option<Duration>,
     /// Gateways that may have shares of it; 0 for all.
     gateways_max: usize,
+    stopped: Stopped,
 }
 
 impl From<SessionContext> for Turn {
     fn from(context: SessionContext) -> Turn {
-        Turn { context, role: None, time: None, gateways_max: 1 }
+        Turn { context, role: None, time: None, gateways_max: 1, stopped: Stopped::default() }
     }
 }
 
@@ -74,6 +80,7 @@ impl Engine {
             time: quota.limits.time,
             // Limits are those of this process.
             gateways_max: 1,
+            stopped: Stopped::default(),
         })
     }
 
@@ -110,6 +117,7 @@ impl Engine {
         let state = turn.context.state();
         let task = self.handle().spawn(async move { state.create_physical_plan(&plan).await });
         let physical = task.await.map_err(|e| DataFusionError::External(Box::new(e)))??;
+        let physical = yielding(physical, &self.clock, &turn.stopped)?;
         Ok((turn, physical))
     }
 
@@ -123,9 +131,10 @@ impl Engine {
     fn start_task(&self, turn: Turn, ways: Vec<Way>) -> BatchStream {
         let spread = self.spread.get().cloned();
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
+        let (clock, stopped) = (self.clock.clone(), turn.stopped.clone());
         let admission: Arc<Semaphore> = self.admission.clone();
         let task = self.handle().spawn(async move {
-            let Turn { role, time, .. } = turn;
+            let (role, time) = (turn.role, turn.time);
             // The role's turn first: those that wait for it keep nobody else. No semaphore is
             // closed while the engine lives.
             let _role = match role {
@@ -133,7 +142,7 @@ impl Engine {
                 None => None,
             };
             let Ok(_permit) = admission.acquire_owned().await else { return };
-            let work = give(ways, spread, &sender);
+            let work = give(ways, (&clock, &turn.stopped), spread, &sender);
             let Some(time) = time else { return work.await };
             if tokio::time::timeout(time, work).await.is_err() {
                 let error = Error::new(
@@ -143,7 +152,7 @@ impl Engine {
                 let _ = sender.send(Err(DataFusionError::External(Box::new(error)))).await;
             }
         });
-        BatchStream { batches, task }
+        BatchStream { batches, task, stopped }
     }
 }
 
@@ -159,9 +168,15 @@ enum Plan {
 }
 
 impl Way {
-    async fn start(self) -> Result<SendableRecordBatchStream, DataFusionError> {
+    async fn start(
+        self,
+        (clock, stopped): (&Arc<dyn Clock>, &Stopped),
+    ) -> Result<SendableRecordBatchStream, DataFusionError> {
         let plan = match self.plan {
-            Plan::Logical(plan) => self.context.state().create_physical_plan(&plan).await?,
+            Plan::Logical(plan) => {
+                let plan = self.context.state().create_physical_plan(&plan).await?;
+                yielding(plan, clock, stopped)?
+            }
             Plan::Physical(plan) => plan,
         };
         execute_stream(plan, self.context.task_ctx())
@@ -172,13 +187,14 @@ impl Way {
 /// something.
 async fn give(
     ways: Vec<Way>,
+    stop: (&Arc<dyn Clock>, &Stopped),
     spread: Option<Arc<Spread>>,
     reader: &mpsc::Sender<Result<RecordBatch, DataFusionError>>,
 ) {
     let mut ways = ways.into_iter().peekable();
     while let Some(way) = ways.next() {
         let (mut given, mut failure) = (false, None);
-        match way.start().await {
+        match way.start(stop).await {
             Ok(mut stream) => {
                 while let Some(batch) = stream.next().await {
                     match batch {
