@@ -106,6 +106,29 @@ pub struct StartArgs {
     /// The cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,
+    /// What gateways share.
+    #[command(flatten)]
+    pub shared: SharedArgs,
+    /// How clients prove who they are.
+    #[arg(long, env = "SLUICE_AUTH", value_enum, default_value = "scram")]
+    pub auth: Auth,
+    /// Superuser of a new database.
+    #[arg(long, env = "SLUICE_USER", default_value = "postgres")]
+    pub user: String,
+    /// Its password. Needed with scram when the folder is new; best given by the variable.
+    #[arg(long, env = "SLUICE_PASSWORD", hide_env_values = true)]
+    pub password: Option<String>,
+    /// Name of a new database.
+    #[arg(long, env = "SLUICE_DATABASE", default_value = "postgres")]
+    pub database: String,
+    /// What every server takes.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// What the gateways of a cluster share: columnar views, and scans of them.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SharedArgs {
     /// Where the gateways of a cluster share their columnar views: file:///a/folder that all of
     /// them see, or s3://bucket/prefix, with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION
     /// and AWS_ENDPOINT_URL from the environment (AWS_ALLOW_HTTP=true for one without TLS).
@@ -129,21 +152,6 @@ pub struct StartArgs {
     /// Rows of a columnar scan that are worth another gateway.
     #[arg(long, env = "SLUICE_SCAN_ROWS", default_value_t = 1_000_000, value_name = "ROWS")]
     pub scan_rows: usize,
-    /// How clients prove who they are.
-    #[arg(long, env = "SLUICE_AUTH", value_enum, default_value = "scram")]
-    pub auth: Auth,
-    /// Superuser of a new database.
-    #[arg(long, env = "SLUICE_USER", default_value = "postgres")]
-    pub user: String,
-    /// Its password. Needed with scram when the folder is new; best given by the variable.
-    #[arg(long, env = "SLUICE_PASSWORD", hide_env_values = true)]
-    pub password: Option<String>,
-    /// Name of a new database.
-    #[arg(long, env = "SLUICE_DATABASE", default_value = "postgres")]
-    pub database: String,
-    /// What every server takes.
-    #[command(flatten)]
-    pub server: ServerArgs,
 }
 
 /// `sluice demo`

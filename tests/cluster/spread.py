@@ -121,6 +121,9 @@ def answers(_cluster, all_of, expect, _wrong):
                 spread += is_spread(c, sql)
             c.execute("set sluice.scan_gateways = 1")
             expect("alone", is_spread(c, QUERIES[1]), False)
+        with open(server.log) as log:
+            again = [line for line in log if "begins again on this one" in line]
+        expect("all shares are done", again, [])
     print(f"   {spread} of {3 * len(QUERIES)} queries were spread")
     expect("most are spread", spread > 2 * len(QUERIES), True)
 

@@ -18,7 +18,7 @@ use super::nodes::{Nodes, jars};
 use super::processes::Process;
 use super::silent::Quiet;
 use crate::cli::serve::{Served, announce, serve, stop_signals};
-use crate::cli::{Auth, ClusterArgs, DemoArgs, ServerArgs, StartArgs, StoreKind};
+use crate::cli::{Auth, ClusterArgs, DemoArgs, ServerArgs, SharedArgs, StartArgs, StoreKind};
 use crate::error::{Error, Result, SqlState};
 use crate::session::Database;
 
@@ -99,12 +99,7 @@ fn gateway(
     let keyspace = Some(args.keyspace.clone());
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     StartArgs {
-        view_store: None,
-        scan_listen: None,
-        scan_peers: Vec::new(),
-        scan_secret: None,
-        scan_rows: 0,
-        sstable_rows: 0,
+        shared: SharedArgs::default(),
         store: StoreKind::Cassandra,
         data: Some(folder.join("gateway1")),
         cluster: ClusterArgs { contact_points, keyspace, replication, ..ClusterArgs::default() },

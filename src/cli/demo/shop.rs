@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::silent::Quiet;
 use crate::cli::serve::{Served, announce, serve};
-use crate::cli::{Auth, ClusterArgs, DemoArgs, StartArgs, StoreKind};
+use crate::cli::{Auth, ClusterArgs, DemoArgs, SharedArgs, StartArgs, StoreKind};
 use crate::error::Result;
 use crate::session::Database;
 
@@ -21,12 +21,7 @@ const ORDERS_STEP: u32 = 10_000;
 pub(super) fn run(args: DemoArgs) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("sluice-demo-").tempdir()?;
     let start = StartArgs {
-        view_store: None,
-        scan_listen: None,
-        scan_peers: Vec::new(),
-        scan_secret: None,
-        scan_rows: 0,
-        sstable_rows: 0,
+        shared: SharedArgs::default(),
         store: StoreKind::Embedded,
         data: Some(folder.path().to_path_buf()),
         cluster: ClusterArgs::default(),

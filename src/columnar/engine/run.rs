@@ -88,10 +88,11 @@ impl Engine {
     /// Errors come through the stream.
     pub fn run(&self, turn: impl Into<Turn>, plan: LogicalPlan) -> BatchStream {
         let turn = turn.into();
-        let shared = self.shared_context(&turn, &plan, false);
-        let contexts = shared.into_iter().chain([turn.context.clone()]);
-        let ways = contexts.map(|context| Way { context, plan: Plan::Logical(plan.clone()) });
-        let ways = ways.collect();
+        let mut ways = Vec::new();
+        if let Some(context) = self.shared_context(&turn, &plan, false) {
+            ways.push(Way { context, plan: Plan::Shared(plan.clone()) });
+        }
+        ways.push(Way { context: turn.context.clone(), plan: Plan::Alone(plan) });
         self.start_task(turn, ways)
     }
 
@@ -111,14 +112,16 @@ impl Engine {
         turn: Turn,
         plan: LogicalPlan,
     ) -> Result<(Turn, Arc<dyn ExecutionPlan>), DataFusionError> {
-        let context = self.shared_context(&turn, &plan, true);
-        let context = context.unwrap_or_else(|| turn.context.clone());
-        let turn = Turn { context, ..turn };
-        let state = turn.context.state();
-        let task = self.handle().spawn(async move { state.create_physical_plan(&plan).await });
+        let shared = self.shared_context(&turn, &plan, true);
+        let (context, plan) = match shared {
+            Some(context) => (context, Plan::Shared(plan)),
+            None => (turn.context.clone(), Plan::Alone(plan)),
+        };
+        let way = Way { context: context.clone(), plan };
+        let (clock, stopped) = (self.clock.clone(), turn.stopped.clone());
+        let task = self.handle().spawn(async move { way.physical((&clock, &stopped)).await });
         let physical = task.await.map_err(|e| DataFusionError::External(Box::new(e)))??;
-        let physical = yielding(physical, &self.clock, &turn.stopped)?;
-        Ok((turn, physical))
+        Ok((Turn { context, ..turn }, physical))
     }
 
     /// Runs a physical plan.
@@ -163,23 +166,34 @@ struct Way {
 }
 
 enum Plan {
-    Logical(LogicalPlan),
+    /// To be run here,
+    Alone(LogicalPlan),
+    /// or by several gateways, which know no nodes but DataFusion's and scans of views.
+    Shared(LogicalPlan),
     Physical(Arc<dyn ExecutionPlan>),
 }
 
 impl Way {
-    async fn start(
+    async fn physical(
         self,
         (clock, stopped): (&Arc<dyn Clock>, &Stopped),
-    ) -> Result<SendableRecordBatchStream, DataFusionError> {
-        let plan = match self.plan {
-            Plan::Logical(plan) => {
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        match self.plan {
+            Plan::Alone(plan) => {
                 let plan = self.context.state().create_physical_plan(&plan).await?;
-                yielding(plan, clock, stopped)?
+                yielding(plan, clock, stopped)
             }
-            Plan::Physical(plan) => plan,
-        };
-        execute_stream(plan, self.context.task_ctx())
+            Plan::Shared(plan) => self.context.state().create_physical_plan(&plan).await,
+            Plan::Physical(plan) => Ok(plan),
+        }
+    }
+
+    async fn start(
+        self,
+        stop: (&Arc<dyn Clock>, &Stopped),
+    ) -> Result<SendableRecordBatchStream, DataFusionError> {
+        let context = self.context.task_ctx();
+        execute_stream(self.physical(stop).await?, context)
     }
 }
 

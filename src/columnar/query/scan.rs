@@ -39,23 +39,11 @@ pub const OUTPUT_ROWS: usize = 8192;
 /// The scan.
 #[derive(Clone)]
 pub struct ViewScan {
-    snapshot: Arc<ViewSnapshot>,
-    /// The view's columns behind the table's.
-    columns: Arc<[usize]>,
+    parts: ScanParts,
     /// The table's columns.
     table_schema: SchemaRef,
-    /// The table's columns that come out.
-    projection: Vec<usize>,
     schema: SchemaRef,
-    /// On the table's columns, in the order they were written; all must hold.
-    filters: Vec<Arc<dyn PhysicalExpr>>,
-    fetch: Option<usize>,
-    /// Row groups to read: file and group.
-    groups: Arc<[(usize, usize)]>,
     groups_all: usize,
-    partitions: usize,
-    /// Whether what changed since is given too; of a scan's shares one does.
-    gives_delta: bool,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -95,7 +83,7 @@ impl ViewScan {
             projection,
             filters,
             fetch,
-            groups,
+            groups: groups.into(),
             partitions,
             gives_delta: true,
         };
@@ -107,35 +95,18 @@ impl ViewScan {
         table_schema: SchemaRef,
         groups_all: usize,
     ) -> DataFusionResult<ViewScan> {
-        let ScanParts {
-            snapshot,
-            columns,
-            projection,
-            filters,
-            fetch,
-            groups,
-            partitions,
-            gives_delta,
-        } = parts;
-        let schema = Arc::new(table_schema.project(&projection)?);
+        let schema = Arc::new(table_schema.project(&parts.projection)?);
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema.clone()),
-            Partitioning::UnknownPartitioning(partitions),
+            Partitioning::UnknownPartitioning(parts.partitions),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
         Ok(ViewScan {
-            snapshot,
-            columns,
+            parts,
             table_schema,
-            projection,
             schema,
-            filters,
-            fetch,
-            groups: groups.into(),
             groups_all,
-            partitions,
-            gives_delta,
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
         })
@@ -153,47 +124,32 @@ impl ViewScan {
 
     /// What it is made of.
     #[cfg(feature = "spread")]
-    pub fn parts(&self) -> ScanParts {
-        ScanParts {
-            snapshot: self.snapshot.clone(),
-            columns: self.columns.clone(),
-            projection: self.projection.clone(),
-            filters: self.filters.clone(),
-            fetch: self.fetch,
-            groups: self.groups.to_vec(),
-            partitions: self.partitions,
-            gives_delta: self.gives_delta,
-        }
+    pub fn parts(&self) -> &ScanParts {
+        &self.parts
     }
 
     /// Rows in the row groups that are read, and of what changed since.
     #[cfg(feature = "spread")]
     pub fn rows_read(&self) -> usize {
-        let files = &self.snapshot.view.files;
-        let rows = self.groups.iter().map(|(file, group)| files[*file].group_rows(*group));
-        rows.sum::<usize>() + self.snapshot.overlay.rows
+        let files = &self.parts.snapshot.view.files;
+        let rows = self.parts.groups.iter().map(|(file, group)| files[*file].group_rows(*group));
+        rows.sum::<usize>() + self.parts.snapshot.overlay.rows
     }
 
     /// So many scans that together give what this one does.
     #[cfg(feature = "spread")]
     pub fn shares(&self, count: usize) -> DataFusionResult<Vec<ViewScan>> {
         let share = |at: usize| {
-            let parts = self.parts();
+            let parts = self.parts.clone();
             let groups = parts.groups.iter().skip(at).step_by(count).copied().collect();
             ViewScan::of_parts(ScanParts { groups, gives_delta: at + 1 == count, ..parts })
         };
         (0..count).map(share).collect()
     }
 
-    /// The table's columns, which filters are about.
-    #[cfg(feature = "spread")]
-    pub fn table_schema(&self) -> &SchemaRef {
-        &self.table_schema
-    }
-
     /// Row groups that are read, and all there are.
     pub fn groups_read(&self) -> (usize, usize) {
-        (self.groups.len(), self.groups_all)
+        (self.parts.groups.len(), self.groups_all)
     }
 }
 
@@ -206,40 +162,40 @@ pub struct ScanParts {
     pub columns: Arc<[usize]>,
     /// The table's columns that come out.
     pub projection: Vec<usize>,
-    /// On the table's columns.
+    /// On the table's columns, in the order they were written; all must hold.
     pub filters: Vec<Arc<dyn PhysicalExpr>>,
     /// Rows that are enough.
     pub fetch: Option<usize>,
     /// Row groups to read: file and group.
-    pub groups: Vec<(usize, usize)>,
+    pub groups: Arc<[(usize, usize)]>,
     /// Streams that they are dealt to.
     pub partitions: usize,
-    /// Whether what changed since is given too.
+    /// Whether what changed since is given too; of a scan's shares one does.
     pub gives_delta: bool,
 }
 
 impl std::fmt::Debug for ViewScan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ViewScan({:?})", self.snapshot)
+        write!(f, "ViewScan({:?})", self.parts.snapshot)
     }
 }
 
 impl DisplayAs for ViewScan {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let view = &self.snapshot.view.manifest;
+        let view = &self.parts.snapshot.view.manifest;
         write!(
             f,
             "ViewScan: table={}, generation={}, row_groups={}/{}, delta_rows={}",
             view.table.name,
             view.generation,
-            self.groups.len(),
+            self.parts.groups.len(),
             self.groups_all,
-            self.snapshot.overlay.rows,
+            self.parts.snapshot.overlay.rows,
         )?;
-        if !self.filters.is_empty() {
-            write!(f, ", filters={}", conjunction(self.filters.iter().cloned()))?;
+        if !self.parts.filters.is_empty() {
+            write!(f, ", filters={}", conjunction(self.parts.filters.iter().cloned()))?;
         }
-        match self.fetch {
+        match self.parts.fetch {
             Some(fetch) => write!(f, ", fetch={fetch}"),
             None => Ok(()),
         }
@@ -263,7 +219,7 @@ impl ExecutionPlan for ViewScan {
         &self,
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DataFusionResult<TreeNodeRecursion>,
     ) -> DataFusionResult<TreeNodeRecursion> {
-        for filter in &self.filters {
+        for filter in &self.parts.filters {
             if f(filter)? == TreeNodeRecursion::Stop {
                 return Ok(TreeNodeRecursion::Stop);
             }
@@ -306,9 +262,10 @@ impl ExecutionPlan for ViewScan {
     }
 
     fn partition_statistics(&self, partition: Option<usize>) -> DataFusionResult<Arc<Statistics>> {
-        let columns: Vec<usize> = self.projection.iter().map(|at| self.columns[*at]).collect();
-        let mut all = statistics(&self.snapshot, &columns, &self.schema);
-        if !self.filters.is_empty() || partition.is_some() || self.fetch.is_some() {
+        let columns: Vec<usize> =
+            self.parts.projection.iter().map(|at| self.parts.columns[*at]).collect();
+        let mut all = statistics(&self.parts.snapshot, &columns, &self.schema);
+        if !self.parts.filters.is_empty() || partition.is_some() || self.parts.fetch.is_some() {
             all = all.to_inexact();
         }
         Ok(Arc::new(all))
@@ -320,13 +277,13 @@ impl ExecutionPlan for ViewScan {
         child: ChildPushdownResult,
         _: &ConfigOptions,
     ) -> DataFusionResult<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
-        if child.parent_filters.is_empty() || self.fetch.is_some() {
+        if child.parent_filters.is_empty() || self.parts.fetch.is_some() {
             return Ok(FilterPushdownPropagation::if_all(child));
         }
         let mut scan = self.clone();
         for parent in &child.parent_filters {
             let filter = reassign_expr_columns(parent.filter.clone(), &self.table_schema)?;
-            scan.filters.push(filter);
+            scan.parts.filters.push(filter);
         }
         let taken = vec![PushedDown::Yes; child.parent_filters.len()];
         let node: Arc<dyn ExecutionPlan> = Arc::new(scan);
@@ -376,7 +333,7 @@ struct Group {
 
 impl Scanner {
     fn new(scan: &ViewScan, partition: usize) -> DataFusionResult<Scanner> {
-        let filters = scan.filters.iter().map(|whole| {
+        let filters = scan.parts.filters.iter().map(|whole| {
             let mut columns: Vec<usize> =
                 collect_columns(whole).iter().map(|column| column.index()).collect();
             columns.sort_unstable();
@@ -384,24 +341,31 @@ impl Scanner {
             let expr = reassign_expr_columns(whole.clone(), &schema)?;
             Ok::<_, DataFusionError>(Filter { whole: whole.clone(), expr, columns, schema })
         });
-        let last = partition + 1 == scan.partitions;
+        let last = partition + 1 == scan.parts.partitions;
         Ok(Scanner {
-            snapshot: scan.snapshot.clone(),
-            columns: scan.columns.clone(),
+            snapshot: scan.parts.snapshot.clone(),
+            columns: scan.parts.columns.clone(),
             table_schema: scan.table_schema.clone(),
-            projection: scan.projection.clone(),
+            projection: scan.parts.projection.clone(),
             schema: scan.schema.clone(),
             filters: filters.collect::<DataFusionResult<_>>()?,
-            groups: scan.groups.iter().skip(partition).step_by(scan.partitions).copied().collect(),
+            groups: scan
+                .parts
+                .groups
+                .iter()
+                .skip(partition)
+                .step_by(scan.parts.partitions)
+                .copied()
+                .collect(),
             next_group: 0,
             current: None,
-            delta: match last && scan.gives_delta {
-                true => scan.snapshot.overlay.batches.clone(),
+            delta: match last && scan.parts.gives_delta {
+                true => scan.parts.snapshot.overlay.batches.clone(),
                 false => Vec::new(),
             },
             output: BatchCoalescer::new(scan.schema.clone(), OUTPUT_ROWS),
             finished: false,
-            left: scan.fetch,
+            left: scan.parts.fetch,
             metrics: BaselineMetrics::new(&scan.metrics, partition),
             skipped: MetricBuilder::new(&scan.metrics).counter("row_groups_skipped", partition),
         })

@@ -183,7 +183,7 @@ impl PhysicalExtensionCodec for ScanCodec {
             let message = format!("{} for another gateway", node.name());
             return Err(DataFusionError::NotImplemented(message));
         };
-        out.extend(Share::of(&scan.parts(), self, converter)?.encode_to_vec());
+        out.extend(Share::of(scan.parts(), self, converter)?.encode_to_vec());
         Ok(())
     }
 
@@ -222,7 +222,7 @@ impl PhysicalExtensionCodec for ScanCodec {
             projection,
             filters: filters.collect::<DfResult<_>>()?,
             fetch: share.fetch.map(|rows| rows as usize),
-            groups,
+            groups: groups.into(),
             partitions: share.partitions.max(1) as usize,
             gives_delta: share.delta.is_some(),
         };

@@ -179,7 +179,7 @@ impl Spread {
         measured: bool,
     ) -> Option<SessionContext> {
         let paused = self.clock.monotonic() < *self.paused_until.lock();
-        if paused || gateways_max == 1 || self.urls.len() == 1 {
+        if paused || gateways_max == 1 || self.urls.len() == 1 || !reads_views_only(plan) {
             return None;
         }
         let rows = self.rows;
@@ -202,7 +202,7 @@ impl Spread {
             .and_then(|builder| builder.with_distributed_max_tasks_per_stage(gateways_max))
             .and_then(|builder| builder.with_distributed_metrics_collection(measured));
         let state = state.ok()?.build();
-        reads_views_only(plan, &state).then(|| SessionContext::new_with_state(state))
+        calls_known(plan, &state).then(|| SessionContext::new_with_state(state))
     }
 
     /// Takes note that others could not do their shares.
@@ -255,16 +255,25 @@ fn scaled_up(event: ScaleUpLeafNodeEvent<'_>) -> Option<DfResult<ScaleUpLeafNode
     Some(leaf.map(|leaf| ScaleUpLeafNodeEventResponse::new(Arc::new(leaf))))
 }
 
-fn reads_views_only(plan: &LogicalPlan, state: &SessionState) -> bool {
+fn reads_views_only(plan: &LogicalPlan) -> bool {
     let mut views_only = true;
     let walked = plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node {
             let provider = source_as_provider(&scan.source)?;
             views_only &= provider.downcast_ref::<ViewTable>().is_some();
         }
+        Ok(going_on(views_only))
+    });
+    walked.is_ok() && views_only
+}
+
+/// Whether the functions that a plan calls are a session's, so that others know them by name.
+fn calls_known(plan: &LogicalPlan, state: &SessionState) -> bool {
+    let mut known = true;
+    let walked = plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {
             expr.apply(|expr| {
-                views_only &= match expr {
+                known &= match expr {
                     Expr::ScalarFunction(call) => {
                         state.scalar_functions().contains_key(call.func.name())
                     }
@@ -274,11 +283,15 @@ fn reads_views_only(plan: &LogicalPlan, state: &SessionState) -> bool {
                     Expr::WindowFunction(_) => false,
                     _ => true,
                 };
-                Ok(TreeNodeRecursion::Continue)
+                Ok(going_on(known))
             })
         })
     });
-    walked.is_ok() && views_only
+    walked.is_ok() && known
+}
+
+fn going_on(on: bool) -> TreeNodeRecursion {
+    if on { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop }
 }
 
 /// The engine, while it lives.
