@@ -235,7 +235,7 @@ impl Session {
         // What was inferred before stays: the client sends values of these types.
         let types = prepared.parameters.iter().map(|ty| Some(*ty)).collect();
         let again = self.prepare(parsed.clone(), Some(types))?;
-        if again.fields != prepared.fields {
+        if !same_result(again.fields.as_deref(), prepared.fields.as_deref()) {
             return Err(Error::unsupported_message(RESULT_CHANGED));
         }
         Ok(Arc::new(again))
@@ -328,6 +328,14 @@ pub(super) fn fields_of(plan: &Plan) -> Option<Vec<Field>> {
         origin: column.origin.map(|(table, column)| (table, column.0)),
     };
     Some(plan.columns.iter().map(field).collect())
+}
+
+/// Whether rows look the same: from which table they come may change.
+fn same_result(one: Option<&[Field]>, other: Option<&[Field]>) -> bool {
+    let looks = |fields: &[Field]| -> Vec<_> {
+        fields.iter().map(|field| (field.name.clone(), field.ty)).collect()
+    };
+    one.map(looks) == other.map(looks)
 }
 
 /// The type that a client declares for a parameter; none: left open.

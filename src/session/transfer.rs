@@ -24,9 +24,6 @@ use crate::types::descriptor::{RelationKind, TableDescriptor};
 /// Rows asked of a query at once.
 const BATCH_ROWS: usize = 1024;
 
-/// Data is sent in messages of about this size.
-const MESSAGE_BYTES: usize = 8 << 10;
-
 impl Session {
     /// Runs COPY.
     pub(super) async fn copy(
@@ -76,23 +73,29 @@ impl Session {
         client.copy_out(binary, names.len());
         let mut data = BytesMut::new();
         writer.header(&mut data);
+        if !binary && !data.is_empty() {
+            client.copy_data(&data);
+            data.clear();
+        }
         let relation = table.as_ref().map_or(0, |table| table.id.0);
         let shown = Shown::new(&self.backend, CopyProgress::new(relation, false, false));
         let mut count = 0;
         while let Some(mut rows) = next {
             named.write(&mut rows, &context);
             count += rows.len() as u64;
+            let mut bytes = 0;
             for row in &rows {
+                // A message for each row, the header of binary data with the first one: drivers
+                // that give out rows take one for the other.
                 writer.row(row, &mut data);
-                if data.len() >= MESSAGE_BYTES {
-                    shown.progress.add_bytes(data.len());
-                    client.copy_data(&data);
-                    data.clear();
-                    if client.is_full() {
-                        client.flush().await?;
-                    }
+                bytes += data.len();
+                client.copy_data(&data);
+                data.clear();
+                if client.is_full() {
+                    client.flush().await?;
                 }
             }
+            shown.progress.add_bytes(bytes);
             shown.progress.add_rows(rows.len() as u64, 0);
             next = self.next_batch(&mut running, &[], BATCH_ROWS).await?;
         }

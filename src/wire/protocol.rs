@@ -192,6 +192,10 @@ impl<S: Stream> Worker<S> {
                 Framed::Needs(needs) => needs,
             };
             self.connection.shrink();
+            if self.skipping {
+                // The client may wait for the error and not have sent Sync; its Flush is skipped.
+                self.connection.flush().await?;
+            }
             let busy = !self.idle || self.session.in_transaction();
             let timeout = if self.idle { self.session.idle_timeout() } else { None };
             let read = self.connection.read(needs);

@@ -231,6 +231,16 @@ async fn extended_queries() {
 }
 
 #[tokio::test]
+async fn an_error_is_told_before_sync() {
+    let server = TestServer::start().await;
+    let mut raw = server.raw().await;
+    // A client that pipelines waits for it after Flush, which does not count any more.
+    raw.send(&[bind("", "x", &[]), message(b'H', b"")].concat()).await;
+    assert!(matches!(raw.receive().await, Some((b'E', _))));
+    assert_eq!(raw.ask(&[parse("", "show port"), sync()]).await, "ready I");
+}
+
+#[tokio::test]
 async fn portals_are_read_in_parts() {
     let server = TestServer::start().await;
     let mut raw = server.raw().await;
@@ -303,6 +313,30 @@ async fn an_idle_transaction_times_out() {
         summary(&raw.until(b'Z').await),
         "FATAL 25P03 terminating connection due to idle-in-transaction timeout"
     );
+}
+
+#[tokio::test]
+async fn a_statement_outlives_its_table() {
+    let server = TestServer::start().await;
+    let mut raw = server.raw().await;
+    let asked = |table: &str| {
+        let made =
+            format!("drop table if exists t; create table t ({table}); insert into t values (1)");
+        let run = [bind("", "s", &[]), execute("", 0), sync()];
+        (made, run)
+    };
+    let (made, run) = asked("a int");
+    raw.query(&made).await;
+    raw.ask(&[parse("s", "select * from t"), sync()]).await;
+    assert_eq!(raw.ask(&run).await, "bound; row 1; SELECT 1; ready I");
+    // Another table of that name whose rows look the same is as good.
+    let (made, run) = asked("a int primary key");
+    raw.query(&made).await;
+    assert_eq!(raw.ask(&run).await, "bound; row 1; SELECT 1; ready I");
+    let (made, run) = asked("a int8");
+    raw.query(&made).await;
+    let refused = "ERROR 0A000 cached plan must not change result type; ready I";
+    assert_eq!(raw.ask(&run).await, refused);
 }
 
 #[tokio::test]

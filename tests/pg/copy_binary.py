@@ -42,9 +42,13 @@ def connect(server):
     return psycopg.connect(server.dsn(), autocommit=True)
 
 
+def messages(connection, what, options="format binary"):
+    with connection.cursor().copy(f"copy {what} to stdout ({options})") as copy:
+        return [bytes(part) for part in copy]
+
+
 def out(connection, what):
-    with connection.cursor().copy(f"copy {what} to stdout (format binary)") as copy:
-        return b"".join(bytes(part) for part in copy)
+    return b"".join(messages(connection, what))
 
 
 def put(connection, what, data):
@@ -81,6 +85,9 @@ def every_type(pg, ours):
     same.append(check("and out again", back == [theirs, theirs], *back))
     some = "(select jb, id, t from every where id <> 3 order by id desc)"
     same.append(check("a query's rows", out(pg, some) == out(ours, some)))
+    for options in ("format binary", "format text", "format csv, header", "format text, header"):
+        both = [messages(c, some, options) for c in (pg, ours)]
+        same.append(check(f"a message for each row, {options}", both[0] == both[1], *both))
     return all(same)
 
 
