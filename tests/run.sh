@@ -86,6 +86,7 @@ if [ -n "$long" ]; then
     part "scans of three gateways" env CARGO_TARGET_DIR="$CARGO_TARGET_DIR/s3" "$PYTHON" \
         tests/cluster/run.py spread
     part "three Cassandra nodes" "$PYTHON" tests/cluster/run.py --nodes 3 --long bank quorum
+    part "agents of three nodes" "$PYTHON" tests/cluster/run.py --nodes 3 agents
     part "three nodes with Accord" "$PYTHON" tests/cluster/run.py --nodes 3 --commit accord bank
     part "a node that joins and leaves" "$PYTHON" tests/cluster/run.py --nodes 2 topology
     part "two data centres" "$PYTHON" tests/cluster/run.py --datacenters dc1,dc1,dc2 bank schema

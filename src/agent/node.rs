@@ -299,7 +299,13 @@ async fn output(command: &mut Command, clock: &dyn Clock) -> Result<String, Stri
     let mut bytes = Vec::new();
     said.rewind().and_then(|()| said.read_to_end(&mut bytes)).map_err(text)?;
     let said = String::from_utf8_lossy(&bytes).into_owned();
-    if status.success() { Ok(said) } else { Err(said.trim().chars().take(COMPLAINT_MAX).collect()) }
+    if status.success() { Ok(said) } else { Err(complaint(&said)) }
+}
+
+/// Why nodetool failed: its error and not what it told before, if it names one.
+fn complaint(said: &str) -> String {
+    let at = said.find("\nerror: ").map_or(0, |before| before + 1);
+    said[at..].trim().chars().take(COMPLAINT_MAX).collect()
 }
 
 /// Removes what nodetool left of a snapshot.

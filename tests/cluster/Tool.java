@@ -32,7 +32,8 @@ public class Tool {
             String line = new BufferedReader(new InputStreamReader(client.getInputStream())).readLine();
             ByteArrayOutputStream said = new ByteArrayOutputStream();
             PrintStream to = new PrintStream(said);
-            NodeTool tool = new NodeTool(new Probes(), new Output(to, to));
+            Output output = new Output(to, to);
+            NodeTool tool = new NodeTool(new Probes(output), output);
             int status = tool.execute(line.split(" "));
             OutputStream out = client.getOutputStream();
             out.write((status + "\n").getBytes());
@@ -43,14 +44,20 @@ public class Tool {
         }
     }
 
-    private static class Probes implements INodeProbeFactory {
+    /** Cassandra 6 does not tell a probe itself where to write. */
+    private record Probes(Output output) implements INodeProbeFactory {
         public NodeProbe create(String host, int port) throws IOException {
-            return new NodeProbe(host, port);
+            return told(new NodeProbe(host, port));
         }
 
         public NodeProbe create(String host, int port, String user, String password)
                 throws IOException {
-            return new NodeProbe(host, port, user, password);
+            return told(new NodeProbe(host, port, user, password));
+        }
+
+        private NodeProbe told(NodeProbe probe) {
+            probe.setOutput(output);
+            return probe;
         }
     }
 }

@@ -5,6 +5,7 @@
 //! is gone does not answer.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use scylla::frame::response::result::TableSpec;
 use scylla::statement::Consistency;
@@ -12,11 +13,15 @@ use scylla::statement::unprepared::Statement;
 
 use super::connect::change_schema;
 use super::failure::trouble;
-use super::{Cassandra, CommitProtocol};
+use super::{Cassandra, CommitProtocol, Trouble};
 use crate::error::{Error, Result, SqlState};
 
 /// Seconds that an agent's row lasts.
 const LEASE_SECONDS: i32 = 15;
+
+/// How often, and after what pause, a table that was made is looked for.
+const TABLE_TRIES: u32 = 50;
+const TABLE_PAUSE: Duration = Duration::from_millis(200);
 
 /// An agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,8 +100,17 @@ impl Cassandra {
              USING TTL {LEASE_SECONDS}"
         );
         let values = (&agent.host, &agent.address, &agent.secret, &agent.store);
-        let done = self.session.query_unpaged(at_quorum(text), values).await;
-        done.map(drop).map_err(|e| trouble(&e).into_error("register an agent"))
+        let mut tries = 0;
+        loop {
+            let done = self.session.query_unpaged(at_quorum(text.clone()), values).await;
+            match done.map_err(|e| trouble(&e)) {
+                Ok(_) => return Ok(()),
+                // Another agent made the table just now, and the node asked has not heard of it.
+                Err(Trouble::NoTable) if tries < TABLE_TRIES => tries += 1,
+                Err(trouble) => return Err(trouble.into_error("register an agent")),
+            }
+            tokio::time::sleep(TABLE_PAUSE).await;
+        }
     }
 
     /// Removes an agent's row.
@@ -115,7 +129,7 @@ impl Cassandra {
         };
         let answer = match self.session.query_unpaged(at_quorum(text), ()).await {
             Ok(answer) => answer,
-            Err(e) if matches!(trouble(&e), super::Trouble::NoTable) => return Ok(Vec::new()),
+            Err(e) if matches!(trouble(&e), Trouble::NoTable) => return Ok(Vec::new()),
             Err(e) => return Err(failed(e.to_string())),
         };
         let rows = answer.into_rows_result().map_err(|e| failed(e.to_string()))?;
