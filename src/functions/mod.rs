@@ -36,7 +36,7 @@ pub use registry::{
     all_casts, all_functions, all_operators, equality, find_cast, function_by_oid, functions_named,
     less_than, operators_named,
 };
-pub use state::{AdvisoryKey, AdvisoryRequest, SessionHooks, SessionState};
+pub use state::{AdvisoryKey, AdvisoryRequest, SessionHooks, SessionState, Signal};
 pub use strings::{quote_identifier, quote_literal};
 
 use crate::error::Result;

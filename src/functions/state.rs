@@ -41,6 +41,15 @@ pub struct AdvisoryRequest {
     pub wait: bool,
 }
 
+/// What another session is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// To end its statement.
+    Cancel,
+    /// To end; for so long it is waited for that.
+    Terminate(Duration),
+}
+
 /// What a session does for a function that runs in it.
 pub trait SessionHooks: Send + Sync {
     /// Waits, unless the statement is interrupted.
@@ -69,6 +78,12 @@ pub trait SessionHooks: Send + Sync {
     /// # Errors
     /// What the store raises.
     fn unlock_all(&self) -> Result<()>;
+    /// Has another session's statement end, or the session; false, and a warning, where there is
+    /// none of that number, or where it is still there after it was waited for.
+    ///
+    /// # Errors
+    /// 42501 for a session of a role that is not one's own, and those of whoever interrupts.
+    fn signal(&self, pid: i32, signal: Signal) -> Result<bool>;
     /// The Parquet files of these paths as a relation.
     ///
     /// # Errors

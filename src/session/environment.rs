@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::advisory::AdvisoryLocks;
 use super::client::Notice;
 use super::hooks::{Change, Hooks, Shared};
-use super::registry::Backend;
 use super::settings::Settings;
 use super::transaction::{Modes, isolation_named};
 use crate::functions::{AnalyticsLimits, SessionInfo, SessionState};
@@ -78,19 +76,12 @@ pub struct Environment {
 
 impl Environment {
     /// The environment of a session.
-    pub fn new(
-        user: &str,
-        database: &str,
-        backend: &Arc<Backend>,
-        advisory: &Arc<AdvisoryLocks>,
-    ) -> Environment {
-        let shared = Arc::<Mutex<Shared>>::default();
-        let hooks =
-            Hooks { backend: backend.clone(), advisory: advisory.clone(), shared: shared.clone() };
+    pub fn new(user: &str, database: &str, hooks: Hooks) -> Environment {
+        let (backend_pid, shared) = (hooks.backend.pid, hooks.shared.clone());
         Environment {
             user: user.to_owned(),
             database: database.to_owned(),
-            backend_pid: backend.pid,
+            backend_pid,
             state: Arc::new(SessionState::new(Box::new(hooks))),
             shared,
             info: None,

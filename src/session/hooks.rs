@@ -1,4 +1,5 @@
-//! What functions ask of the session they run in: `pg_sleep`, `set_config`, advisory locks.
+//! What functions ask of the session they run in: `pg_sleep`, `set_config`, advisory
+//! locks, signals to other sessions.
 //!
 //! A function has no hold of the session. What it sets is checked against a copy of the settings
 //! and waits here until the session takes it over, after the batch of rows it ran in.
@@ -12,11 +13,14 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use super::advisory::{AdvisoryLocks, mode_name};
 use super::client::Notice;
 use super::environment::lock_wait;
-use super::registry::Backend;
+use super::registry::{Backend, Registry};
 use super::settings::{Settings, Source};
 use crate::error::{Error, Result, SqlState};
-use crate::functions::{AdvisoryKey, AdvisoryRequest, SessionHooks};
+use crate::functions::{AdvisoryKey, AdvisoryRequest, SessionHooks, Signal};
 use crate::types::descriptor::TableDescriptor;
+
+/// How often it is looked whether a session that was told to end is there.
+const TERMINATED_INTERVAL: Duration = Duration::from_millis(5);
 
 /// One call of `set_config`.
 pub struct Change {
@@ -45,6 +49,8 @@ pub struct Shared {
 pub struct Hooks {
     /// Who interrupts.
     pub backend: Arc<Backend>,
+    /// All sessions.
+    pub registry: Arc<Registry>,
     /// The session's advisory locks.
     pub advisory: Arc<AdvisoryLocks>,
     /// What is shared.
@@ -61,6 +67,33 @@ impl Hooks {
             }
             _ => Err(Error::unsupported("waiting on this thread")),
         }
+    }
+}
+
+impl Hooks {
+    /// A superuser may signal anybody, others only sessions of their own role.
+    fn may_signal(&self, other: &Backend, signal: Signal) -> Result<()> {
+        if self.shared.lock().superuser {
+            return Ok(());
+        }
+        let (user, superuser) = {
+            let activity = other.activity.lock();
+            (activity.user.clone(), activity.superuser)
+        };
+        let message = match (signal, superuser) {
+            (Signal::Cancel, true) => "must be a superuser to cancel superuser query",
+            (Signal::Terminate(_), true) => "must be a superuser to terminate superuser process",
+            _ if user == self.backend.activity.lock().user => return Ok(()),
+            (Signal::Cancel, false) => {
+                "must be a member of the role whose query is being canceled or member of \
+                 pg_signal_backend"
+            }
+            (Signal::Terminate(_), false) => {
+                "must be a member of the role whose process is being terminated or member of \
+                 pg_signal_backend"
+            }
+        };
+        Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message))
     }
 }
 
@@ -99,6 +132,48 @@ impl SessionHooks for Hooks {
 
     fn unlock_all(&self) -> Result<()> {
         self.wait(self.advisory.give_up_all())
+    }
+
+    fn signal(&self, pid: i32, signal: Signal) -> Result<bool> {
+        let warn = |message| {
+            self.shared.lock().notices.push(Notice::warning(SqlState::WARNING, message));
+            Ok(false)
+        };
+        let Some(other) = self.registry.find(pid) else {
+            return warn(format!("PID {pid} is not a PostgreSQL backend process"));
+        };
+        self.may_signal(&other, signal)?;
+        let Signal::Terminate(wait) = signal else {
+            other.cancel();
+            return Ok(true);
+        };
+        other.terminate();
+        if wait.is_zero() || pid == self.backend.pid {
+            return Ok(true);
+        }
+        let gone = async {
+            while self.registry.find(pid).is_some() {
+                tokio::time::sleep(TERMINATED_INTERVAL).await;
+            }
+            Ok(())
+        };
+        let limit = async {
+            tokio::time::sleep(wait).await;
+            Ok(false)
+        };
+        let ended = self.wait(async {
+            tokio::select! {
+                gone = gone => gone.map(|()| true),
+                late = limit => late,
+            }
+        })?;
+        match ended {
+            true => Ok(true),
+            false => warn(format!(
+                "backend with PID {pid} did not terminate within {} milliseconds",
+                wait.as_millis()
+            )),
+        }
     }
 
     fn set_config(&self, name: &str, value: Option<&str>, local: bool) -> Result<String> {

@@ -61,10 +61,12 @@ use self::advisory::AdvisoryLocks;
 use self::cursor::Cursor;
 use self::environment::Environment;
 use self::extended::Portal;
+use self::hooks::Hooks;
 use self::registry::{Backend, State};
 use self::settings::{Settings, Source};
 use self::statement::Named;
 use self::transaction::{Block, Transaction};
+use crate::catalog::descriptor::RoleDescriptor;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, SqlState};
 
@@ -99,6 +101,34 @@ pub struct Session {
     reported_version: u64,
 }
 
+/// What a session of a role begins with: the server's settings, the role's, the startup packet's.
+fn first_settings(
+    database: &Database,
+    role: &RoleDescriptor,
+    parameters: &[(String, String)],
+) -> Result<Settings> {
+    let (user, superuser) = (role.name.as_str(), role.superuser);
+    let mut settings = database.settings.clone();
+    let own =
+        [("is_superuser", if superuser { "on" } else { "off" }), ("session_authorization", user)];
+    for (name, value) in own {
+        settings.set(name, Some(value), false, 0, Source::Server)?;
+    }
+    for (name, value) in &role.settings {
+        // Whoever gave it to the role was allowed to.
+        let given = settings.set(name, Some(value), false, 0, Source::Session { superuser: true });
+        if let Err(error) = given {
+            tracing::warn!(user, name, ?error, "a role's setting is not taken");
+        }
+    }
+    for (name, value) in parameters {
+        // As PostgreSQL: the packet may set what the role may set in a session.
+        settings.set(name, Some(value), false, 0, Source::Session { superuser })?;
+    }
+    settings.fix_defaults();
+    Ok(settings)
+}
+
 impl Session {
     /// A session of `user`; checks that role and database exist and sets the startup's parameters.
     pub fn start(
@@ -123,37 +153,27 @@ impl Session {
                 .with_hint(format!("The database is \"{}\".", snapshot.database().name)));
         }
         let superuser = role.superuser;
-        let mut settings = database.settings.clone();
-        let own = [
-            ("is_superuser", if superuser { "on" } else { "off" }),
-            ("session_authorization", user),
-        ];
-        for (name, value) in own {
-            settings.set(name, Some(value), false, 0, Source::Server)?;
-        }
-        for (name, value) in &role.settings {
-            // Whoever gave it to the role was allowed to.
-            let given =
-                settings.set(name, Some(value), false, 0, Source::Session { superuser: true });
-            if let Err(error) = given {
-                tracing::warn!(user, name, ?error, "a role's setting is not taken");
-            }
-        }
-        for (name, value) in parameters {
-            // As PostgreSQL: the packet may set what the role may set in a session.
-            settings.set(name, Some(value), false, 0, Source::Session { superuser })?;
-        }
-        settings.fix_defaults();
+        let settings = first_settings(&database, role, parameters)?;
         {
             let mut activity = backend.activity.lock();
             user.clone_into(&mut activity.user);
+            activity.superuser = superuser;
             database_name.clone_into(&mut activity.database);
             settings.value("application_name").clone_into(&mut activity.application_name);
         }
         let transactions = &database.transactions;
         let advisory = AdvisoryLocks::new(transactions.store().clone(), transactions.next_id());
         let advisory = backend.advisory.get_or_init(|| Arc::new(advisory)).clone();
-        let environment = Environment::new(user, database_name, &backend, &advisory);
+        let environment = Environment::new(
+            user,
+            database_name,
+            Hooks {
+                backend: backend.clone(),
+                registry: database.registry.clone(),
+                advisory: advisory.clone(),
+                shared: Arc::default(),
+            },
+        );
         let reported = settings.reported().collect();
         Ok(Session {
             reported_version: settings.version(),

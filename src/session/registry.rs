@@ -65,6 +65,8 @@ impl State {
 pub struct Activity {
     /// The session's user.
     pub user: String,
+    /// Whether that is a superuser.
+    pub superuser: bool,
     /// Its database.
     pub database: String,
     /// What the application calls itself.

@@ -1,5 +1,6 @@
 //! What ends a statement before its own end: cancel requests, timeouts, a client that is gone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sluice::wire::auth::Method;
@@ -177,4 +178,39 @@ async fn a_cancel_while_rows_are_sent_leaves_whole_messages() {
     assert_eq!(&kinds[kinds.len() - 2..], b"EZ");
     assert!(kinds[1..kinds.len() - 2].iter().all(|kind| *kind == b'D'));
     client.batch_execute("select 1").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_anothers_statement_and_session() {
+    let server = TestServer::start().await;
+    let one = server.connect().await;
+    let other = Arc::new(server.connect().await);
+    let pid: i32 = other.query_one("select pg_backend_pid()", &[]).await.unwrap().get(0);
+    let asleep = {
+        let other = other.clone();
+        tokio::spawn(async move { error_of(&other, "select pg_sleep(60)").await })
+    };
+    let running = "select count(*) from pg_stat_activity where pid = $1 and state = 'active'";
+    while one.query_one(running, &[&pid]).await.unwrap().get::<_, i64>(0) == 0 {}
+    let told = |call: &'static str| {
+        let one = &one;
+        async move { one.query_one(call, &[&pid]).await.unwrap().get::<_, bool>(0) }
+    };
+    assert!(told("select pg_cancel_backend($1)").await);
+    assert_eq!(asleep.await.unwrap(), "57014 canceling statement due to user request");
+    assert!(told("select pg_terminate_backend($1, 10000)").await, "it is gone within that time");
+    assert!(!told("select pg_terminate_backend($1)").await);
+    assert!(other.query("select 1", &[]).await.is_err());
+    // Roles that are not superusers end sessions of their own.
+    one.batch_execute("create role low login password 'sluice'").await.unwrap();
+    let low = server.connect_as("low").await;
+    let mine: i32 = one.query_one("select pg_backend_pid()", &[]).await.unwrap().get(0);
+    for (call, refused) in [
+        ("pg_cancel_backend", "42501 must be a superuser to cancel superuser query"),
+        ("pg_terminate_backend", "42501 must be a superuser to terminate superuser process"),
+    ] {
+        assert_eq!(error_of(&low, &format!("select {call}({mine})")).await, refused);
+    }
+    let error = error_of(&low, "select pg_cancel_backend(pg_backend_pid())").await;
+    assert_eq!(error, "57014 canceling statement due to user request");
 }

@@ -53,8 +53,13 @@ impl TestServer {
 
     /// A connected tokio-postgres client.
     pub async fn connect(&self) -> tokio_postgres::Client {
+        self.connect_as(USER).await
+    }
+
+    /// The same of another role.
+    pub async fn connect_as(&self, user: &str) -> tokio_postgres::Client {
         let config = format!(
-            "host=127.0.0.1 port={} user={USER} password={PASSWORD} dbname={DATABASE}",
+            "host=127.0.0.1 port={} user={user} password={PASSWORD} dbname={DATABASE}",
             self.addr.port()
         );
         let (client, connection) =

@@ -55,3 +55,11 @@ drop role another;
 drop role sluice;
 \c - sluice
 drop role analyst, guest, manager;
+
+-- others' sessions
+select pg_cancel_backend(0);
+select pg_terminate_backend(0);
+select pg_terminate_backend(0, 10);
+select pg_terminate_backend(0, -1);
+select pg_cancel_backend(null), pg_terminate_backend(null);
+select pg_cancel_backend(pg_backend_pid());

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::error::{Error, Result, SqlState};
-use crate::functions::EvalContext;
 use crate::functions::call::{Timestamptz, arg, one, optional};
+use crate::functions::{EvalContext, Signal};
 use crate::types::{Datum, Interval};
 
 /// Longer waits end here: a hundred years.
@@ -38,6 +38,21 @@ pub(super) fn sleep_until(context: &EvalContext, a: &[Datum]) -> Result<Datum> {
     let until: Timestamptz = arg(a, 0)?;
     let now = crate::functions::times::clock_time(context);
     sleep_for(context, until.0.saturating_sub(now) as f64 / 1e6)
+}
+
+/// `pg_cancel_backend(pid)`
+pub(super) fn cancel_backend(context: &EvalContext, a: &[Datum]) -> Result<Datum> {
+    context.session.state.hooks()?.signal(arg(a, 0)?, Signal::Cancel).map(Datum::Bool)
+}
+
+/// `pg_terminate_backend(pid [, timeout])`, which is milliseconds.
+pub(super) fn terminate_backend(context: &EvalContext, a: &[Datum]) -> Result<Datum> {
+    let Ok(wait) = u64::try_from(optional::<i64>(a, 1)?.unwrap_or(0)) else {
+        let message = "\"timeout\" must not be negative";
+        return Err(Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message));
+    };
+    let signal = Signal::Terminate(Duration::from_millis(wait));
+    context.session.state.hooks()?.signal(arg(a, 0)?, signal).map(Datum::Bool)
 }
 
 /// `set_config(name, value, is_local)`

@@ -59,6 +59,10 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
     )
     .volatile(),
     scalar(2892, "pg_advisory_unlock_all", &[], VOID, advisory::unlock_all).waits(),
+    scalar(2171, "pg_cancel_backend", &[INT4], BOOL, control::cancel_backend).waits(),
+    scalar(2096, "pg_terminate_backend", &[INT4, INT8], BOOL, control::terminate_backend)
+        .waits()
+        .defaults(1),
     scalar(2026, "pg_backend_pid", &[], INT4, session::backend_pid).stable(),
     scalar(1574, "nextval", &[REGCLASS], INT8, sequences::next).volatile(),
     scalar(1575, "currval", &[REGCLASS], INT8, sequences::current).volatile(),
