@@ -1,5 +1,5 @@
-//! What functions ask of the session they run in: `pg_sleep`, `set_config`, advisory
-//! locks, signals to other sessions.
+//! What functions ask of the session they run in: `pg_sleep`, `set_config`, advisory locks, signals
+//! to other sessions.
 //!
 //! A function has no hold of the session. What it sets is checked against a copy of the settings
 //! and waits here until the session takes it over, after the batch of rows it ran in.
@@ -68,9 +68,12 @@ impl Hooks {
             _ => Err(Error::unsupported("waiting on this thread")),
         }
     }
-}
 
-impl Hooks {
+    /// A warning for the client.
+    fn warn(&self, message: String) {
+        self.shared.lock().notices.push(Notice::warning(SqlState::WARNING, message));
+    }
+
     /// A superuser may signal anybody, others only sessions of their own role.
     fn may_signal(&self, other: &Backend, signal: Signal) -> Result<()> {
         if self.shared.lock().superuser {
@@ -124,8 +127,7 @@ impl SessionHooks for Hooks {
     fn unlock(&self, key: AdvisoryKey, exclusive: bool) -> Result<bool> {
         let owned = self.wait(self.advisory.give_up(key, exclusive))?;
         if !owned {
-            let message = format!("you don't own a lock of type {}", mode_name(exclusive));
-            self.shared.lock().notices.push(Notice::warning(SqlState::WARNING, message));
+            self.warn(format!("you don't own a lock of type {}", mode_name(exclusive)));
         }
         Ok(owned)
     }
@@ -135,12 +137,9 @@ impl SessionHooks for Hooks {
     }
 
     fn signal(&self, pid: i32, signal: Signal) -> Result<bool> {
-        let warn = |message| {
-            self.shared.lock().notices.push(Notice::warning(SqlState::WARNING, message));
-            Ok(false)
-        };
         let Some(other) = self.registry.find(pid) else {
-            return warn(format!("PID {pid} is not a PostgreSQL backend process"));
+            self.warn(format!("PID {pid} is not a PostgreSQL backend process"));
+            return Ok(false);
         };
         self.may_signal(&other, signal)?;
         let Signal::Terminate(wait) = signal else {
@@ -155,25 +154,15 @@ impl SessionHooks for Hooks {
             while self.registry.find(pid).is_some() {
                 tokio::time::sleep(TERMINATED_INTERVAL).await;
             }
-            Ok(())
         };
-        let limit = async {
-            tokio::time::sleep(wait).await;
-            Ok(false)
-        };
-        let ended = self.wait(async {
-            tokio::select! {
-                gone = gone => gone.map(|()| true),
-                late = limit => late,
-            }
-        })?;
-        match ended {
-            true => Ok(true),
-            false => warn(format!(
-                "backend with PID {pid} did not terminate within {} milliseconds",
-                wait.as_millis()
-            )),
+        let ended = self.wait(async { Ok(tokio::time::timeout(wait, gone).await.is_ok()) })?;
+        if !ended {
+            let waited = wait.as_millis();
+            self.warn(format!(
+                "backend with PID {pid} did not terminate within {waited} milliseconds"
+            ));
         }
+        Ok(ended)
     }
 
     fn set_config(&self, name: &str, value: Option<&str>, local: bool) -> Result<String> {
