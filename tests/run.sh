@@ -13,13 +13,20 @@ export CARGO_INCREMENTAL=0
 long=
 [ "${1:-}" = "--long" ] && long=1
 
+# A program that hangs ends the run, and says where.
+limit=30m
+
 budget=()
 part() {
     local name=$1
     shift
     echo "== $name"
     local start=$SECONDS
-    "$@"
+    if declare -F "$1" >/dev/null; then
+        "$@"
+    else
+        timeout --verbose --kill-after=30s "$limit" "$@"
+    fi
     budget+=("$(printf '%6d s  %s' $((SECONDS - start)) "$name")")
 }
 
@@ -63,6 +70,7 @@ part "Django beside PostgreSQL" "$PYTHON" tests/pg/django_orm.py
 part "bad input beside PostgreSQL" "$PYTHON" tests/pg/bad_input.py
 part "one Cassandra node" "$PYTHON" tests/cluster/run.py
 if [ -n "$long" ]; then
+    limit=4h
     part "setup of the next Cassandra" setup_cassandra_next
     part "Cassandra's files, all formats" "$PYTHON" tests/cluster/sstables.py
     part "killed at random instants" env SLUICE_TEST_CRASH_ROUNDS=40 cargo test --quiet --test it crash

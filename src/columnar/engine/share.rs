@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::Engine;
 use super::refresh::{Next, Why};
@@ -184,19 +186,22 @@ impl Engine {
             before: found.generation.filter(|_| !entry.is_broken()),
             shared: Some(shared.clone()),
         };
+        let done = Notify::new();
+        let build = async {
+            let built = self.build(entry, next).await;
+            done.notify_one();
+            built
+        };
         let alive = async {
             let mut beat = beat;
-            loop {
-                tokio::time::sleep(self.options.claim_patience / BEATS).await;
+            while timeout(self.options.claim_patience / BEATS, done.notified()).await.is_err() {
                 beat += 1;
                 // A builder that is taken for gone may still come first.
                 let _ = shared.renew(&self.beat(beat)).await;
             }
         };
-        let built = tokio::select! {
-            built = self.build(entry, next) => built,
-            () = alive => Ok(()),
-        };
+        // No beat is under way when the claim is given up: it would make it again.
+        let (built, ()) = tokio::join!(build, alive);
         shared.give_up().await;
         match built {
             Ok(()) => Ok(true),

@@ -8,7 +8,7 @@ use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, col, lit};
 
 use super::*;
-use crate::clock::SimulatedClock;
+use crate::clock::{Clock, SimulatedClock};
 use crate::columnar::files::tests::FullFiles;
 use crate::columnar::fixture::{Table, every_type, print};
 use crate::columnar::manifest::FileKind;
@@ -22,15 +22,25 @@ pub(super) fn engine(
     dir: &std::path::Path,
     change: impl Fn(&mut EngineOptions),
 ) -> Arc<Engine> {
+    // Two engines that share views must not draw the same numbers.
+    static SEED: AtomicU64 = AtomicU64::new(1);
+    let seed = SEED.fetch_add(1, Ordering::Relaxed);
+    let clock = Arc::new(SimulatedClock::new(1_800_000_000_000_000, seed));
+    engine_by(clock, table, dir, change)
+}
+
+/// The same with a clock of the caller's.
+pub(super) fn engine_by(
+    clock: Arc<dyn Clock>,
+    table: &Table,
+    dir: &std::path::Path,
+    change: impl Fn(&mut EngineOptions),
+) -> Arc<Engine> {
     let mut options = EngineOptions::new(dir.to_owned());
     options.file = FileOptions { file_rows_max: 300, group_rows: 64, zstd_level: Some(1) };
     options.check_interval = Duration::from_secs(3600);
     options.threads = 2;
     change(&mut options);
-    // Two engines that share views must not draw the same numbers.
-    static SEED: AtomicU64 = AtomicU64::new(1);
-    let seed = SEED.fetch_add(1, Ordering::Relaxed);
-    let clock = Arc::new(SimulatedClock::new(1_800_000_000_000_000, seed));
     Engine::start(table.store.clone(), clock, options).unwrap()
 }
 

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use super::super::tests::{columnar_rows, engine, expected_rows, snapshot};
+use super::super::tests::{columnar_rows, engine_by, expected_rows, snapshot};
 use super::*;
 use crate::clock::{Clock as _, SystemClock};
 use crate::columnar::fixture::{Table, every_type};
@@ -27,7 +27,9 @@ impl Place {
 
     /// A gateway whose background looks once, when it begins.
     fn gateway(&self, name: &str, table: &Table) -> Arc<Engine> {
-        let engine = engine(table, &self.dir.path().join(name), |options| {
+        // Real time: another's patience runs out.
+        let clock = Arc::new(SystemClock::new());
+        let engine = engine_by(clock, table, &self.dir.path().join(name), |options| {
             options.shared = Some(self.store.clone());
             options.claim_patience = Duration::from_millis(200);
             options.shared_interval = Duration::ZERO;
@@ -85,6 +87,7 @@ async fn what_one_gateway_made_all_take() {
         one.refresh(id).await.unwrap();
         made += 1;
         assert_eq!(generation(one, &table), made);
+        assert!(!place.folder().join("claim").exists(), "a claim outlived its build");
         assert!(generation(other, &table) <= before);
         check(one, &table).await;
     }
