@@ -78,6 +78,7 @@ if [ -n "$long" ]; then
         env SLUICE_SIM_SEEDS=500 cargo test --quiet --lib kv::lwt::tests
     part "one Cassandra node, longer" "$PYTHON" tests/cluster/run.py --long bank isolation
     part "setup of Spark" setup_spark
+    part "views as Iceberg tables in Spark" "$PYTHON" tests/pg/iceberg.py --spark
     part "Spark on one Cassandra node" "$PYTHON" tests/cluster/run.py spark
     part "one Cassandra node with Accord" "$PYTHON" tests/cluster/run.py --commit accord \
         conformance scripts schema sequences native bank requests isolation spark

@@ -99,10 +99,11 @@ cassandra_jars() {
     fi
 }
 
-# Spark and its connector for Cassandra, which read Sluice's tables too. Sets SPARK_LIB.
+# Spark with its connector for Cassandra, which reads Sluice's tables too, and Iceberg, which reads
+# their views. Sets SPARK_LIB.
 setup_spark() {
-    local spark=3.5.6 connector=3.5.1 folder="$SLUICE_CACHE/spark"
-    SPARK_LIB="$folder/$spark-$connector"
+    local spark=3.5.6 connector=3.5.1 iceberg=1.10.2 folder="$SLUICE_CACHE/spark"
+    SPARK_LIB="$folder/$spark-$connector-$iceberg"
     export SPARK_LIB
     if [ ! -e "$SPARK_LIB/spark-cassandra-connector_2.12-$connector.jar" ]; then
         rm -rf "$SPARK_LIB"
@@ -110,7 +111,7 @@ setup_spark() {
         cp tests/spark/pom.xml "$folder/pom.xml"
         (cd "$folder" &&
             mvn --quiet --batch-mode dependency:copy-dependencies -Dspark.version="$spark" \
-                -Dconnector.version="$connector" -DincludeScope=runtime \
+                -Dconnector.version="$connector" -Diceberg.version="$iceberg" -DincludeScope=runtime \
                 -DoutputDirectory="$SPARK_LIB.part")
         mv "$SPARK_LIB.part" "$SPARK_LIB"
     fi

@@ -2,8 +2,13 @@
 
 After inserts, updates, deletes and refreshes, columns added, dropped and renamed, on the embedded
 store; and that publishing goes on after a restart, and goes away with the view.
+
+With --spark also Spark, of $SPARK_LIB (setup_spark of tests/setup.sh). It knows no time of day, and
+reads no table with such a column.
 """
 
+import argparse
+import contextlib
 import datetime
 import glob
 import json
@@ -18,7 +23,11 @@ import psycopg
 from pyiceberg.table import StaticTable
 
 from copy_binary import check
-from servers import sluice
+from servers import ROOT, sluice
+
+sys.path.insert(0, str(ROOT / "tests" / "spark"))
+
+from starter import started  # noqa: E402
 
 CACHE = os.environ.get("SLUICE_CACHE", os.path.expanduser("~/.cache/sluice"))
 # DuckDB's extension comes by another version of DuckDB than the other tests have.
@@ -66,12 +75,13 @@ def text(value):
     return "" if value is None else value.hex() if isinstance(value, bytes) else str(value)
 
 
-def compare(ours, what, table, columns):
-    """The table by all three, now that nobody writes."""
-    ours.execute(f"refresh columnar view {table}")
-    path = published(ours, table)
+def compare(ours, spark, what):
+    """The table by all of them, now that nobody writes."""
+    columns = columns_of(ours)
+    ours.execute("refresh columnar view t")
+    path = published(ours, "t")
     rows = [tuple(text(v) for v in row) for row in
-            ours.execute(f"select {', '.join(columns)} from {table} order by id").fetchall()]
+            ours.execute(f"select {', '.join(columns)} from t order by id").fetchall()]
     read = StaticTable.from_metadata(path).scan().to_arrow()
     theirs = sorted(read.to_pylist(), key=lambda row: row["id"])
     theirs = [tuple(text(row[c]) for c in columns) for row in theirs]
@@ -82,64 +92,78 @@ def compare(ours, what, table, columns):
                   (len(theirs), len(rows)))]
     # By the folder and its version hint.
     folder = path.removeprefix("file://").split("/metadata/")[0]
-    shown = lambda c, bytes: bytes if c == "y" else f"{c}::text"
-    fields = ", ".join(f"coalesce({shown(c, 'lower(hex(y))')}, '')" for c in columns)
-    theirs = duckdb_rows(f"select {fields} from iceberg_scan('{folder}') order by id")
-    mine = [tuple(v or "" for v in row) for row in
-            ours.execute("select " + ", ".join(shown(c, "encode(y, 'hex')") for c in columns) +
-                         f" from {table} order by {table}.id").fetchall()]
-    if isinstance(theirs, list):
-        # Booleans, floats and padding print in other ways.
-        plain = lambda v: {"true": "t", "false": "f"}.get(v, v)
-        differ = [(a, b) for a, b in zip(theirs, mine)
-                  if [plain(v) for v in a] != [plain(v) for v in b]]
-        ok = len(theirs) == len(mine) and not differ
-        same.append(check(f"{what}: DuckDB has the same rows", ok, differ[:2],
-                          (len(theirs), len(mine))))
-    else:
-        same.append(check(f"{what}: DuckDB reads it", False, theirs))
+    fields = ["lower(hex(y))" if c == "y" else f"cast({c} as varchar(100))" for c in columns]
+    fields = ", ".join(f"coalesce({field}, '') as {c}" for field, c in zip(fields, columns))
+    mine = texts(ours, columns)
+    same.append(alike(f"{what}: DuckDB", mine, duckdb_rows(
+        f"select {fields} from iceberg_scan('{folder}') t order by t.id")))
+    if spark:
+        table = folder.rsplit("/", 1)[1]
+        found, _ = spark.ask(f"select {fields} from views.views.`{table}` t order by t.id")
+        same.append(alike(f"{what}: Spark", mine, [tuple(row.values()) for row in found]))
     return same
 
 
-def changes(ours):
+def texts(ours, columns):
+    """The table's rows as text."""
+    shown = ["encode(y, 'hex')" if c == "y" else f"{c}::text" for c in columns]
+    rows = ours.execute(f"select {', '.join(shown)} from t order by t.id").fetchall()
+    return [tuple(value or "" for value in row) for row in rows]
+
+
+def alike(what, mine, theirs):
+    if not isinstance(theirs, list):
+        return check(f"{what} reads it", False, theirs)
+    # Booleans and zones print in other ways.
+    plain = lambda v: {"true": "t", "false": "f"}.get(v, v).removesuffix("+00")
+    differ = [(a, b) for a, b in zip(theirs, mine)
+              if [plain(v) for v in a] != [plain(v) for v in b]]
+    ok = len(theirs) == len(mine) and not differ
+    return check(f"{what} has the same rows", ok, differ[:2], (len(theirs), len(mine)))
+
+
+def changes(ours, spark):
     ours.execute("""create table t (id int primary key, n numeric(12,2), name text, made timestamptz,
         day date, u uuid, x float8, ok bool, big bigint, small smallint, j jsonb, y bytea, tm time)
         with (columnar = on)""")
+    if spark:
+        ours.execute("alter table t drop column tm")
     fields = """(i * 7 % 1000) / 100.0, case when i % 13 = 0 then null else 'name ' || i end,
         timestamptz '2024-01-01 00:00Z' + i * interval '1 minute', date '2024-01-01' + i % 500,
         md5(i::text)::uuid, i + 0.5, i % 2 = 0, i::bigint * 1000000000, (i % 100)::smallint,
-        jsonb_build_object('i', i), decode(md5(i::text), 'hex'),
-        time '00:00' + i * interval '1 second'"""
+        jsonb_build_object('i', i), decode(md5(i::text), 'hex')"""
+    if not spark:
+        fields += ", time '00:00' + i * interval '1 second'"
     insert = "insert into t select i, {} from generate_series({}, {}) i"
     ours.execute(insert.format(fields, 1, 20000))
-    same = compare(ours, "inserted", "t", columns_of(ours))
+    same = compare(ours, spark, "inserted")
     ours.execute(insert.format(fields, 20001, 20100))
     ours.execute("update t set n = n + 1, name = 'changed' where id between 100 and 120")
     ours.execute("delete from t where id between 500 and 777")
-    same += compare(ours, "updated and deleted", "t", columns_of(ours))
+    same += compare(ours, spark, "updated and deleted")
     path = published(ours, "t")
     deletes = StaticTable.from_metadata(path).metadata.snapshots[0].summary
     same.append(check("as position deletes", int(deletes["total-position-deletes"]) > 0, deletes))
     for round in range(4):
         ours.execute("update t set big = big + 1 where id %% 997 = %s", (round,))
         ours.execute("delete from t where id = %s", (2000 + round,))
-        same += compare(ours, f"refreshed again {round + 1}", "t", columns_of(ours))
+        same += compare(ours, spark, f"refreshed again {round + 1}")
     before = StaticTable.from_metadata(published(ours, "t")).schema()
     ours.execute("alter table t add column extra int default 5")
     ours.execute("update t set extra = id where id < 50")
-    same += compare(ours, "a column added", "t", columns_of(ours))
+    same += compare(ours, spark, "a column added")
     ours.execute("alter table t rename column name to label")
     ours.execute("alter table t drop column j")
-    same += compare(ours, "one renamed, one dropped", "t", columns_of(ours))
+    same += compare(ours, spark, "one renamed, one dropped")
     ours.execute("alter table t add column j text")
     ours.execute("update t set j = 'new' where id = 1")
-    same += compare(ours, "one with an old name added", "t", columns_of(ours))
+    same += compare(ours, spark, "one with an old name added")
     after = StaticTable.from_metadata(published(ours, "t")).schema()
     ids = before.find_field("name").field_id == after.find_field("label").field_id \
         and before.find_field("j").field_id != after.find_field("j").field_id
     same.append(check("columns keep their ids", ids, before, after))
     ours.execute("truncate t")
-    same += compare(ours, "emptied", "t", columns_of(ours))
+    same += compare(ours, spark, "emptied")
     return same
 
 
@@ -151,27 +175,36 @@ def columns_of(ours):
 
 
 def main():
-    same = []
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--spark", action="store_true", help="Spark reads them too")
     with tempfile.TemporaryDirectory(prefix="sluice-iceberg-") as folder:
-        def connected(server):
-            return psycopg.connect(server.dsn(), autocommit=True)
-        with sluice(folder=folder) as server, connected(server) as ours:
-            same += changes(ours)
-            ours.execute("insert into t (id, n) select i, i from generate_series(1, 50) i")
-            ours.execute("refresh columnar view t")
-            location = pathlib.Path(published(ours, "t").removeprefix("file://")).parent
-        with sluice(folder=folder) as server, connected(server) as ours:
-            same.append(check("published after a restart", "not" not in published(ours, "t")))
-            same += compare(ours, "after a restart", "t", columns_of(ours))
-            kept = len(glob.glob(f"{location}/v*.metadata.json"))
-            same.append(check("old metadata goes", kept <= 3, kept))
-            ours.execute("alter table t set (columnar = off)")
-            deadline = time.monotonic() + 10
-            while location.exists() and time.monotonic() < deadline:
-                time.sleep(0.2)
-            same.append(check("all of it goes with the view", not location.exists()))
+        wanted = parser.parse_args().spark
+        with started(f"file://{folder}/data/columnar") if wanted else contextlib.nullcontext() as spark:
+            same = lives(folder, spark)
     print(f"{sum(same)} of {len(same)} alike")
     sys.exit(0 if all(same) else 1)
+
+
+def lives(folder, spark):
+    """A table's view through two lives of the server."""
+    def connected(server):
+        return psycopg.connect(server.dsn(), autocommit=True)
+    with sluice(folder=folder) as server, connected(server) as ours:
+        same = changes(ours, spark)
+        ours.execute("insert into t (id, n) select i, i from generate_series(1, 50) i")
+        ours.execute("refresh columnar view t")
+        location = pathlib.Path(published(ours, "t").removeprefix("file://")).parent
+    with sluice(folder=folder) as server, connected(server) as ours:
+        same.append(check("published after a restart", "not" not in published(ours, "t")))
+        same += compare(ours, spark, "after a restart")
+        kept = len(glob.glob(f"{location}/v*.metadata.json"))
+        same.append(check("old metadata goes", kept <= 3, kept))
+        ours.execute("alter table t set (columnar = off)")
+        deadline = time.monotonic() + 10
+        while location.exists() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        same.append(check("all of it goes with the view", not location.exists()))
+    return same
 
 
 if __name__ == "__main__":

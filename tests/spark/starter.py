@@ -1,4 +1,4 @@
-"""Starts Spark with the Cassandra connector, from the jars in $SPARK_LIB, and asks it."""
+"""Starts Spark with the Cassandra connector or Iceberg, from the jars in $SPARK_LIB, and asks it."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ OPENED = ["java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java
 
 
 class Spark:
-    """A session, whose catalog `cluster` has the keyspaces."""
+    """A session, whose catalog `cluster` has the keyspaces, or `views` Iceberg tables."""
 
     def __init__(self, process, log):
         self.process, self.log = process, log
@@ -51,22 +51,27 @@ class Spark:
         return rows, float(took)
 
 
-@contextlib.contextmanager
 def spark(cluster, consistency="QUORUM"):
-    """One for a cluster of tests/cluster/nodes.py. Its process is gone afterwards."""
+    """One for a cluster of tests/cluster/nodes.py."""
+    host, port = cluster.contact_points().split(",")[0].split(":")
+    return started(host, port, consistency)
+
+
+@contextlib.contextmanager
+def started(*arguments):
+    """One by the arguments of Ask.java. Its process is gone afterwards."""
     jars = pathlib.Path(os.environ.get("SPARK_LIB", "no-spark"))
     if not any(jars.glob("spark-cassandra-connector_*.jar")):
         raise SystemExit(f"no Spark in {jars}; setup_spark of tests/setup.sh gets it")
     with tempfile.TemporaryDirectory(prefix="sluice-spark-") as folder:
         log = pathlib.Path(folder) / "log"
         opened = [f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in OPENED]
-        host, port = cluster.contact_points().split(",")[0].split(":")
         with open(log, "w") as out:
             process = subprocess.Popen(
                 ["java", *opened, f"-Xmx{HEAP}", f"-Djava.io.tmpdir={folder}",
                  f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}",
                  "-Djdk.reflect.useDirectMethodHandle=false", "-cp", f"{jars}/*",
-                 HERE / "Ask.java", host, port, consistency],
+                 HERE / "Ask.java", *arguments],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=out, text=True, cwd=folder,
             )
         try:
