@@ -126,19 +126,44 @@ pub struct StartArgs {
     pub server: ServerArgs,
 }
 
-/// What the gateways of a cluster share: columnar views, and scans of them.
-#[derive(Clone, Debug, Default, Args)]
-pub struct SharedArgs {
+/// Rows of a table whose view is worth two nodetools.
+const SSTABLE_ROWS: u64 = 100_000;
+
+/// The columnar views that gateways of a cluster share.
+#[derive(Clone, Debug, Args)]
+pub struct ViewArgs {
     /// Where the gateways of a cluster share their columnar views: file:///a/folder that all of
     /// them see, or s3://bucket/prefix, with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION
     /// and AWS_ENDPOINT_URL from the environment (AWS_ALLOW_HTTP=true for one without TLS).
-    /// Without it each makes its own.
+    /// Without it each makes its own; a demo that starts nodes has a folder for them.
     #[arg(long, env = "SLUICE_VIEW_STORE", value_name = "URL")]
     pub view_store: Option<String>,
     /// Rows from which agents beside the nodes make a table's view from the nodes' files, where
     /// there are agents and a view store; fewer are read sooner than nodes flush theirs.
-    #[arg(long, env = "SLUICE_SSTABLE_ROWS", default_value_t = 100_000, value_name = "ROWS")]
+    #[arg(long, env = "SLUICE_SSTABLE_ROWS", default_value_t = SSTABLE_ROWS, value_name = "ROWS")]
     pub sstable_rows: u64,
+}
+
+impl Default for ViewArgs {
+    fn default() -> ViewArgs {
+        ViewArgs { view_store: None, sstable_rows: SSTABLE_ROWS }
+    }
+}
+
+/// What the gateways of a cluster share: columnar views, and scans of them.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SharedArgs {
+    /// The views.
+    #[command(flatten)]
+    pub views: ViewArgs,
+    /// How scans are shared.
+    #[command(flatten)]
+    pub scans: ScanArgs,
+}
+
+/// The scans that gateways of a cluster share.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ScanArgs {
     /// Where this gateway takes shares of the others' columnar scans: host:port, as they reach it.
     /// Only with a view store, and in a build with --features spread.
     #[arg(long, env = "SLUICE_SCAN_LISTEN", value_name = "HOST:PORT")]
@@ -189,6 +214,9 @@ pub struct DemoArgs {
     /// Events after which the fleet is silent; they take some 500 bytes each.
     #[arg(long, env = "SLUICE_DEMO_EVENTS", default_value_t = 2_000_000, requires = "cluster")]
     pub events: u64,
+    /// The views that its gateways share.
+    #[command(flatten)]
+    pub views: ViewArgs,
     /// What every server takes.
     #[command(flatten)]
     pub server: ServerArgs,

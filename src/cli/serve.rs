@@ -142,16 +142,16 @@ async fn open(args: &StartArgs, clock: &Arc<dyn Clock>) -> Result<Opened> {
         #[cfg(feature = "columnar")]
         shared: view_store(args, joined.as_ref().map(|joined| joined.views.as_str()))?,
         #[cfg(feature = "columnar")]
-        exporter: joined.zip(args.shared.view_store.clone()).map(|(joined, url)| {
+        exporter: joined.zip(args.shared.views.view_store.clone()).map(|(joined, url)| {
             Arc::new(Agents::new(joined.cluster, url, clock.clone())) as Arc<dyn Exporter>
         }),
         #[cfg(feature = "columnar")]
-        export_rows_min: args.shared.sstable_rows,
+        export_rows_min: args.shared.views.sstable_rows,
         #[cfg(feature = "spread")]
         spread: spread(args)?,
     };
     #[cfg(not(feature = "spread"))]
-    if args.shared.scan_listen.is_some() {
+    if args.shared.scans.scan_listen.is_some() {
         return Err(Error::unsupported("--scan-listen in this build")
             .with_hint("Build with --features spread."));
     }
@@ -173,7 +173,7 @@ fn view_store(
     args: &StartArgs,
     keyspace: Option<&str>,
 ) -> Result<Option<Arc<crate::columnar::shared::ViewStore>>> {
-    let Some(url) = &args.shared.view_store else { return Ok(None) };
+    let Some(url) = &args.shared.views.view_store else { return Ok(None) };
     let Some(keyspace) = keyspace else {
         let message = "--view-store needs --store cassandra";
         return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
@@ -185,17 +185,17 @@ fn view_store(
 /// Who shares scans with this gateway.
 #[cfg(feature = "spread")]
 fn spread(args: &StartArgs) -> Result<Option<crate::columnar::spread::SpreadOptions>> {
-    let Some(listen) = args.shared.scan_listen.clone() else { return Ok(None) };
-    if args.shared.view_store.is_none() {
+    let Some(listen) = args.shared.scans.scan_listen.clone() else { return Ok(None) };
+    if args.shared.views.view_store.is_none() {
         let message = "--scan-listen needs --view-store";
         return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
             .with_hint("Gateways share scans of the views that they share."));
     }
     Ok(Some(crate::columnar::spread::SpreadOptions {
         listen,
-        peers: args.shared.scan_peers.clone(),
-        secret: args.shared.scan_secret.clone(),
-        rows: args.shared.scan_rows,
+        peers: args.shared.scans.scan_peers.clone(),
+        secret: args.shared.scans.scan_secret.clone(),
+        rows: args.shared.scans.scan_rows,
     }))
 }
 

@@ -7,6 +7,8 @@ import subprocess
 import tempfile
 import time
 
+import psycopg
+
 from gateways import ROOT
 from nodes import free_port, jars
 
@@ -36,7 +38,9 @@ def run(program):
             demo = subprocess.Popen(
                 [program, "demo", "--cluster", "--cassandra", str(jars()), "--rate", str(RATE),
                  "--events", str(EVENTS), "--listen", f"127.0.0.1:{port}"],
-                stdout=out, stderr=subprocess.STDOUT, env=dict(os.environ, TMPDIR=folder),
+                stdout=out, stderr=subprocess.STDOUT,
+                # However few the events are, agents make a view that is made anew.
+                env=dict(os.environ, TMPDIR=folder, SLUICE_SSTABLE_ROWS="0"),
             )
         try:
             wait_for(log, demo, "The fleet reports from now on", READY_TIMEOUT_S)
@@ -49,6 +53,7 @@ def run(program):
             print("   " + smoke.stdout.strip().replace("\n", "\n   "))
             if smoke.returncode:
                 wrong.append(f"smoke.sh ended with {smoke.returncode}")
+            made_by_agents(url, wrong)
             line = wait_for(log, demo, "lightweight transactions/s", LINES_TIMEOUT_S)
             print(f"   {line.strip()}")
         except RuntimeError as error:
@@ -70,6 +75,25 @@ def run(program):
         if names:
             wrong.append(f"files are left: {names}")
     return wrong
+
+
+def made_by_agents(url, wrong):
+    """The view made anew comes from the node's files, and shows what rows show."""
+    look = ("select /*+ READ_FROM_STORAGE({}[events]) */ count(*), max(event_time) from demo.events "
+            "where event_time < now() - interval '2 seconds'")
+    with psycopg.connect(url, autocommit=True) as c:
+        c.execute("alter table demo.events set (columnar = off)")
+        c.execute("alter table demo.events set (columnar = on)")
+        c.execute("refresh columnar view demo.events")
+        source = c.execute("select source from pg_stat_columnar_views "
+                           "where relname = 'events'").fetchone()
+        c.execute("begin isolation level repeatable read")
+        columns, rows = (c.execute(look.format(path)).fetchone() for path in ("COLUMNAR", "ROW"))
+        print(f"   made anew: {source[0]}; {rows[0]} events")
+        if rows != columns:
+            wrong.append(f"rows {rows}, columns {columns}")
+        if "sstables of 1 of 1 nodes" not in source[0]:
+            wrong.append(f"the view comes from {source[0]}")
 
 
 def wait_for(log, demo, mark, seconds):

@@ -1,7 +1,8 @@
 //! `sluice demo --cluster`: nodes, two gateways behind one address, and a fleet that reports.
 //!
 //! The first gateway is this process, which also sends the reports; the second one is another
-//! process of the same program. All they share is the cluster.
+//! process of the same program, and so are the agents beside nodes that it starts. All they share
+//! is the cluster, and a folder of views.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
+use super::agents;
 use super::balancer::balance;
 use super::feed::{Load, feed};
 use super::fleet::{COLUMNS, SCHEMA, questions};
@@ -18,7 +20,9 @@ use super::nodes::{Nodes, jars};
 use super::processes::Process;
 use super::silent::Quiet;
 use crate::cli::serve::{Served, announce, serve, stop_signals};
-use crate::cli::{Auth, ClusterArgs, DemoArgs, ServerArgs, SharedArgs, StartArgs, StoreKind};
+use crate::cli::{
+    Auth, ClusterArgs, DemoArgs, ScanArgs, ServerArgs, SharedArgs, StartArgs, StoreKind,
+};
 use crate::error::{Error, Result, SqlState};
 use crate::session::Database;
 
@@ -49,6 +53,10 @@ pub(super) fn run(args: DemoArgs) -> Result<()> {
     let replicas = nodes.as_ref().map(|_| args.nodes.min(REPLICAS_MAX).to_string());
     let start = gateway(&args, folder.path(), points, replicas);
     let place = folder.path().to_owned();
+    let beside = match cfg!(feature = "columnar") {
+        true => nodes.as_ref().map_or_else(Vec::new, Nodes::folders),
+        false => Vec::new(),
+    };
     let outcome = serve(start.clone(), move |served: Served| async move {
         let address = listener.local_addr()?;
         let listener = TcpListener::from_std(listener)?;
@@ -58,11 +66,12 @@ pub(super) fn run(args: DemoArgs) -> Result<()> {
         let connections = start.server.max_connections;
         let database = served.database.clone();
         set_up(&database).await?;
+        let agents = agents::start(&beside, &start, &place).await?;
         banner(address, &addresses, database.clock.wall_micros());
         let load = Load { rate: args.rate, events_max: args.events };
         tokio::spawn(async move {
-            // Until the process ends; the second gateway with it.
-            let _second = second;
+            // Until the process ends; the second gateway and the agents with it.
+            let _others = (second, agents);
             if let Err(error) = balance(listener, addresses, connections).await {
                 tracing::error!(?error, "clients are not let in any more");
             }
@@ -97,9 +106,13 @@ fn gateway(
     replication: Option<String>,
 ) -> StartArgs {
     let keyspace = Some(args.keyspace.clone());
+    let mut views = args.views.clone();
+    if args.contact_points.is_empty() && views.view_store.is_none() {
+        views.view_store = Some(format!("file://{}", folder.join("views").display()));
+    }
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     StartArgs {
-        shared: SharedArgs::default(),
+        shared: SharedArgs { views, scans: ScanArgs::default() },
         store: StoreKind::Cassandra,
         data: Some(folder.join("gateway1")),
         cluster: ClusterArgs { contact_points, keyspace, replication, ..ClusterArgs::default() },
@@ -125,8 +138,12 @@ async fn start_second(first: &StartArgs, folder: &Path) -> Result<(Process, Sock
         .args(["--analytics-memory", &first.server.analytics_memory.to_string()])
         .args(["--analytics-cache", &first.server.analytics_cache.to_string()])
         .args(["--max-connections", &first.server.max_connections.to_string()])
+        .args(["--sstable-rows", &first.shared.views.sstable_rows.to_string()])
         .args(["--log", &first.server.log])
         .stdout(Stdio::piped());
+    if let Some(url) = &first.shared.views.view_store {
+        command.args(["--view-store", url]);
+    }
     let mut process = Process::start("the second gateway", &mut command, END_TIMEOUT)?;
     let line = process.line_with(READY).await?;
     let address = line.strip_prefix(READY).and_then(|rest| rest.split(' ').next());

@@ -1,6 +1,8 @@
 //! Cassandra nodes on this machine, from its published jars, for as long as the demo runs.
 
+use std::fs::Permissions;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -29,7 +31,7 @@ const LOGGING: &str = include_str!("../../../compose/local/logback.xml");
 const JAVA_OPTIONS: &str = include_str!("../../../compose/local/java.options");
 
 /// A node.
-pub(super) struct Node {
+struct Node {
     host: String,
     folder: PathBuf,
     process: Process,
@@ -74,6 +76,11 @@ impl Nodes {
         self.nodes.iter().map(|node| format!("{}:{}", node.host, self.port)).collect()
     }
 
+    /// Where each keeps all it has: its rows in `data`, and `nodetool`, a script.
+    pub fn folders(&self) -> Vec<PathBuf> {
+        self.nodes.iter().map(|node| node.folder.clone()).collect()
+    }
+
     /// Their processes.
     pub fn processes(&self) -> Vec<u32> {
         self.nodes.iter().map(|node| node.process.id()).collect()
@@ -96,6 +103,8 @@ impl Node {
         std::fs::write(conf.join("logback.xml"), fill(LOGGING))?;
         std::fs::write(conf.join("java.options"), JAVA_OPTIONS)?;
         let jmx_port = free_port("127.0.0.1")?;
+        std::fs::write(conf.join("logback-off.xml"), "<configuration/>")?;
+        write_nodetool(&folder, jars, jmx_port)?;
         let output = std::fs::File::create(folder.join("out"))?;
         let mut command = Command::new("java");
         command
@@ -152,6 +161,25 @@ impl Node {
         let from = (from..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         text[from..].to_owned()
     }
+}
+
+/// Makes the script by which a node is administered.
+fn write_nodetool(folder: &Path, jars: &Path, jmx_port: u16) -> Result<()> {
+    let quoted = |path: String| format!("'{}'", path.replace('\'', r"'\''"));
+    let place = folder.display();
+    let script = format!(
+        "#!/bin/sh\nexec java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC \
+         --add-exports=java.base/sun.nio.ch=ALL-UNNAMED \
+         --add-exports=java.base/jdk.internal.ref=ALL-UNNAMED {} {} -cp {} \
+         org.apache.cassandra.tools.NodeTool -h 127.0.0.1 -p {jmx_port} \"$@\"\n",
+        quoted(format!("-Dcassandra.storagedir={place}")),
+        quoted(format!("-Dlogback.configurationFile={place}/conf/logback-off.xml")),
+        quoted(format!("{}/*", jars.display())),
+    );
+    let path = folder.join("nodetool");
+    std::fs::write(&path, script)?;
+    std::fs::set_permissions(&path, Permissions::from_mode(0o755))?;
+    Ok(())
 }
 
 /// Addresses on loopback: one alone has the usual one, several have a network of their own.
