@@ -4,8 +4,8 @@
 
 Systems: postgresql, embedded, cluster. All five transactions in the specification's mix, without
 think times; what they do to the data is checked by the specification's conditions before and after
-(tests/bench/tpcc). Loading a whole warehouse into a cluster takes long on a small machine:
-BENCH_TPCC_ITEMS and BENCH_TPCC_CUSTOMERS scale the cluster's database down, and the output says so.
+(tests/bench/tpcc). BENCH_TPCC_ITEMS and BENCH_TPCC_CUSTOMERS scale the cluster's database down, and
+the output says so.
 """
 
 import argparse
@@ -21,8 +21,8 @@ sys.path[:0] = [str(ROOT / "tests" / "pg"), str(ROOT / "tests" / "cluster")]
 
 from servers import postgres, sluice  # noqa: E402
 
-ITEMS = int(os.environ.get("BENCH_TPCC_ITEMS", "10000"))
-CUSTOMERS = int(os.environ.get("BENCH_TPCC_CUSTOMERS", "300"))
+ITEMS = int(os.environ.get("BENCH_TPCC_ITEMS", "100000"))
+CUSTOMERS = int(os.environ.get("BENCH_TPCC_CUSTOMERS", "3000"))
 FULL = (100_000, 3_000)
 SYSTEMS = ["postgresql", "embedded", "cluster"]
 LOAD_TIMEOUT_S = 3600

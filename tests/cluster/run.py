@@ -104,8 +104,8 @@ def latencies(cluster, _):
 
 def requests(cluster, options):
     """Requests of each class of statement, as documented."""
-    with gateways(cluster, keyspace="counts") as ours:
-        return statements.compare(ours[0], options.commit)
+    with gateways(cluster, keyspace="counts") as ours, cluster.cql("counts") as cql:
+        return statements.compare(ours[0], options.commit, cql)
 
 
 def refused(cluster, _):

@@ -21,6 +21,8 @@ TRIES = 40
 PAUSE_S, PAUSE_MAX_S = 0.01, 0.3
 # The first of the numbers that statements use; fewer than a thousand are.
 FIRST = 1000
+# Records of commits stay for ten seconds when their rows are finished.
+RECORDS_GONE_S = 20
 
 TABLES = """
 create table plain (id int primary key, v int);
@@ -78,8 +80,8 @@ def counted(connection, sql):
     return {name: int(count) for name, count in re.findall(r"(\w+)=(\d+)", found[0])}
 
 
-def compare(server, commit):
-    """What differs."""
+def compare(server, commit, cql):
+    """What differs. `cql`: a session of the keyspace."""
     table, wrong, number = documented(commit), [], FIRST
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         connection.execute(TABLES)
@@ -96,9 +98,25 @@ def compare(server, commit):
                 wrong.append(f"{name}: {counts}, documented: {table.get(name)}")
             print(f"   {name:40}" + "".join(f"{count:>8}" for count in found))
         blocks(connection, wrong)
+        if commit == "lwt":
+            records(connection, cql, wrong)
     if table.keys() != STATEMENTS.keys():
         wrong.append(f"documented or tried alone: {table.keys() ^ STATEMENTS.keys()}")
     return wrong
+
+
+def records(connection, cql, wrong):
+    """What commits over several partitions leave behind goes away."""
+    for n in range(20):
+        connection.execute("insert into plain select %s - x, 0 from generate_series(1, 5) x", (-5 * n,))
+    count = lambda: cql.execute("select count(vd) from transactions").one()[0]
+    most, deadline = count(), time.monotonic() + RECORDS_GONE_S
+    while (left := count()) and time.monotonic() < deadline:
+        most = max(most, left)
+        time.sleep(0.5)
+    print(f"   {most} records of commits, {left} of them after a while")
+    if not most or left:
+        wrong.append(f"of {most} records of commits {left} stay")
 
 
 def blocks(connection, wrong):

@@ -160,6 +160,11 @@ impl Names {
             columns += native;
         }
         let (name, id, comment) = (self.table(table), self.id(table), comment.replace('\'', "''"));
+        // A record that comes back says what it said: nobody needs to keep that it was removed.
+        let order = match table {
+            Table::Transactions => format!("{order}gc_grace_seconds = 3600 AND "),
+            _ => order,
+        };
         format!(
             "CREATE TABLE IF NOT EXISTS {name} ({columns}, PRIMARY KEY ({key})) \
              WITH {order}read_repair = 'BLOCKING' AND comment = '{comment}' AND id = {id}"

@@ -138,7 +138,8 @@ struct Published {
 impl Gateway {
     async fn publish_wait(&self, txn: TxnId, wait: &Wait) -> Result<()> {
         let row = RowKey::head(&Bytes::new());
-        let write = CellWrite { row, column: Column::Wt, value: Some(wait.encode()) };
+        let value = wait.on.is_some().then(|| wait.encode());
+        let write = CellWrite { row, column: Column::Wt, value };
         self.write(&wait_row(txn), vec![write], wait.number).await
     }
 

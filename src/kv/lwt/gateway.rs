@@ -31,6 +31,7 @@ use super::looks::Look;
 use super::newest::Settled;
 use super::partitions::*;
 use super::peers::{Peer, Retired, View, read_peer};
+use super::records::Records;
 use super::rows::*;
 use super::snapshots::Snapshot;
 use super::tables::Tables;
@@ -63,11 +64,16 @@ pub struct LwtOptions {
     pub row_bytes_max: usize,
     /// How long the change log keeps what one gateway needs no more: others' views may be older.
     pub log_kept: Duration,
+    /// How long an attempt's record stays when all its rows are finished.
+    pub record_kept: Duration,
     /// Where more rows are sorted than memory is for.
     pub sort_dir: std::path::PathBuf,
     /// Shows newest versions without making sure that they stay visible, to see that it is needed.
     #[cfg(test)]
     pub unsure: bool,
+    /// Believes every abort, to see that it must not.
+    #[cfg(test)]
+    pub credulous: bool,
 }
 
 impl Default for LwtOptions {
@@ -81,9 +87,12 @@ impl Default for LwtOptions {
             batch_bytes_max: 1 << 20,
             row_bytes_max: 6 << 20,
             log_kept: Duration::from_secs(900),
+            record_kept: Duration::from_secs(10),
             sort_dir: std::env::temp_dir(),
             #[cfg(test)]
             unsure: false,
+            #[cfg(test)]
+            credulous: false,
         }
     }
 }
@@ -195,6 +204,8 @@ pub struct Core {
     pub snapshots: Mutex<BTreeMap<Timestamp, (Weak<Snapshot>, Option<Arc<Snapshot>>)>>,
     /// Verdicts that were read lately.
     pub verdicts: Mutex<HashMap<Attempt, Verdict>>,
+    /// Of attempts that are finished.
+    pub records: Records,
     /// What the last read of all rows tells of commits.
     settled: Mutex<Settled>,
     horizon: AtomicU64,
@@ -393,6 +404,7 @@ impl Gateway {
                 own: Mutex::new(Own { log_next: 1, ..Own::default() }),
                 snapshots: Mutex::default(),
                 verdicts: Mutex::default(),
+                records: Records::default(),
                 settled: Mutex::default(),
                 horizon: AtomicU64::new(0),
                 schema: AtomicU64::new(0),
@@ -457,9 +469,11 @@ impl Gateway {
 
     /// Shows that it lives, and retires those that do not.
     pub async fn beat(self: &Arc<Self>) {
+        let began = self.time.monotonic();
         let published = self.publish().await;
         let viewed = self.view().await;
         let (Ok(()), Ok(view)) = (published, viewed) else { return };
+        self.remove_records(began);
         for peer in &view.peers {
             let gone = peer.retired == Retired::Sealed || self.is_expired(peer);
             if gone && peer.incarnation != self.incarnation && peer.retired < Retired::Settled {

@@ -71,11 +71,12 @@ impl Gateway {
             late.env.sleep(ANNOUNCED_FOR).await;
             late.withdraw(txn, floor);
         }));
+        let began = self.time.monotonic();
         let reading = self.read(partition, Select::Heads(vec![key.clone()]), Consistency::Quorum);
         let (announced, rows) = join(self.publish(), self.beside_view(reading)).await;
         announced?;
         let rows = rows?;
-        let version = self.newest_of(partition, key, &head_of(&rows, key)?).await?;
+        let version = self.newest_of(partition, key, head_of(&rows, key)?, began).await?;
         if let Some(version) = &version
             && !self.shows(partition, version.ts).await?
         {

@@ -34,6 +34,7 @@ mod newest;
 pub mod partitions;
 mod peers;
 mod read;
+mod records;
 mod rows;
 mod segments;
 mod settle;

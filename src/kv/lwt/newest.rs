@@ -66,9 +66,10 @@ impl Gateway {
     ) -> Result<Option<Version>> {
         self.check()?;
         let _held = self.hold_newest();
+        let began = self.time.monotonic();
         let reading = self.read(partition, Select::Rows(vec![key.clone()]), Consistency::Quorum);
         let rows = self.beside_view(reading).await?;
-        let version = self.newest_of(partition, key, &head_of(&rows, key)?).await?;
+        let version = self.newest_of(partition, key, head_of(&rows, key)?, began).await?;
         self.make_sure(partition, version.as_ref()).await?;
         Ok(version)
     }
@@ -99,22 +100,35 @@ impl Gateway {
         self.check_lease().await
     }
 
-    /// The newest version that a row shows. An intent without a verdict is not acknowledged, and
-    /// may be passed: the row stays as it is until there is one.
+    /// The newest version that a row shows, whose read began then. An intent without a verdict is
+    /// not acknowledged, and may be passed: the row stays as it is until there is one.
     pub async fn newest_of(
         self: &Arc<Self>,
         partition: &Partition,
         key: &Bytes,
-        head: &Record,
+        head: Record,
+        began: Duration,
     ) -> Result<Option<Version>> {
-        let Some(Intent { attempt, .. }) = head.intent else { return Ok(head.version()) };
-        let Some(verdict) = self.read_verdict(attempt, Consistency::Quorum).await? else {
-            return Ok(head.version());
-        };
-        self.finish_soon(partition, vec![key.clone()], attempt, verdict);
-        match verdict {
-            Verdict::Committed(ts) => Ok(Some(Version { ts, value: head.intent_value.clone() })),
-            Verdict::Aborted => Ok(head.version()),
+        let (mut head, mut began) = (head, began);
+        loop {
+            let Some(Intent { attempt, .. }) = head.intent else { return Ok(head.version()) };
+            let verdict = self.read_verdict(attempt, Consistency::Quorum).await?;
+            if let Some(verdict) = verdict {
+                self.finish_soon(partition, vec![key.clone()], attempt, verdict);
+            }
+            if let Some(Verdict::Committed(ts)) = verdict {
+                return Ok(Some(Version { ts, value: head.intent_value.clone() }));
+            }
+            if self.is_verdict_kept(began) {
+                return Ok(head.version());
+            }
+            // Its record may be gone already; not so if its intent is still there.
+            began = self.time.monotonic();
+            let select = Select::Rows(vec![key.clone()]);
+            head = head_of(&self.read(partition, select, Consistency::Quorum).await?, key)?;
+            if head.intent.is_some_and(|i| i.attempt == attempt) {
+                return Ok(head.version());
+            }
         }
     }
 

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::gateway::Gateway;
+use super::locks::head_of;
 use super::partitions::*;
 use super::rows::*;
 use super::snapshots::{Snapshot, too_old};
@@ -123,12 +124,16 @@ impl Gateway {
                     let Some(verdict) = self.resolve(attempt, looks).await? else {
                         return Ok(Err(Yield));
                     };
+                    self.finish_soon(partition, vec![key.clone()], attempt, verdict);
                     if let Some(version) = self.with_verdict(at, &head, verdict) {
-                        self.finish_soon(partition, vec![key.clone()], attempt, verdict);
                         return Ok(Ok(Some(version)));
                     }
-                    self.finish_soon(partition, vec![key.clone()], attempt, verdict);
-                    head.intent = None;
+                    if verdict == Verdict::Aborted {
+                        head = self.confirmed(partition, key, head).await?;
+                    }
+                    if head.intent.is_some_and(|i| i.attempt == attempt) {
+                        head.intent = None;
+                    }
                 }
             }
         }
@@ -147,6 +152,17 @@ impl Gateway {
             false if head.previous == Timestamp::ZERO => Visible::Known(None),
             false => Visible::Older,
         }
+    }
+
+    /// A row as it is once its intent's attempt is known to be aborted: with the intent, it is.
+    async fn confirmed(&self, partition: &Partition, key: &Bytes, head: Record) -> Result<Record> {
+        #[cfg(test)]
+        if self.options.credulous {
+            return Ok(head);
+        }
+        drop(head);
+        let select = Select::Rows(vec![key.clone()]);
+        head_of(&self.read(partition, select, Consistency::Quorum).await?, key)
     }
 
     /// The version that an intent brings, if its attempt committed at or below `at`.

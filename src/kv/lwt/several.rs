@@ -74,6 +74,7 @@ impl Gateway {
             self.env.spawn(Box::pin(async move {
                 this.finish_all(&rows, attempt, Verdict::Committed(ts)).await;
                 this.close_open(attempt.floor, Some(ts));
+                this.record_done(attempt);
                 this.publish_later();
             }));
             if changes_schema(commit) {
@@ -84,6 +85,8 @@ impl Gateway {
         // Nobody will ever decide for it: its intents can go.
         self.finish_all(&owned_rows(parts), open.attempt, Verdict::Aborted).await;
         self.settle_open(&open, None).await;
+        // Others may have given it a verdict, or are about to.
+        self.record_done(open.attempt);
         self.publish_soon();
         result
     }

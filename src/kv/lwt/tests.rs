@@ -19,6 +19,7 @@ fn options() -> LwtOptions {
     LwtOptions {
         deadlock_timeout: Duration::from_millis(50),
         log_kept: Duration::ZERO,
+        record_kept: Duration::ZERO,
         ..LwtOptions::default()
     }
 }

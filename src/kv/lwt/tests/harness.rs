@@ -18,6 +18,10 @@ const CLOCK_STEP_MICROS: u64 = 2 * 3_600_000_000;
 /// Leases in simulated time.
 pub const LEASE: Duration = Duration::from_millis(600);
 
+/// How long records of finished attempts stay, by seed.
+const RECORDS_KEPT: [Duration; 3] =
+    [Duration::ZERO, Duration::from_millis(30), Duration::from_millis(300)];
+
 /// A simulated cluster and its gateways.
 #[derive(Clone)]
 pub struct Sim {
@@ -27,6 +31,10 @@ pub struct Sim {
     done: Arc<Mutex<bool>>,
     /// See [`LwtOptions::unsure`].
     pub unsure: bool,
+    /// See [`LwtOptions::credulous`].
+    pub credulous: bool,
+    /// See [`LwtOptions::record_kept`]: shorter than most pauses.
+    pub record_kept: Duration,
 }
 
 /// A gateway of the simulation.
@@ -52,7 +60,9 @@ impl Sim {
 
     fn of(world: Arc<World>, cluster: Arc<Cluster>) -> Sim {
         let nodes = Arc::new(Mutex::new(CLUSTER));
-        Sim { world, cluster, nodes, done: Arc::default(), unsure: false }
+        let record_kept = RECORDS_KEPT[world.random(RECORDS_KEPT.len() as u64) as usize];
+        let (unsure, credulous) = (false, false);
+        Sim { world, cluster, nodes, done: Arc::default(), unsure, credulous, record_kept }
     }
 
     /// A new gateway, its clock wrong by up to five seconds and a few percent.
@@ -71,6 +81,8 @@ impl Sim {
             deadlock_timeout: Duration::from_millis(60),
             settle_timeout: Duration::from_secs(20),
             unsure: self.unsure,
+            credulous: self.credulous,
+            record_kept: self.record_kept,
             ..LwtOptions::default()
         };
         loop {

@@ -1,5 +1,7 @@
 //! Encounters that the protocol was made for, one by one.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::harness::*;
 use super::*;
 use crate::kv::conformance::txn;
@@ -63,6 +65,73 @@ fn a_reader_against_a_commit() {
         assert_eq!(one, two, "torn");
         sim.sleep(Duration::from_millis(200)).await;
         assert_eq!((get(&reader, 1, hold.at).await, get(&reader, 2, hold.at).await), (one, two));
+    });
+}
+
+/// A reader stands still between a row's intent and its verdict, until the commit is finished and
+/// its record removed. How often it then showed half of the commit.
+fn readers_that_come_late(seeds: u64, credulous: bool) -> u64 {
+    let torn = Arc::new(AtomicU64::new(0));
+    let count = torn.clone();
+    for_seeds(seeds, only_delays(), move |mut sim| {
+        (sim.credulous, sim.record_kept) = (credulous, Duration::from_millis(20));
+        let torn = count.clone();
+        async move {
+            let (writer, reader) = (sim.gate().await, sim.gate().await);
+            assert!(commit(&writer, vec![write(1, 0), write(2, 0)]).await);
+            let task = writer.clone();
+            sim.spawn(&writer, async move {
+                commit(&task, vec![write(1, 1), write(2, 1)]).await;
+            });
+            sim.sleep(Duration::from_micros(sim.world.random(40_000))).await;
+            let hold = reader.store.snapshot().await.unwrap();
+            let (task, at) = (reader.clone(), hold.at);
+            let (ended, end) = futures::channel::oneshot::channel();
+            sim.spawn(&reader, async move {
+                let _ = ended.send(get(&task, 1, at).await);
+            });
+            sim.sleep(Duration::from_micros(sim.world.random(10_000))).await;
+            sim.world.pause(reader.env.node, LEASE * 2 / 3);
+            let one = end.await.unwrap();
+            let two = get(&reader, 2, at).await;
+            torn.fetch_add(u64::from(one != two), Ordering::SeqCst);
+        }
+    });
+    torn.load(Ordering::SeqCst)
+}
+
+#[test]
+fn a_reader_against_the_removal_of_a_record() {
+    assert_eq!(readers_that_come_late(120, false), 0);
+}
+
+/// It would, if it believed that what has no verdict any more was aborted.
+#[test]
+fn without_a_second_look_it_is_torn() {
+    assert_ne!(readers_that_come_late(120, true), 0);
+}
+
+/// What commits over several partitions leave is rows.
+#[test]
+fn records_go_when_their_commits_are_finished() {
+    for_seeds(15, Faults::heavy(), |sim| async move {
+        let gates = [sim.gate().await, sim.gate().await];
+        for value in 0..12 {
+            // Of the same rows, so that some are in the way of others.
+            let (a, b) = (commit(&gates[0], vec![write(1, value), write(2, value)]), async {
+                commit(&gates[1], vec![write(2, value), write(3, value)]).await;
+            });
+            futures::join!(a, b);
+        }
+        sim.heal();
+        sim.sleep(Duration::from_secs(5)).await;
+        let connection = Connection::new(&sim.cluster, gates[0].env.clone());
+        let left = loop {
+            if let Ok(page) = connection.ring(Table::Transactions, None, 100).await {
+                break page;
+            }
+        };
+        assert_eq!(left.rows.len(), 0, "{left:?}");
     });
 }
 

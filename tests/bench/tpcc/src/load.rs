@@ -1,10 +1,7 @@
 //! The initial database, clause 4.3.3.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::fmt::Write;
 use std::pin::pin;
-use std::rc::Rc;
 use std::time::Instant;
 
 use futures_util::SinkExt;
@@ -13,20 +10,30 @@ use tokio_postgres::Client;
 use crate::random::{NAMES, Random, last_name};
 use crate::{Failed, Options, connect, schema};
 
-/// Rows of one COPY: a transaction each, which a cluster does not take of any size.
-const COPY_ROWS: usize = 2_000;
-/// Loaded by so many connections at once.
-const LOADERS: usize = 4;
+/// Rows of one COPY.
+const COPY_ROWS: usize = 10_000;
 const SINCE: &str = "2026-01-01 00:00:00";
 pub const DISTRICTS: i32 = 10;
 
-/// A part of the database that one connection loads.
+/// Tables that one connection fills in one transaction, which empties them first: nobody else sees
+/// such tables, so that a cluster takes their rows as plain writes.
 #[derive(Clone, Copy)]
-enum Part {
-    Items(i32, i32),
-    Warehouse(i32),
-    Stock(i32, i32, i32),
-    District(i32, i32),
+enum Group {
+    Places,
+    Stock,
+    Customers,
+    Orders,
+}
+
+impl Group {
+    fn tables(self) -> &'static str {
+        match self {
+            Group::Places => "warehouse, district, item",
+            Group::Stock => "stock",
+            Group::Customers => "customer, history",
+            Group::Orders => "orders, order_line, new_order",
+        }
+    }
 }
 
 /// Rows on their way into one table.
@@ -84,9 +91,9 @@ fn address(random: &mut Random) -> String {
     format!("{one},{two},{city},{},{}", random.text(2, 2), random.zip())
 }
 
-async fn items(client: &Client, from: i32, to: i32, random: &mut Random) -> Result<u64, Failed> {
+async fn items(client: &Client, options: &Options, random: &mut Random) -> Result<u64, Failed> {
     let mut rows = Rows::of(client, "item");
-    for id in from..=to {
+    for id in 1..=options.items {
         let price = f64::from(random.within(100, 10_000)) / 100.0;
         let (image, name) = (random.within(1, 10_000), random.text(14, 24));
         row!(rows, id, image, name, price, random.data());
@@ -106,13 +113,12 @@ async fn warehouse(client: &Client, w: i32, random: &mut Random) -> Result<u64, 
 
 async fn stock(
     client: &Client,
+    options: &Options,
     w: i32,
-    from: i32,
-    to: i32,
     random: &mut Random,
 ) -> Result<u64, Failed> {
     let mut rows = Rows::of(client, "stock");
-    for item in from..=to {
+    for item in 1..=options.items {
         let infos: Vec<String> = (0..DISTRICTS).map(|_| random.text(24, 24)).collect();
         let quantity = random.within(10, 100);
         row!(rows, w, item, quantity, infos.join(","), 0, 0, 0, random.data());
@@ -133,7 +139,17 @@ async fn district(
     let tax = f64::from(random.within(0, 2_000)) / 10_000.0;
     row!(rows, w, d, random.text(6, 10), address(random), tax, "30000.00", n + 1);
     rows.flush().await?;
-    let mut all = rows.all;
+    Ok(rows.all)
+}
+
+async fn customers(
+    client: &Client,
+    options: &Options,
+    w: i32,
+    d: i32,
+    random: &mut Random,
+) -> Result<u64, Failed> {
+    let n = options.customers;
     let mut customers = Rows::of(client, "customer");
     let mut history = Rows::of(client, "history");
     for c in 1..=n {
@@ -167,8 +183,7 @@ async fn district(
     }
     customers.flush().await?;
     history.flush().await?;
-    all += customers.all + history.all;
-    orders(client, options, w, d, random).await.map(|n| all + n)
+    Ok(customers.all + history.all)
 }
 
 /// What each customer has paid: district and warehouse have the sums.
@@ -210,20 +225,32 @@ async fn orders(
     Ok(orders.all + lines.all + new.all)
 }
 
-async fn work(options: &Options, left: &RefCell<VecDeque<(u64, Part)>>) -> Result<u64, Failed> {
-    let client = connect(options).await?;
-    let mut all = 0;
-    loop {
-        let next = left.borrow_mut().pop_front();
-        let Some((number, part)) = next else { return Ok(all) };
-        let random = &mut Random::new(options.seed * 1_000_003 + number);
-        all += match part {
-            Part::Items(from, to) => items(&client, from, to, random).await?,
-            Part::Warehouse(w) => warehouse(&client, w, random).await?,
-            Part::Stock(w, from, to) => stock(&client, w, from, to, random).await?,
-            Part::District(w, d) => district(&client, options, w, d, random).await?,
+/// Fills a group's tables.
+async fn fill(options: &Options, group: Group) -> Result<u64, Failed> {
+    let client = &connect(options).await?;
+    let random = &mut Random::new(options.seed * 1_000_003 + group as u64);
+    client.batch_execute(&format!("begin; truncate {}", group.tables())).await?;
+    let mut all = match group {
+        Group::Places => items(client, options, random).await?,
+        _ => 0,
+    };
+    for w in 1..=options.warehouses {
+        all += match group {
+            Group::Places => warehouse(client, w, random).await?,
+            Group::Stock => stock(client, options, w, random).await?,
+            Group::Customers | Group::Orders => 0,
         };
+        for d in 1..=DISTRICTS {
+            all += match group {
+                Group::Places => district(client, options, w, d, random).await?,
+                Group::Customers => customers(client, options, w, d, random).await?,
+                Group::Orders => orders(client, options, w, d, random).await?,
+                Group::Stock => 0,
+            };
+        }
     }
+    client.batch_execute("commit").await?;
+    Ok(all)
 }
 
 /// Makes and fills the tables.
@@ -233,23 +260,13 @@ pub async fn load(options: &Options) -> Result<String, Failed> {
     }
     let began = Instant::now();
     schema::create(options).await?;
-    let mut parts = Vec::new();
-    let step = (options.items / 10).max(1) as usize;
-    let slices = || (1..=options.items).step_by(step).map(|n| (n, (n + step as i32 - 1)));
-    let cut = |(from, to): (i32, i32)| (from, to.min(options.items));
-    parts.extend(slices().map(cut).map(|(from, to)| Part::Items(from, to)));
-    for w in 1..=options.warehouses {
-        parts.push(Part::Warehouse(w));
-        parts.extend(slices().map(cut).map(|(from, to)| Part::Stock(w, from, to)));
-        parts.extend((1..=DISTRICTS).map(|d| Part::District(w, d)));
-    }
-    let left = Rc::new(RefCell::new((0..).zip(parts).collect()));
-    let loaders = (0..LOADERS).map(|_| {
-        let (options, left) = (options.clone(), left.clone());
-        tokio::task::spawn_local(async move { work(&options, &left).await })
+    let groups = [Group::Places, Group::Stock, Group::Customers, Group::Orders];
+    let loaders = groups.map(|group| {
+        let options = options.clone();
+        tokio::task::spawn_local(async move { fill(&options, group).await })
     });
     let mut rows = 0;
-    for loader in loaders.collect::<Vec<_>>() {
+    for loader in loaders {
         rows += loader.await??;
     }
     let seconds = began.elapsed().as_secs_f64();
