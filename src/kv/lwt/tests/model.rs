@@ -1,7 +1,8 @@
 //! The commit protocol as a model, all of whose states are looked at: two gateways that each
 //! write both of two partitions, one that writes a third by a single batch, a reader, resolvers
 //! at any time, crashes at any point. Paxos is a conditional batch that, once sent, can take
-//! effect at any time, any number of times, whether its sender lives or not.
+//! effect at any time, any number of times, whether its sender lives or not. Records of finished
+//! commits are removed at any time, also between a row and its verdict as the reader asks for them.
 
 use std::collections::BTreeSet;
 
@@ -21,6 +22,8 @@ enum Without {
     Fence,
     /// Verdicts that only the first one gives.
     FirstVerdict,
+    /// A look whether the intent of what was aborted is still there.
+    SecondLook,
 }
 
 struct Protocol(Without);
@@ -72,6 +75,8 @@ struct State {
     txns: [Phase; 2],
     crashed: [bool; 3],
     records: [Option<Verdict>; 2],
+    /// Whose records are removed: what is written there is not seen.
+    removed: [bool; 2],
     /// Somebody was told a second verdict.
     two_verdicts: bool,
     /// The last one is the single batch's.
@@ -89,10 +94,32 @@ struct Reader {
     owed: Vec<u8>,
     /// Whether the single batch was announced when it looked.
     open: Option<bool>,
+    met: Option<Met>,
     first: Option<Vec<u8>>,
     second: Option<Vec<u8>>,
     third: Option<Vec<u8>>,
     third_again: Option<Vec<u8>>,
+}
+
+/// A row that was read with an intent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Met {
+    which: u8,
+    seen: Vec<u8>,
+    txn: u8,
+    aborted: bool,
+}
+
+impl Reader {
+    fn show(&mut self, which: u8, mut seen: Vec<u8>) {
+        seen.sort_unstable();
+        match which {
+            0 => self.first = Some(seen),
+            1 => self.second = Some(seen),
+            2 => self.third = Some(seen),
+            _ => self.third_again = Some(seen),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -113,26 +140,54 @@ enum Action {
     Begin,
     Look,
     Read(u8),
+    /// The reader asks for the verdict of an intent that it met, or aborts it.
+    Resolve,
+    LookAgain,
+    Remove(u8),
 }
 
 impl Protocol {
-    fn visible(&self, state: &State, key: usize) -> Option<Vec<u8>> {
+    /// Reads a row at the reader's snapshot; none: it waits.
+    fn visible(&self, state: &mut State, which: u8) -> Option<()> {
         let at = state.reader.at?;
         let open = state.reader.open?;
+        let key = usize::from(which.min(2));
         if key == 2 && open && state.announced && self.0 != Without::Announcement {
             return None;
         }
         let part = &state.parts[key];
-        let mut seen: Vec<u8> =
-            part.versions.iter().filter(|(ts, _)| *ts <= at).map(|(_, txn)| *txn).collect();
-        if let Some(txn) = part.intent {
-            match state.records[txn as usize]? {
-                Verdict::Committed(ts) if ts <= at => seen.push(txn),
-                _ => {}
-            }
+        let seen = part.versions.iter().filter(|(ts, _)| *ts <= at).map(|(_, txn)| *txn).collect();
+        match part.intent {
+            Some(txn) => state.reader.met = Some(Met { which, seen, txn, aborted: false }),
+            None => state.reader.show(which, seen),
         }
-        seen.sort_unstable();
-        Some(seen)
+        Some(())
+    }
+
+    fn resolve(&self, state: &mut State) -> Option<()> {
+        let (at, mut met) = (state.reader.at?, state.reader.met.take()?);
+        let removed = state.removed[usize::from(met.txn)];
+        let record = &mut state.records[usize::from(met.txn)];
+        match record.filter(|_| !removed) {
+            Some(Verdict::Committed(ts)) => {
+                met.seen.extend((ts <= at).then_some(met.txn));
+                state.reader.show(met.which, met.seen);
+                return Some(());
+            }
+            None if !removed => *record = Some(Verdict::Aborted),
+            _ => {}
+        }
+        state.reader.met = Some(Met { aborted: true, ..met });
+        Some(())
+    }
+
+    fn look_again(&self, state: &mut State) -> Option<()> {
+        let Met { which, seen, txn, .. } = state.reader.met.take()?;
+        let there = state.parts[usize::from(which)].intent == Some(txn);
+        if there || self.0 == Without::SecondLook {
+            state.reader.show(which, seen);
+        }
+        Some(())
     }
 
     fn deliver(&self, state: &mut State, sent: Sent) -> bool {
@@ -265,17 +320,9 @@ impl Protocol {
                 state.reader.owed = owed;
             }
             Action::Look => state.reader.open = Some(state.announced),
-            Action::Read(which) => {
-                let Some(seen) = self.visible(state, usize::from(which.min(2))) else {
-                    return false;
-                };
-                match which {
-                    0 => state.reader.first = Some(seen),
-                    1 => state.reader.second = Some(seen),
-                    2 => state.reader.third = Some(seen),
-                    _ => state.reader.third_again = Some(seen),
-                }
-            }
+            Action::Read(which) => return self.visible(state, which).is_some(),
+            Action::Resolve => return self.resolve(state).is_some(),
+            Action::LookAgain => return self.look_again(state).is_some(),
             _ => return false,
         }
         true
@@ -292,6 +339,7 @@ impl Model for Protocol {
             txns: [Phase::New; 2],
             crashed: [false; 3],
             records: [None; 2],
+            removed: [false; 2],
             two_verdicts: false,
             parts: Default::default(),
             sent: BTreeSet::new(),
@@ -326,6 +374,9 @@ impl Model for Protocol {
             if met && state.records[n].is_none() {
                 actions.push(Action::Abort(txn));
             }
+            // The other one is the same.
+            let finished = txn == 0 && !met && matches!(state.txns[n], Phase::Acknowledged(_));
+            actions.extend((finished && !state.removed[n]).then_some(Action::Remove(txn)));
         }
         if !state.crashed[2] {
             match state.single {
@@ -349,9 +400,11 @@ impl Model for Protocol {
         let reader = &state.reader;
         let reads = [&reader.first, &reader.second, &reader.third, &reader.third_again];
         let next = reads.iter().position(|read| read.is_none());
-        match (reader.at, reader.open, next) {
+        match (reader.at, reader.open, &reader.met, next) {
             (None, ..) => actions.push(Action::Begin),
-            (_, None, _) => actions.push(Action::Look),
+            (_, None, ..) => actions.push(Action::Look),
+            (.., Some(met), _) if met.aborted => actions.push(Action::LookAgain),
+            (.., Some(_), _) => actions.push(Action::Resolve),
             (.., Some(next)) => actions.push(Action::Read(next as u8)),
             _ => {}
         }
@@ -390,7 +443,11 @@ impl Model for Protocol {
             Action::Announce | Action::SendSingle | Action::LearnSingle | Action::Retire => {
                 self.step_single(&mut state, action)
             }
-            Action::Begin | Action::Look | Action::Read(_) => self.read(&mut state, action),
+            Action::Remove(txn) => {
+                state.removed[txn as usize] = true;
+                true
+            }
+            _ => self.read(&mut state, action),
         };
         happened.then_some(state)
     }
@@ -446,6 +503,7 @@ fn each_step_is_needed() {
         (Without::Announcement, "a snapshot stays"),
         (Without::Fence, "a snapshot stays"),
         (Without::FirstVerdict, "one verdict"),
+        (Without::SecondLook, "no acknowledged write is lost"),
     ];
     for (without, property) in cases {
         let broken = broken(without);
