@@ -103,6 +103,38 @@ async fn a_lone_statement_may_read_a_view_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_least_and_greatest_floats_are_those_of_rows() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Running::on(data.path());
+    let client = server.connect("postgres", "postgres").await;
+    for sql in [
+        "create table f (id int primary key, g int, x float8, y real) with (columnar = on)",
+        "insert into f select n, n % 7, (n * 7919 % 2003 - 1000) / 8.0, (n * 31 % 97 - 50) / 4.0
+         from generate_series(1, 9000) n",
+        "update f set x = 'NaN' where g = 1 and id % 5 = 0; update f set y = 'NaN' where g = 2",
+        "update f set x = '-infinity', y = 'infinity' where id in (3, 17)",
+        "update f set x = null, y = null where g = 4; update f set x = -0.0 where g = 5",
+        "refresh columnar view f; update f set y = 'NaN' where id = 13",
+    ] {
+        ask(&client, sql).await;
+    }
+    for query in [
+        "select g, min(x), max(x), min(y), max(y), count(*) from f group by g order by g",
+        "select min(x), max(y) filter (where g <> 2) from f where g < 6",
+        "select max(x) - min(x) from f where g in (0, 3)",
+        "select g, max(m) from (select g, id % 3 k, min(y) m from f group by g, k) s
+         group by g order by g",
+    ] {
+        ask(&client, "set sluice.read_engines = row").await;
+        let rows = ask(&client, query).await;
+        ask(&client, "set sluice.read_engines = columnar").await;
+        assert_eq!(ask(&client, query).await, rows, "{query}");
+        let plan = ask(&client, &format!("explain {query}")).await.join("\n");
+        assert!(!plan.contains("row by row") && plan.contains("Columnar"), "{plan}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_query_over_its_memory_fails_alone_or_spills() {
     let data = tempfile::tempdir().unwrap();
     let folder = data.path().to_str().unwrap();

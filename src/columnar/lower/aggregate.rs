@@ -11,17 +11,21 @@ use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{AggregateUDF, Expr as DfExpr, lit};
 
 use super::expr::{ExprLowering, Lowered};
+use super::floats::place_of;
 use super::sums::{ExactSum, SumKind};
 use crate::error::{Error, Result};
 use crate::sql::bound::AggregateCall;
 use crate::types::BaseType;
+use crate::types::pg_type::format_type;
 
 /// A lowered aggregate: the expression and the Arrow type it gives.
 pub struct LoweredAggregate {
     /// The call.
     pub expr: DfExpr,
-    /// Its Arrow type.
+    /// The Arrow type of what it stands for.
     pub data_type: DataType,
+    /// It gives places of floats, not floats.
+    pub is_place: bool,
 }
 
 fn refuse<T>(what: String) -> Result<T> {
@@ -38,24 +42,29 @@ pub fn lower_aggregate(scope: &ExprLowering<'_>, call: &AggregateCall) -> Result
     if !matches!(name, "sum" | "avg" | "count") && args.iter().any(|a| a.scale.is_some()) {
         return refuse(format!("{name} of a CASE with mixed scales"));
     }
-    let (udaf, data_type, args) = choose(name, args, call)?;
+    let Chosen { udaf, data_type, args, is_place } = choose(name, args, call)?;
     scope.may_be_wide(&data_type);
     let filter = match &call.filter {
         Some(filter) => Some(Box::new(scope.lower(filter)?.expr)),
         None => None,
     };
     let function = AggregateFunction::new_udf(udaf, args, call.distinct, filter, Vec::new(), None);
-    Ok(LoweredAggregate { expr: DfExpr::AggregateFunction(function), data_type })
+    Ok(LoweredAggregate { expr: DfExpr::AggregateFunction(function), data_type, is_place })
 }
 
-fn choose(
-    name: &str,
-    mut args: Vec<Lowered>,
-    call: &AggregateCall,
-) -> Result<(Arc<AggregateUDF>, DataType, Vec<DfExpr>)> {
+/// DataFusion's aggregate for a call.
+struct Chosen {
+    udaf: Arc<AggregateUDF>,
+    data_type: DataType,
+    args: Vec<DfExpr>,
+    is_place: bool,
+}
+
+fn choose(name: &str, mut args: Vec<Lowered>, call: &AggregateCall) -> Result<Chosen> {
+    let chosen = |udaf, data_type, args| Ok(Chosen { udaf, data_type, args, is_place: false });
     let Some(arg) = args.pop() else {
         return if name == "count" {
-            Ok((count_udaf(), DataType::Int64, vec![lit(1i64)]))
+            chosen(count_udaf(), DataType::Int64, vec![lit(1i64)])
         } else {
             refuse(format!("{name}()"))
         };
@@ -66,19 +75,23 @@ fn choose(
     let one = |arg: Lowered| vec![arg.expr];
     match (name, arg.ty.base) {
         ("count", _) if !call.distinct || groupable(&arg) => {
-            Ok((count_udaf(), DataType::Int64, one(arg)))
+            chosen(count_udaf(), DataType::Int64, one(arg))
         }
-        ("min" | "max", _) if ordered(&arg) => {
+        ("min" | "max", _) => {
             let udaf = if name == "min" { min_udaf() } else { max_udaf() };
             let data_type = arg.data_type.clone();
-            Ok((udaf, data_type, one(arg)))
+            match place_of(arg.expr.clone(), &data_type) {
+                Some(place) => Ok(Chosen { udaf, data_type, args: vec![place], is_place: true }),
+                None if ordered(&arg) => chosen(udaf, data_type, one(arg)),
+                None => refuse(format!("{name} of {}", format_type(arg.ty))),
+            }
         }
         ("sum", BaseType::Int2 | BaseType::Int4) if !call.distinct => {
-            Ok((sum_udaf(), DataType::Int64, one(arg)))
+            chosen(sum_udaf(), DataType::Int64, one(arg))
         }
         ("sum" | "avg", BaseType::Float8) if !call.distinct => {
             let udaf = if name == "sum" { sum_udaf() } else { avg_udaf() };
-            Ok((udaf, DataType::Float64, one(arg)))
+            chosen(udaf, DataType::Float64, one(arg))
         }
         ("sum" | "avg", BaseType::Int2 | BaseType::Int4 | BaseType::Int8 | BaseType::Numeric)
             if !call.distinct =>
@@ -92,9 +105,9 @@ fn choose(
             let exact = ExactSum::new(kind, scale, arg.scale.is_some());
             let data_type = exact.result_type();
             let args = std::iter::once(arg.expr).chain(arg.scale.map(|s| *s)).collect();
-            Ok((Arc::new(AggregateUDF::from(exact)), data_type, args))
+            chosen(Arc::new(AggregateUDF::from(exact)), data_type, args)
         }
-        _ => refuse(format!("{name} of {}", crate::types::pg_type::format_type(arg.ty))),
+        _ => refuse(format!("{name} of {}", format_type(arg.ty))),
     }
 }
 

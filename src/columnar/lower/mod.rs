@@ -13,6 +13,7 @@
 
 mod aggregate;
 mod expr;
+mod floats;
 #[cfg(feature = "spread")]
 pub mod named;
 mod relation;

@@ -8,6 +8,7 @@ use arrow::datatypes::DataType;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 use super::expr::ExtractUdf;
+use super::floats::FloatPlace;
 use super::sums::{ExactSum, SumKind};
 use super::udf::{Arithmetic, ArithmeticUdf, NumericSortKey};
 use crate::columnar::values::DECIMAL_PRECISION_MAX;
@@ -34,7 +35,10 @@ pub fn scalars() -> Vec<Arc<ScalarUDF>> {
     let parts = [DatePart::Year, DatePart::Month, DatePart::Day];
     let parts = parts.into_iter().map(|part| ScalarUDF::from(ExtractUdf::new(part)));
     let key = ScalarUDF::from(NumericSortKey::default());
-    arithmetic.chain(parts).chain([key]).map(Arc::new).collect()
+    let both = [false, true];
+    let places = both.iter().flat_map(|wide| both.map(|back| FloatPlace::new(*wide, back)));
+    let places = places.map(ScalarUDF::from);
+    arithmetic.chain(parts).chain([key]).chain(places).map(Arc::new).collect()
 }
 
 /// All aggregates.

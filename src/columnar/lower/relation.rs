@@ -14,6 +14,7 @@ use datafusion::logical_expr::{Expr as DfExpr, LogicalPlan, LogicalPlanBuilder, 
 
 use super::aggregate::{groupable, lower_aggregate, ordered};
 use super::expr::{ExprLowering, Lowered, column_name, comparison};
+use super::floats::float_at;
 use super::{LoweredRel, Lowering, from_datafusion};
 use crate::error::{Error, Result};
 use crate::sql::bound::{
@@ -325,20 +326,31 @@ impl<'a> Lowering<'a> {
             group_exprs.push(value.expr.alias(column_name(c.id)));
         }
         let mut calls = Vec::with_capacity(aggregates.len());
+        // What is shown of it, where that is not what DataFusion gives.
+        let mut shown: Vec<DfExpr> = groups.iter().map(|(_, c)| column(c.id)).collect();
+        let mut is_plain = true;
         for call in aggregates {
-            let lowered = lower_aggregate(&scope, call)?;
-            types.insert(call.output.id, lowered.data_type);
-            calls.push(lowered.expr.alias(column_name(call.output.id)));
+            let (lowered, id) = (lower_aggregate(&scope, call)?, call.output.id);
+            calls.push(lowered.expr.alias(column_name(id)));
+            shown.push(match lowered.is_place {
+                true => float_at(column(id), &lowered.data_type).alias(column_name(id)),
+                false => column(id),
+            });
+            is_plain &= !lowered.is_place;
+            types.insert(id, lowered.data_type);
         }
         if calls.is_empty() && group_exprs.is_empty() {
             return refuse("an aggregate without calls");
         }
         let builder = LogicalPlanBuilder::from(input.plan);
-        let plan = if calls.is_empty() {
-            build(builder.project(group_exprs).and_then(LogicalPlanBuilder::distinct))?
-        } else {
-            build(builder.aggregate(group_exprs, calls))?
-        };
+        let plan = build(match (calls.is_empty(), is_plain) {
+            (true, _) => builder.project(group_exprs).and_then(LogicalPlanBuilder::distinct),
+            (false, true) => builder.aggregate(group_exprs, calls),
+            (false, false) => {
+                let grouped = builder.aggregate(group_exprs, calls);
+                grouped.and_then(|grouped| grouped.project(shown))
+            }
+        })?;
         Ok(LoweredRel { plan, types })
     }
 
