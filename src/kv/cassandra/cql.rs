@@ -137,9 +137,12 @@ impl Names {
 
     /// `CREATE TABLE`, of a space with these columns of values and the table's name in SQL.
     pub fn create(&self, table: Table, natives: &[String], comment: &str) -> String {
-        let (columns, key, order) = match table {
+        let (columns, key, options) = match table {
             Table::Gateways => ("pk blob, ck blob, st blob, rt blob", "pk, ck", String::new()),
-            Table::Transactions => ("pk blob, vd blob, wt blob", "pk", String::new()),
+            // A record that comes back says what it said: nobody needs to keep that it was removed.
+            Table::Transactions => {
+                ("pk blob, vd blob, wt blob", "pk", "gc_grace_seconds = 3600 AND ".to_owned())
+            }
             Table::Log => {
                 ("pk blob, ck blob, tr blob STATIC, ch blob, oc blob", "pk, ck", String::new())
             }
@@ -160,14 +163,9 @@ impl Names {
             columns += native;
         }
         let (name, id, comment) = (self.table(table), self.id(table), comment.replace('\'', "''"));
-        // A record that comes back says what it said: nobody needs to keep that it was removed.
-        let order = match table {
-            Table::Transactions => format!("{order}gc_grace_seconds = 3600 AND "),
-            _ => order,
-        };
         format!(
             "CREATE TABLE IF NOT EXISTS {name} ({columns}, PRIMARY KEY ({key})) \
-             WITH {order}read_repair = 'BLOCKING' AND comment = '{comment}' AND id = {id}"
+             WITH {options}read_repair = 'BLOCKING' AND comment = '{comment}' AND id = {id}"
         )
     }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::gateway::Gateway;
-use super::locks::{Blocked, head_of, not_available};
+use super::locks::{Blocked, not_available};
 use super::partitions::*;
 use super::rows::*;
 use super::tables::is_table;
@@ -202,9 +202,7 @@ impl Gateway {
                 }
             }
             let (partition, clustering) = place(&edge.key);
-            let select = Select::Rows(vec![clustering.clone()]);
-            let rows = self.read(&partition, select, Consistency::Quorum).await?;
-            let record = head_of(&rows, &clustering)?;
+            let record = self.read_head(&partition, &clustering).await?;
             let blocked = self.blocked(&edge.key, &record, edge.waiter, edge.mode).await?;
             if blocked.is_none_or(|b| !b.txns.contains(&edge.blocker)) {
                 return Ok(false);

@@ -124,8 +124,7 @@ impl Gateway {
             }
             // Its record may be gone already; not so if its intent is still there.
             began = self.time.monotonic();
-            let select = Select::Rows(vec![key.clone()]);
-            head = head_of(&self.read(partition, select, Consistency::Quorum).await?, key)?;
+            head = self.read_head(partition, key).await?;
             if head.intent.is_some_and(|i| i.attempt == attempt) {
                 return Ok(head.version());
             }

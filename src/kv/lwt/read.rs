@@ -128,8 +128,9 @@ impl Gateway {
                     if let Some(version) = self.with_verdict(at, &head, verdict) {
                         return Ok(Ok(Some(version)));
                     }
-                    if verdict == Verdict::Aborted {
-                        head = self.confirmed(partition, key, head).await?;
+                    // With the intent still there it is aborted (`records`).
+                    if verdict == Verdict::Aborted && !self.is_credulous() {
+                        head = self.read_head(partition, key).await?;
                     }
                     if head.intent.is_some_and(|i| i.attempt == attempt) {
                         head.intent = None;
@@ -154,13 +155,8 @@ impl Gateway {
         }
     }
 
-    /// A row as it is once its intent's attempt is known to be aborted: with the intent, it is.
-    async fn confirmed(&self, partition: &Partition, key: &Bytes, head: Record) -> Result<Record> {
-        #[cfg(test)]
-        if self.options.credulous {
-            return Ok(head);
-        }
-        drop(head);
+    /// A key's head as a quorum has it now.
+    pub async fn read_head(&self, partition: &Partition, key: &Bytes) -> Result<Record> {
         let select = Select::Rows(vec![key.clone()]);
         head_of(&self.read(partition, select, Consistency::Quorum).await?, key)
     }

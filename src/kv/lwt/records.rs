@@ -48,8 +48,8 @@ pub struct Records {
 }
 
 impl Gateway {
-    /// An attempt of this gateway has a verdict, its rows are finished, and its announcement is
-    /// taken back: the next publication does not have it.
+    /// An attempt of this gateway is over, its rows are finished, and its announcement is taken
+    /// back: the next publication does not have it.
     pub fn record_done(&self, of: Attempt) {
         let mut waiting = self.records.waiting.lock();
         if waiting.len() < WAITING_MAX {
@@ -63,8 +63,7 @@ impl Gateway {
         if self.check().is_err() || self.records.removing.swap(true, Ordering::SeqCst) {
             return;
         }
-        let gone = self.gone_records(published_from);
-        self.records.waiting.lock().drain(..gone.len());
+        let gone = self.take_old_records(published_from);
         if gone.is_empty() {
             self.records.removing.store(false, Ordering::SeqCst);
             return;
@@ -78,14 +77,13 @@ impl Gateway {
         }));
     }
 
-    /// Those that have waited for long enough.
-    fn gone_records(&self, published_from: Duration) -> Vec<Attempt> {
+    /// Those that have waited for long enough, which wait no more.
+    fn take_old_records(&self, published_from: Duration) -> Vec<Attempt> {
         let kept = self.options.record_kept;
-        let waiting = self.records.waiting.lock();
-        let old = waiting
-            .iter()
-            .take_while(|(since, _)| *since < published_from && self.since(*since) > kept);
-        old.map(|(_, of)| *of).collect()
+        let is_old = |since: Duration| since < published_from && self.since(since) > kept;
+        let mut waiting = self.records.waiting.lock();
+        let old = waiting.iter().take_while(|(since, _)| is_old(*since)).count();
+        waiting.drain(..old).map(|(_, of)| of).collect()
     }
 
     async fn remove_record(&self, of: Attempt) {
@@ -94,6 +92,14 @@ impl Gateway {
         if let Err(error) = self.write(&of.record(), vec![write], REMOVAL_TIME).await {
             tracing::debug!(%error, "a commit's record stays");
         }
+    }
+
+    /// Whether it believes every abort, as a test may want.
+    pub fn is_credulous(&self) -> bool {
+        #[cfg(test)]
+        return self.options.credulous;
+        #[cfg(not(test))]
+        false
     }
 
     /// Whether an attempt without a verdict is undecided, if its intent was in a row whose read

@@ -46,19 +46,25 @@ fn only_delays() -> Faults {
     Faults { lost: 0, client_lost: 0, late: 0, ..Faults::heavy() }
 }
 
-/// A reader takes its snapshot anywhere within a commit over two partitions: both rows or none,
-/// and the same again later.
+/// A writer, a reader, and the reader's snapshot anywhere within the writer's commit over two
+/// partitions, up to so many microseconds after its beginning.
+async fn within_a_commit(sim: &Sim, micros: u64) -> (Gate, Gate, Hold) {
+    let (writer, reader) = (sim.gate().await, sim.gate().await);
+    assert!(commit(&writer, vec![write(1, 0), write(2, 0)]).await);
+    let task = writer.clone();
+    sim.spawn(&writer, async move {
+        commit(&task, vec![write(1, 1), write(2, 1)]).await;
+    });
+    sim.sleep(Duration::from_micros(sim.world.random(micros))).await;
+    let hold = reader.store.snapshot().await.unwrap();
+    (writer, reader, hold)
+}
+
+/// Both rows or none, and the same again later.
 #[test]
 fn a_reader_against_a_commit() {
     for_seeds(40, only_delays(), |sim| async move {
-        let (writer, reader) = (sim.gate().await, sim.gate().await);
-        assert!(commit(&writer, vec![write(1, 0), write(2, 0)]).await);
-        let task = writer.clone();
-        sim.spawn(&writer, async move {
-            commit(&task, vec![write(1, 1), write(2, 1)]).await;
-        });
-        sim.sleep(Duration::from_micros(sim.world.random(60_000))).await;
-        let hold = reader.store.snapshot().await.unwrap();
+        let (_writer, reader, hold) = within_a_commit(&sim, 60_000).await;
         let one = get(&reader, 1, hold.at).await;
         sim.sleep(Duration::from_micros(sim.world.random(30_000))).await;
         let two = get(&reader, 2, hold.at).await;
@@ -77,14 +83,7 @@ fn readers_that_come_late(seeds: u64, credulous: bool) -> u64 {
         (sim.credulous, sim.record_kept) = (credulous, Duration::from_millis(20));
         let torn = count.clone();
         async move {
-            let (writer, reader) = (sim.gate().await, sim.gate().await);
-            assert!(commit(&writer, vec![write(1, 0), write(2, 0)]).await);
-            let task = writer.clone();
-            sim.spawn(&writer, async move {
-                commit(&task, vec![write(1, 1), write(2, 1)]).await;
-            });
-            sim.sleep(Duration::from_micros(sim.world.random(40_000))).await;
-            let hold = reader.store.snapshot().await.unwrap();
+            let (_writer, reader, hold) = within_a_commit(&sim, 40_000).await;
             let (task, at) = (reader.clone(), hold.at);
             let (ended, end) = futures::channel::oneshot::channel();
             sim.spawn(&reader, async move {
