@@ -1,10 +1,9 @@
 //! An agent beside each node that the demo has started.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::processes::Process;
+use super::processes::{Process, program};
 use crate::cli::StartArgs;
 use crate::error::Result;
 
@@ -22,21 +21,12 @@ pub(super) async fn start(
 ) -> Result<Vec<Process>> {
     let mut agents = Vec::new();
     for (n, node) in nodes.iter().enumerate() {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = program("agent", gateway, &folder.join(format!("agent{}", n + 1)))?;
         command
-            .args(["agent", "--listen", "127.0.0.1:0", "--nodetool", "./nodetool"])
-            .args(["--contact-points", &gateway.cluster.contact_points.join(",")])
-            .arg("--keyspace")
-            .args(&gateway.cluster.keyspace)
-            .arg("--view-store")
-            .args(&gateway.shared.views.view_store)
+            .args(["--listen", "127.0.0.1:0", "--nodetool", "./nodetool"])
             .arg("--data-dir")
             .arg(node.join("data"))
-            .arg("--data")
-            .arg(folder.join(format!("agent{}", n + 1)))
-            .args(["--log", &gateway.server.log])
-            .current_dir(node)
-            .stdout(Stdio::piped());
+            .current_dir(node);
         agents.push(Process::start("an agent", &mut command, END_TIMEOUT)?);
     }
     for agent in &mut agents {

@@ -6,7 +6,6 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use super::balancer::balance;
 use super::feed::{Load, feed};
 use super::fleet::{COLUMNS, SCHEMA, questions};
 use super::nodes::{Nodes, jars};
-use super::processes::Process;
+use super::processes::{Process, program};
 use super::silent::Quiet;
 use crate::cli::serve::{Served, announce, serve, stop_signals};
 use crate::cli::{
@@ -126,24 +125,14 @@ fn gateway(
 
 /// Starts another gateway as the first one was.
 async fn start_second(first: &StartArgs, folder: &Path) -> Result<(Process, SocketAddr)> {
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = program("start", first, &folder.join("gateway2"))?;
     command
-        .args(["start", "--store", "cassandra", "--auth", "trust", "--listen", "127.0.0.1:0"])
+        .args(["--store", "cassandra", "--auth", "trust", "--listen", "127.0.0.1:0"])
         .args(["--user", USER, "--database", DATABASE])
-        .args(["--contact-points", &first.cluster.contact_points.join(",")])
-        .arg("--keyspace")
-        .args(&first.cluster.keyspace)
-        .arg("--data")
-        .arg(folder.join("gateway2"))
         .args(["--analytics-memory", &first.server.analytics_memory.to_string()])
         .args(["--analytics-cache", &first.server.analytics_cache.to_string()])
         .args(["--max-connections", &first.server.max_connections.to_string()])
-        .args(["--sstable-rows", &first.shared.views.sstable_rows.to_string()])
-        .args(["--log", &first.server.log])
-        .stdout(Stdio::piped());
-    if let Some(url) = &first.shared.views.view_store {
-        command.args(["--view-store", url]);
-    }
+        .args(["--sstable-rows", &first.shared.views.sstable_rows.to_string()]);
     let mut process = Process::start("the second gateway", &mut command, END_TIMEOUT)?;
     let line = process.line_with(READY).await?;
     let address = line.strip_prefix(READY).and_then(|rest| rest.split(' ').next());

@@ -1,12 +1,14 @@
 //! Child processes that end with the demo.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::oneshot;
 
+use crate::cli::StartArgs;
 use crate::error::{Error, Result, SqlState};
 
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
@@ -96,6 +98,24 @@ impl Drop for Process {
             let _ = self.child.wait();
         }
     }
+}
+
+/// This program again, for the same cluster and views as a gateway, in a data folder of its own.
+pub(super) fn program(command: &str, gateway: &StartArgs, data: &Path) -> Result<Command> {
+    let mut program = Command::new(std::env::current_exe()?);
+    program
+        .arg(command)
+        .args(["--contact-points", &gateway.cluster.contact_points.join(",")])
+        .arg("--keyspace")
+        .args(&gateway.cluster.keyspace)
+        .arg("--data")
+        .arg(data)
+        .args(["--log", &gateway.server.log])
+        .stdout(Stdio::piped());
+    if let Some(url) = &gateway.shared.views.view_store {
+        program.args(["--view-store", url]);
+    }
+    Ok(program)
 }
 
 /// Seconds of processor time that a process has taken, where the system tells (Linux, proc(5)).
