@@ -113,7 +113,7 @@ async fn the_least_and_greatest_floats_are_those_of_rows() {
          from generate_series(1, 9000) n",
         "update f set x = 'NaN' where g = 1 and id % 5 = 0; update f set y = 'NaN' where g = 2",
         "update f set x = '-infinity', y = 'infinity' where id in (3, 17)",
-        "update f set x = null, y = null where g = 4; update f set x = -0.0 where g = 5",
+        "update f set x = null, y = null where g = 4; update f set x = '-0' where g = 5",
         "refresh columnar view f; update f set y = 'NaN' where id = 13",
     ] {
         ask(&client, sql).await;
@@ -130,7 +130,7 @@ async fn the_least_and_greatest_floats_are_those_of_rows() {
         ask(&client, "set sluice.read_engines = columnar").await;
         assert_eq!(ask(&client, query).await, rows, "{query}");
         let plan = ask(&client, &format!("explain {query}")).await.join("\n");
-        assert!(!plan.contains("row by row") && plan.contains("Columnar"), "{plan}");
+        assert!(plan.contains("Columnar") && plan.contains("AggregateExec"), "{plan}");
     }
 }
 
