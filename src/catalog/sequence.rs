@@ -379,7 +379,8 @@ fn first_value(sequence: &SequenceDescriptor, position: Option<Position>) -> Res
 }
 
 /// Runs a future to its end on this thread. On a runtime of several threads others take over what
-/// this one had to do; the embedded store's writer is a thread of its own.
+/// this one had to do. On a home thread of connections nobody does: the store there must be one
+/// that needs no event loop, as the embedded one, whose writer is a thread of its own.
 pub(super) fn wait<T>(work: impl Future<Output = T>) -> T {
     let flavor = tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor());
     match flavor {

@@ -78,7 +78,7 @@ where
     // The port first: a server that cannot be reached should not make a folder.
     let options = ServerOptions {
         listen: args.server.listen,
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        threads: home_threads(args.store),
         drain_timeout: Duration::from_secs(args.server.drain_timeout),
     };
     let server = Server::bind(options)?;
@@ -99,6 +99,16 @@ where
     match prepared.is_finished() {
         true => prepared.await.map_err(|_| Error::internal("the preparation ended"))?.and(outcome),
         false => outcome,
+    }
+}
+
+/// Threads of connections. A cluster's answers are read by the runtime's threads, so a connection
+/// there would wait for another thread anyway (and its own, where `nextval` has it wait, would keep
+/// up those that it waits for).
+fn home_threads(store: StoreKind) -> usize {
+    match store {
+        StoreKind::Embedded => std::thread::available_parallelism().map_or(1, usize::from),
+        StoreKind::Cassandra => 0,
     }
 }
 

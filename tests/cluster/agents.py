@@ -17,7 +17,7 @@ import time
 import psycopg
 
 import views
-from gateways import gateways
+from gateways import finish, gateways
 from nodes import kept_nodetool
 from servers import free_port, sluice_binary, stop
 
@@ -280,8 +280,7 @@ def writing(pair, wrong):
         yield
     finally:
         halt.set()
-        for thread in threads:
-            thread.join(120)
+        finish(threads, 120)
         print(f"   beside {sum(written)} transactions of two writers")
         if not all(written):
             wrong.append(f"transactions of the writers: {written}")
@@ -311,7 +310,7 @@ def with_writers(pair, seconds, wrong):
                 c.execute("refresh columnar view r")
             made.append(source(pair[len(made) % 2], "r")[0])
         halt.set()
-        looker.join(120)
+        finish([looker], 120)
     whole = sum("sstables" in str(m) for m in made)
     print(f"   {looks[0]} looks through both paths beside writers, {len(made)} refreshes, "
           f"{whole} of them from files")

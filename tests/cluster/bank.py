@@ -16,6 +16,8 @@ import time
 
 import psycopg
 
+from gateways import finish
+
 ACCOUNTS = 40
 START_MONEY = 1000
 BACK_S = 10.0
@@ -163,8 +165,7 @@ def clients(bank, count):
         yield
     finally:
         bank.stop.set()
-        for thread in threads:
-            thread.join(60)
+        finish(threads, 120)
 
 
 def run(gateways, seconds, count=8, faults=()):

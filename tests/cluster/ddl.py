@@ -13,6 +13,8 @@ import time
 
 import psycopg
 
+from gateways import finish
+
 TABLES = [f"d{n}" for n in range(4)]
 ROWS = 40
 # What a client may be told: it is there already, or gone, or changed just now, or is held.
@@ -118,8 +120,7 @@ def run(cluster, pair, keyspace, seconds, clients=4):
         loops.kill(seconds, random.Random(seconds))
     finally:
         loops.stop.set()
-        for thread in threads:
-            thread.join(60)
+        finish(threads, 120)
     print("   " + ", ".join(f"{name}: {n}" for name, n in sorted(loops.counts.items())))
     return loops.wrong + check(cluster, pair, keyspace)
 

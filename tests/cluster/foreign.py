@@ -9,6 +9,8 @@ import uuid
 
 import psycopg
 
+from gateways import finish
+
 KEYSPACE = "shop"
 UTC = datetime.timezone.utc
 MOMENT = datetime.datetime(2024, 2, 29, 12, 30, 45, 123000, tzinfo=UTC)
@@ -349,8 +351,7 @@ def added_up(checks, session, sql):
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join(120)
+    finish(threads, 120)
     checks.same("no update is lost", session.execute(
         "select age from people where org = 5 and id = 5").one()[0], 40)
 

@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "pg"))
@@ -18,6 +19,15 @@ def expecting(wrong):
         if got != wanted:
             wrong.append(f"{what}: {got!r}, not {wanted!r}")
     return expect
+
+
+def finish(threads, seconds):
+    """Waits for threads; one that does not end stands still, and so does what it waits for."""
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    if still := [thread.name for thread in threads if thread.is_alive()]:
+        raise RuntimeError(f"not done within {seconds} s: {', '.join(still)}")
 
 
 def launch(cluster, keyspace, folder, port=None, release=False, flags=()):

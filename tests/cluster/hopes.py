@@ -5,7 +5,7 @@ import threading
 
 import psycopg
 
-from gateways import expecting
+from gateways import expecting, finish
 
 CLIENTS = 4
 EACH = 25
@@ -54,8 +54,7 @@ def everybody(pair, wrong, work):
     threads = [threading.Thread(target=session, args=(n,)) for n in range(CLIENTS)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join(180)
+    finish(threads, 180)
 
 
 def alone(pair, a, expect, wrong):

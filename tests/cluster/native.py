@@ -9,6 +9,8 @@ import uuid
 
 import psycopg
 
+from gateways import finish
+
 TABLE = """create table public.things (
     place text, id int, flag boolean, small smallint, big bigint, real_ real, double_ float8,
     price numeric(40, 4), day date, at timestamptz, doc jsonb, plain json, raw bytea, code uuid,
@@ -145,8 +147,7 @@ def counts(cql, pair, a, wrong):
     threads = [threading.Thread(target=write, args=(pair[n], n)) for n in (0, 1)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join(60)
+    finish(threads, 60)
     expected = a.execute("select count(*), sum(v) from crowd").fetchone()
     settled(wrong, "count(*) and sum by CQL",
             lambda: tuple(live(cql, "public.crowd", "count(*), sum(v_2)").one()), expected)

@@ -48,7 +48,7 @@ import spread
 import sstables
 import statements
 import views
-from gateways import ROOT, expecting, gateways
+from gateways import ROOT, expecting, finish, gateways
 from nodes import cassandra
 
 sys.path.insert(0, str(ROOT / "tests" / "pg"))
@@ -198,8 +198,7 @@ def churn(pair, wrong):
     threads = [threading.Thread(target=work, args=(pair[n], n)) for n in (0, 1)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join(120)
+    finish(threads, 120)
 
 
 def money(cluster, options):

@@ -4,7 +4,7 @@ import threading
 
 import psycopg
 
-from gateways import expecting
+from gateways import expecting, finish
 
 VALUES = 300
 
@@ -113,6 +113,5 @@ def shared(pair):
     threads = [threading.Thread(target=take, args=(pair[n % 2],)) for n in range(4)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join(120)
+    finish(threads, 60)
     return sorted({v for v in values if values.count(v) > 1}) + trouble

@@ -12,7 +12,7 @@ import time
 import psycopg
 
 import native
-from gateways import ROOT
+from gateways import ROOT, finish
 
 sys.path.insert(0, str(ROOT / "tests" / "spark"))
 
@@ -101,8 +101,7 @@ def written(pair):
         thread.start()
     time.sleep(KILLED_AFTER_S)
     pair.kill(1)
-    for thread in threads:
-        thread.join(60)
+    finish(threads, 60)
     pair.restart(1)
 
 

@@ -10,7 +10,7 @@ import psycopg
 
 import views
 from agents import connect, until
-from gateways import expecting, gateways, launch, near
+from gateways import expecting, finish, gateways, launch, near
 from servers import free_port, sluice_binary, stop
 
 KEYSPACE = "spread"
@@ -185,8 +185,7 @@ def writers(_cluster, all_of, expect, wrong):
             c.execute("rollback")
         looks += 1
     stop_all.set()
-    for thread in threads:
-        thread.join(60)
+    finish(threads, 60)
     print(f"   {looks} looks beside writers, {spread} of them spread")
     expect("spread beside writers", spread > 0, True)
 

@@ -7,6 +7,8 @@ import time
 
 import psycopg
 
+from gateways import finish
+
 ROWS = 5_000
 LOOK = ("select /*+ READ_FROM_STORAGE({}[t]) */ count(*), sum(amount), sum(id), min(note), "
         "max(note), count(note) from t")
@@ -43,8 +45,7 @@ def run(pair, seconds):
     while time.monotonic() < deadline and not wrong:
         compared += compare(pair[compared % 2], wrong)
     stop.set()
-    for thread in threads:
-        thread.join(120)
+    finish(threads, 120)
     print(f"   {compared} looks through both paths, {len(looks)} at what was just written")
     if not compared or not looks:
         wrong.append("nothing was looked at")
