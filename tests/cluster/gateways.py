@@ -7,6 +7,8 @@ import sys
 import tempfile
 import time
 
+import psycopg
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "pg"))
 
@@ -64,6 +66,8 @@ def gateways(cluster, count=1, keyspace="app", release=False, flags=()):
                 servers.append(launch(cluster, keyspace, folder, release=release, flags=own))
             yield Gateways(cluster, keyspace, folder, servers, release, flags)
         except BaseException:
+            for server in servers:
+                show_activity(server)
             for log in sorted(pathlib.Path(folder).glob("gateway-*.log")):
                 lines = log.read_text().splitlines()
                 told = [line for line in lines if "does not do as asked" in line]
@@ -73,6 +77,18 @@ def gateways(cluster, count=1, keyspace="app", release=False, flags=()):
             for server in servers:
                 if server.process.poll() is None:
                     stop(server.process)
+
+
+def show_activity(server):
+    """What its sessions do, for who looks into a failure."""
+    print(f"-- sessions of {server.port}")
+    try:
+        with psycopg.connect(server.dsn(), autocommit=True, connect_timeout=5) as c:
+            for row in c.execute("select pid, state, wait_event_type, wait_event, now() - query_start, "
+                                 "query from pg_stat_activity").fetchall():
+                print("  ", *row)
+    except psycopg.Error as error:
+        print(f"   {error}")
 
 
 def flags_of(flags, number):

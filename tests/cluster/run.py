@@ -58,6 +58,7 @@ from compare import PREPARE, fresh_schema  # noqa: E402
 from servers import postgres, sluice_binary  # noqa: E402
 
 SCRIPTS = ROOT / "tests" / "sql"
+STATEMENT_MAX_S = 600
 # What Cassandra 6 needs for it.
 ACCORD = "accord: {enabled: true, journal_directory: '{folder}/accord'}"
 # What differs, and why.
@@ -385,6 +386,8 @@ def main():
                    datacenters=datacenters, durable="quorum" in options.parts) as cluster:
         # Read by launch() and by the library's tests.
         os.environ["SLUICE_COMMIT"] = os.environ["SLUICE_TEST_COMMIT"] = options.commit
+        # A statement that hangs fails, and what all sessions do is shown.
+        os.environ["PGOPTIONS"] = f"-c statement_timeout={STATEMENT_MAX_S}s"
         print(f"{options.nodes} node(s) at {cluster.contact_points()}, commit {options.commit}")
         for name in options.parts or PARTS:
             began = time.monotonic()
@@ -393,6 +396,9 @@ def main():
             for text in wrong[:20]:
                 print("   " + text.replace("\n", "\n   "))
             failed |= bool(wrong)
+        for node in cluster.nodes:
+            heap = [line for line in node.nodetool("info").splitlines() if line.startswith("Heap")]
+            print("   ", *heap)
     sys.exit(1 if failed else 0)
 
 
