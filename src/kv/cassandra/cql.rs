@@ -269,6 +269,11 @@ impl Names {
         (text.to_owned(), vec![Value::Text(self.keyspace.clone()), Value::Text(self.bare(table))])
     }
 
+    /// Partition keys of a table, at most so many.
+    pub fn some_partitions(&self, table: Table, limit: u64) -> Bound_ {
+        (format!("SELECT DISTINCT pk FROM{}LIMIT {limit}", self.prefix(table)), Vec::new())
+    }
+
     /// The columns of a table, and their types.
     pub fn table_columns(&self, table: Table) -> Bound_ {
         let text = "SELECT column_name, type FROM system_schema.columns \

@@ -75,6 +75,8 @@ use crate::error::{Error, Result, SqlState};
 const PAGE_ROWS: usize = 512;
 /// Pages read for an estimate, before the cluster's own numbers are taken.
 const ESTIMATE_PAGES_MAX: usize = 5;
+/// Bytes of a row in a cluster beside its key and its value.
+const ROW_OVERHEAD: u64 = 64;
 
 /// The store, as one process has it; its requests are counted in `requests`, if there are some.
 pub struct LwtStore {
@@ -446,8 +448,11 @@ impl Store for LwtStore {
                 return Ok(found);
             }
         }
-        let (rows, bytes) = gateway.partitions.size(Table::Space(range.space)).await?;
-        Ok(Estimate { rows: rows.max(found.rows), bytes: bytes.max(found.bytes) })
+        let (partitions, bytes) = gateway.partitions.size(Table::Space(range.space)).await?;
+        // Many rows may share a partition.
+        let of_bytes = bytes / (found.bytes / found.rows.max(1) + ROW_OVERHEAD);
+        let rows = of_bytes.max(partitions).max(found.rows);
+        Ok(Estimate { rows, bytes: bytes.max(found.bytes) })
     }
 
     async fn close(&self) -> Result<()> {

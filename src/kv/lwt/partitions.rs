@@ -457,7 +457,8 @@ pub trait Partitions: Send + Sync + 'static {
         Ok(Vec::new())
     }
 
-    /// The nodes' own statistics (`system.size_estimates`): partitions, and their bytes.
+    /// The nodes' own statistics (`system.size_estimates`): partitions, and their bytes. Few
+    /// partitions are counted.
     async fn size(&self, table: Table) -> Result<(u64, u64), Failure>;
 
     /// How fast it answers, if that is measured.
