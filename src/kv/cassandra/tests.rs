@@ -45,12 +45,19 @@ async fn connect(keyspace: &str, point: &str) -> Arc<Cassandra> {
 
 /// A gateway on a keyspace.
 async fn join(cluster: Arc<dyn Partitions>) -> SharedStore {
+    join_for(cluster, LwtOptions::default().departed_kept).await
+}
+
+/// One that removes the rows of others when they are gone for so long.
+async fn join_for(cluster: Arc<dyn Partitions>, departed_kept: Duration) -> SharedStore {
     let env: Arc<dyn Environment> = Arc::new(Tokio(Arc::new(SystemClock::new())));
     let deadlock_timeout = Duration::from_millis(100);
-    let options =
-        LwtOptions { deadlock_timeout, log_kept: Duration::ZERO, ..LwtOptions::default() };
+    let (log_kept, usual) = (Duration::ZERO, LwtOptions::default());
+    let options = LwtOptions { deadlock_timeout, log_kept, departed_kept, ..usual };
     LwtStore::open(cluster, env, options).await.unwrap()
 }
+
+mod departed;
 
 mod on_one_partition {
     use super::*;

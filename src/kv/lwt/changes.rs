@@ -3,7 +3,8 @@
 //! The row, with its keys, is written before anything of the commit is sent, and its number
 //! stands in the gateway's published state until the row also has the outcome. So the rows below
 //! the lowest number that is open are complete, whoever reads them. A cursor is a position in
-//! every incarnation's log.
+//! every incarnation's log, and the timestamp up to which it is complete: of incarnations whose
+//! rows and logs are gone (`departed`), a mark tells the newest commit.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use super::gateway::Gateway;
 use super::partitions::*;
 use super::peers::{Peer, Retired, View};
+use super::records::REMOVAL_TIME;
 use super::rows::*;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, SqlState};
@@ -22,6 +24,8 @@ use crate::kv::{ChangePage, Commit, Cursor, Key, SpaceId};
 const KEYS_TIME: u64 = 1;
 const OUTCOME_TIME: u64 = 2;
 const REMOVED_TIME: u64 = 3;
+/// In whose log the mark of those that are gone is.
+const NOBODY: Incarnation = 0;
 /// Rows of the log read at once.
 const LOG_PAGE_ROWS: usize = 256;
 
@@ -31,6 +35,14 @@ struct Place {
     number: u64,
     /// Keys taken of the row after `number`.
     offset: u32,
+}
+
+/// A cursor, taken apart.
+#[derive(Default)]
+struct Position {
+    /// It is after all commits up to then.
+    complete: Timestamp,
+    places: BTreeMap<Incarnation, Place>,
 }
 
 /// A row of the log.
@@ -48,22 +60,27 @@ fn log_partition(space: SpaceId, incarnation: Incarnation) -> Partition {
     Partition { table: Table::Log, key: key.freeze() }
 }
 
-fn decode(cursor: &Cursor) -> Result<BTreeMap<Incarnation, Place>> {
-    let mut places = BTreeMap::new();
+fn decode(cursor: &Cursor) -> Result<Position> {
+    let mut position = Position::default();
     let mut rest = &cursor.0[..];
+    if rest.is_empty() {
+        return Ok(position);
+    }
+    let foreign = |_| Error::corrupted("a change log cursor is not one of this store");
+    position.complete = Timestamp(rest.try_get_u64().map_err(foreign)?);
     while !rest.is_empty() {
-        let foreign = |_| Error::corrupted("a change log cursor is not one of this store");
         let incarnation = rest.try_get_u64().map_err(foreign)?;
         let number = rest.try_get_u64().map_err(foreign)?;
         let offset = rest.try_get_u32().map_err(foreign)?;
-        places.insert(incarnation, Place { number, offset });
+        position.places.insert(incarnation, Place { number, offset });
     }
-    Ok(places)
+    Ok(position)
 }
 
-fn encode(places: &BTreeMap<Incarnation, Place>) -> Cursor {
-    let mut out = BytesMut::with_capacity(20 * places.len());
-    for (incarnation, place) in places {
+fn encode(position: &Position) -> Cursor {
+    let mut out = BytesMut::with_capacity(8 + 20 * position.places.len());
+    out.put_u64(position.complete.0);
+    for (incarnation, place) in &position.places {
         out.put_u64(*incarnation);
         out.put_u64(place.number);
         out.put_u32(place.offset);
@@ -160,20 +177,25 @@ impl Gateway {
         keys_max: usize,
     ) -> Result<ChangePage> {
         self.check()?;
-        let mut places = decode(cursor)?;
+        let mut position = decode(cursor)?;
         let view = self.view().await?;
         let mut page = ChangePage::default();
         for peer in &view.peers {
-            let place = places.entry(peer.incarnation).or_default();
+            let place = position.places.entry(peer.incarnation).or_default();
             self.changes_of(peer, space, place, keys_max, &mut page).await?;
             if *place == Place::default() {
-                places.remove(&peer.incarnation);
+                position.places.remove(&peer.incarnation);
             }
             if page.more {
                 break;
             }
         }
-        page.next = encode(&places);
+        // After the logs: what was removed from them while they were read was marked before.
+        if self.newest_departed(space).await? > position.complete {
+            return Err(trimmed_away(space));
+        }
+        position.places.retain(|incarnation, _| view.peer(*incarnation).is_some());
+        page.next = encode(&position);
         Ok(page)
     }
 
@@ -189,8 +211,7 @@ impl Gateway {
         loop {
             let (rows, trimmed) = self.log_rows(space, peer.incarnation, place.number, end).await?;
             if trimmed.is_some_and(|(upto, _)| place.number < upto) {
-                let message = format!("changes of space {} were trimmed", space.0);
-                return Err(Error::new(SqlState::SNAPSHOT_TOO_OLD, message));
+                return Err(trimmed_away(space));
             }
             let last_page = rows.len() < LOG_PAGE_ROWS;
             for row in rows {
@@ -219,7 +240,7 @@ impl Gateway {
     pub async fn find_cursor(self: &Arc<Self>, space: SpaceId, at: Timestamp) -> Result<Cursor> {
         self.check()?;
         let view = self.view().await?;
-        let mut places = BTreeMap::new();
+        let mut position = Position { complete: at, ..Position::default() };
         for peer in &view.peers {
             let end = end_of(peer, space);
             let mut place = Place::default();
@@ -244,10 +265,10 @@ impl Gateway {
                 }
             }
             if place != Place::default() {
-                places.insert(peer.incarnation, place);
+                position.places.insert(peer.incarnation, place);
             }
         }
-        Ok(encode(&places))
+        Ok(encode(&position))
     }
 
     /// [`crate::kv::Store::trim_changes`]
@@ -257,7 +278,7 @@ impl Gateway {
         // need, and they are made anew.
         let kept = Timestamp::from_millis(self.options.log_kept.as_millis() as u64);
         let young = Timestamp(self.clock.tick().0.saturating_sub(kept.0));
-        for (incarnation, place) in decode(cursor)? {
+        for (incarnation, place) in decode(cursor)?.places {
             self.remove_log_rows(space, incarnation, place.number, Some(young)).await?;
         }
         Ok(())
@@ -294,10 +315,7 @@ impl Gateway {
         let Some(last) = removed.last() else { return Ok(()) };
         let partition = log_partition(space, incarnation);
         if young.is_some() {
-            let value = [last.to_be_bytes(), newest.0.to_be_bytes()].concat();
-            let (row, column) = (RowKey::STATIC, Column::Tr);
-            let write = CellWrite { row, column, value: Some(value.into()) };
-            self.write(&partition, vec![write], *last).await?;
+            self.write_trimmed(space, incarnation, Some((*last, newest)), *last).await?;
             tracing::debug!(space = space.0, incarnation, newest = newest.0, "log trimmed");
         }
         for numbers in removed.chunks(LOG_PAGE_ROWS) {
@@ -318,6 +336,56 @@ impl Gateway {
             let upto = end_of(peer, space).saturating_sub(1);
             self.remove_log_rows(space, peer.incarnation, upto, None).await?;
         }
+        if self.newest_departed(space).await? > Timestamp::ZERO {
+            self.write_trimmed(space, NOBODY, None, REMOVAL_TIME).await?;
+        }
         Ok(())
     }
+
+    /// The newest commit that the logs of gateways had whose rows are gone.
+    async fn newest_departed(&self, space: SpaceId) -> Result<Timestamp> {
+        let (_, mark) = self.log_rows(space, NOBODY, 0, 1).await?;
+        Ok(mark.map_or(Timestamp::ZERO, |(_, newest)| newest))
+    }
+
+    /// Removes the log of a settled gateway whose row is about to go; cursors that would need it
+    /// are too old from then on.
+    pub async fn remove_log(&self, space: SpaceId, incarnation: Incarnation) -> Result<()> {
+        let (mut newest, mut after) = (None, 0);
+        loop {
+            let (rows, trimmed) = self.log_rows(space, incarnation, after, u64::MAX).await?;
+            let outcomes = rows.iter().map(|row| Timestamp(row.outcome.unwrap_or_default()));
+            newest = outcomes.chain(trimmed.map(|(_, newest)| newest)).chain(newest).max();
+            after = rows.last().map_or(after, |row| row.number);
+            if rows.len() < LOG_PAGE_ROWS {
+                break;
+            }
+        }
+        let Some(newest) = newest else { return Ok(()) };
+        // Of several marks the one with the newest commit is seen.
+        self.write_trimmed(space, NOBODY, Some((u64::MAX, newest)), newest.0).await?;
+        self.remove_log_rows(space, incarnation, u64::MAX, None).await?;
+        self.write_trimmed(space, incarnation, None, REMOVAL_TIME).await
+    }
+
+    /// Writes how far a log is trimmed, and the newest commit that was in what is gone.
+    async fn write_trimmed(
+        &self,
+        space: SpaceId,
+        incarnation: Incarnation,
+        upto: Option<(u64, Timestamp)>,
+        time: u64,
+    ) -> Result<()> {
+        let value = upto.map(|(upto, newest)| {
+            Bytes::from([upto.to_be_bytes(), newest.0.to_be_bytes()].concat())
+        });
+        let write = CellWrite { row: RowKey::STATIC, column: Column::Tr, value };
+        self.write(&log_partition(space, incarnation), vec![write], time).await
+    }
+}
+
+/// 72000
+fn trimmed_away(space: SpaceId) -> Error {
+    let message = format!("changes of space {} were trimmed", space.0);
+    Error::new(SqlState::SNAPSHOT_TOO_OLD, message)
 }

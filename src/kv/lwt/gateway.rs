@@ -13,7 +13,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -42,6 +42,9 @@ use crate::kv::{Requests, SpaceId, TxnId};
 /// The shortest and the longest pause between two tries or looks.
 const PAUSE_MIN: Duration = Duration::from_micros(500);
 const PAUSE_MAX: Duration = Duration::from_millis(40);
+/// Who was away for so long, by either clock, is retired: much less than Cassandra keeps in mind
+/// what was removed (`gc_grace_seconds`, ten days).
+pub const ABSENT_MAX: Duration = Duration::from_secs(12 * 3600);
 
 /// How a gateway behaves.
 #[derive(Clone, Debug)]
@@ -66,6 +69,8 @@ pub struct LwtOptions {
     pub log_kept: Duration,
     /// How long an attempt's record stays when all its rows are finished.
     pub record_kept: Duration,
+    /// How long the row of a gateway that is gone stays after the newest that it told.
+    pub departed_kept: Duration,
     /// Where more rows are sorted than memory is for.
     pub sort_dir: std::path::PathBuf,
     /// Shows newest versions without making sure that they stay visible, to see that it is needed.
@@ -88,6 +93,7 @@ impl Default for LwtOptions {
             row_bytes_max: 6 << 20,
             log_kept: Duration::from_secs(900),
             record_kept: Duration::from_secs(10),
+            departed_kept: Duration::from_secs(3600),
             sort_dir: std::env::temp_dir(),
             #[cfg(test)]
             unsure: false,
@@ -206,6 +212,8 @@ pub struct Core {
     pub verdicts: Mutex<HashMap<Attempt, Verdict>>,
     /// Of attempts that are finished.
     pub records: Records,
+    /// Whether rows of those that are gone are being removed.
+    pub departing: AtomicBool,
     /// What the last read of all rows tells of commits.
     settled: Mutex<Settled>,
     horizon: AtomicU64,
@@ -216,6 +224,8 @@ pub struct Core {
     leases: Mutex<Leases>,
     /// Monotonic microseconds at the start of the last read that showed this gateway in its place.
     verified: AtomicU64,
+    /// Wall clock microseconds then.
+    verified_wall: AtomicI64,
     /// Something ended that no publication has told of yet.
     pub untold: AtomicBool,
     fenced: AtomicBool,
@@ -259,6 +269,10 @@ impl Core {
     async fn publish_once(&self) -> Result<(), Failure> {
         let (mut attempt, started) = (0, self.time.monotonic());
         loop {
+            if self.was_away() {
+                self.fenced.store(true, Ordering::SeqCst);
+                return Err(Failure::Unavailable);
+            }
             self.untold.store(false, Ordering::SeqCst);
             let (mut state, high) = {
                 let mut own = self.own.lock();
@@ -330,15 +344,28 @@ impl Core {
             own.confirmed = own.confirmed.max(view.high());
         }
         self.note_leases(view);
-        if let Some(me) = view.peer(self.incarnation) {
-            match me.retired {
-                Retired::No => {
-                    self.verified.fetch_max(started.as_micros() as u64, Ordering::SeqCst);
-                }
-                _ if self.closed.load(Ordering::SeqCst) => {}
-                _ => self.fenced.store(true, Ordering::SeqCst),
+        match view.peer(self.incarnation).map(|me| me.retired) {
+            Some(Retired::No) => {
+                self.verified.fetch_max(started.as_micros() as u64, Ordering::SeqCst);
+                self.verified_wall.store(self.time.wall_micros(), Ordering::SeqCst);
             }
+            // It joins.
+            None if !self.was_there() => {}
+            _ if self.closed.load(Ordering::SeqCst) => {}
+            _ => self.fenced.store(true, Ordering::SeqCst),
         }
+    }
+
+    /// Whether any read has shown it in its place.
+    fn was_there(&self) -> bool {
+        self.verified.load(Ordering::SeqCst) > 0
+    }
+
+    /// Whether it was away for so long that its row may be gone, and that it was there forgotten.
+    fn was_away(&self) -> bool {
+        let seen = Duration::from_micros(self.verified.load(Ordering::SeqCst));
+        let wall = self.time.wall_micros() - self.verified_wall.load(Ordering::SeqCst);
+        self.was_there() && (self.since(seen) > ABSENT_MAX || wall > ABSENT_MAX.as_micros() as i64)
     }
 
     /// Notes when each counter was first seen as it is. Only time in which this gateway itself saw
@@ -348,6 +375,7 @@ impl Core {
         let mut leases = self.leases.lock();
         let blind = now.saturating_sub(leases.seen) > self.options.lease;
         leases.seen = now;
+        leases.counters.retain(|incarnation, _| view.peer(*incarnation).is_some());
         for peer in &view.peers {
             let lease = leases.counters.entry(peer.incarnation).or_insert((0, now));
             if peer.state.counter > lease.0 || blind {
@@ -405,6 +433,7 @@ impl Gateway {
                 snapshots: Mutex::default(),
                 verdicts: Mutex::default(),
                 records: Records::default(),
+                departing: AtomicBool::new(false),
                 settled: Mutex::default(),
                 horizon: AtomicU64::new(0),
                 schema: AtomicU64::new(0),
@@ -412,6 +441,7 @@ impl Gateway {
                 view: Arc::new(view),
                 leases: Mutex::default(),
                 verified: AtomicU64::new(0),
+                verified_wall: AtomicI64::new(0),
                 untold: AtomicBool::new(false),
                 fenced: AtomicBool::new(false),
                 closed: AtomicBool::new(false),
@@ -474,6 +504,7 @@ impl Gateway {
         let viewed = self.view().await;
         let (Ok(()), Ok(view)) = (published, viewed) else { return };
         self.remove_records(began);
+        self.remove_departed(&view);
         for peer in &view.peers {
             let gone = peer.retired == Retired::Sealed || self.is_expired(peer);
             if gone && peer.incarnation != self.incarnation && peer.retired < Retired::Settled {
@@ -521,8 +552,8 @@ impl Gateway {
     /// versions may be gone that it believes are kept.
     pub async fn check_lease(&self) -> Result<()> {
         self.check()?;
-        let age = self.time.monotonic().as_micros() as u64 - self.verified.load(Ordering::SeqCst);
-        if u128::from(age) * 2 > self.options.lease.as_micros() {
+        let verified = Duration::from_micros(self.verified.load(Ordering::SeqCst));
+        if self.since(verified) * 2 > self.options.lease {
             self.view().await?;
         }
         self.check()
@@ -602,6 +633,16 @@ impl Gateway {
     /// The newest change of the schema that this gateway knows of.
     pub fn known_schema(&self) -> Timestamp {
         Timestamp(self.schema.load(Ordering::SeqCst))
+    }
+
+    /// Takes over what the row of a settled gateway tells; the next publication has it.
+    pub fn inherit(&self, peer: &Peer) {
+        let changed = peer.state.changed.iter().map(|(_, ts)| *ts);
+        let changed = changed.chain([peer.state.forgotten]).max().unwrap_or_default();
+        self.tables.forget(changed);
+        let mut own = self.own.lock();
+        own.high = own.high.max(peer.state.high);
+        own.schema = own.schema.max(peer.state.schema);
     }
 
     /// Notes a change of the schema, before it is acknowledged: the next publication tells of it.

@@ -23,6 +23,7 @@ mod coalesce;
 mod commit;
 pub mod counting;
 mod deadlock;
+mod departed;
 pub mod env;
 mod gateway;
 mod incarnations;

@@ -36,8 +36,9 @@ use super::rows::Attempt;
 const WAITING_MAX: usize = 1 << 16;
 /// Records removed at once.
 const PARALLEL_MAX: usize = 16;
-/// The write time of their removal: above every ballot, which are microseconds of this millennium.
-const REMOVAL_TIME: u64 = 1 << 62;
+/// The write time of a removal for good: above every ballot, which are microseconds of this
+/// millennium, and every timestamp of a commit.
+pub const REMOVAL_TIME: u64 = 1 << 62;
 
 /// Attempts whose rows are finished.
 #[derive(Default)]

@@ -1,5 +1,6 @@
 mod append;
 mod bank;
+mod departed;
 mod harness;
 mod history;
 mod model;

@@ -3,6 +3,7 @@
 //! A gateway's request goes to a coordinator, which is a task of the cluster: it goes on when the
 //! gateway has lost patience or is gone, so a request can take effect long after.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use super::super::env::{Environment, random_below};
 use super::super::partitions::*;
 use super::accord::Accord;
 use super::replica::{Replica, RingKey, Rows, live, merge};
+use crate::kv::SpaceId;
 
 pub const REPLICAS: usize = 3;
 pub const QUORUM: usize = 2;
@@ -493,6 +495,14 @@ impl Partitions for Connection {
             replica.drop_table(table, ballot);
         }
         Ok(())
+    }
+
+    async fn spaces(&self) -> Result<Vec<SpaceId>, Failure> {
+        let mut spaces = BTreeSet::new();
+        for replica in &self.cluster.replicas {
+            spaces.extend(replica.lock().logged_spaces());
+        }
+        Ok(spaces.into_iter().collect())
     }
 
     async fn size(&self, table: Table) -> Result<(u64, u64), Failure> {

@@ -5,6 +5,8 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
+use crate::kv::SpaceId;
+
 use super::super::partitions::{
     Batch, CellWrite, Column, Condition, Kind, Partition, RingPosition, Row, RowKey, Select, Table,
     Test,
@@ -123,6 +125,13 @@ pub fn holds(rows: &Rows, condition: &Condition) -> bool {
 }
 
 impl Replica {
+    /// The spaces that have logs.
+    pub fn logged_spaces(&self) -> Vec<SpaceId> {
+        let logs = self.parts.keys().filter(|(table, ..)| *table == Table::Log);
+        let space = |key: &Bytes| key.first_chunk().map(|id| SpaceId(u32::from_be_bytes(*id)));
+        logs.filter_map(|(.., key)| space(key)).collect()
+    }
+
     fn part(&mut self, partition: &Partition) -> &mut Part {
         self.parts.entry(place(partition)).or_default()
     }

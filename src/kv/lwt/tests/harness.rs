@@ -22,6 +22,11 @@ pub const LEASE: Duration = Duration::from_millis(600);
 const RECORDS_KEPT: [Duration; 3] =
     [Duration::ZERO, Duration::from_millis(30), Duration::from_millis(300)];
 
+/// How long rows of gateways that are gone stay, by seed.
+const DEPARTED_KEPT: [Duration; 3] = [Duration::ZERO, Duration::from_millis(300), LONG];
+/// Longer than any simulation, and than clocks are set forward.
+pub const LONG: Duration = Duration::from_secs(24 * 3600);
+
 /// A simulated cluster and its gateways.
 #[derive(Clone)]
 pub struct Sim {
@@ -35,6 +40,8 @@ pub struct Sim {
     pub credulous: bool,
     /// See [`LwtOptions::record_kept`]: shorter than most pauses.
     pub record_kept: Duration,
+    /// See [`LwtOptions::departed_kept`].
+    pub departed_kept: Duration,
 }
 
 /// A gateway of the simulation.
@@ -59,10 +66,18 @@ impl Sim {
     }
 
     fn of(world: Arc<World>, cluster: Arc<Cluster>) -> Sim {
-        let nodes = Arc::new(Mutex::new(CLUSTER));
         let record_kept = RECORDS_KEPT[world.random(RECORDS_KEPT.len() as u64) as usize];
-        let (unsure, credulous) = (false, false);
-        Sim { world, cluster, nodes, done: Arc::default(), unsure, credulous, record_kept }
+        let departed_kept = DEPARTED_KEPT[world.random(DEPARTED_KEPT.len() as u64) as usize];
+        Sim {
+            world,
+            cluster,
+            nodes: Arc::new(Mutex::new(CLUSTER)),
+            done: Arc::default(),
+            unsure: false,
+            credulous: false,
+            record_kept,
+            departed_kept,
+        }
     }
 
     /// A new gateway, its clock wrong by up to five seconds and a few percent.
@@ -83,6 +98,7 @@ impl Sim {
             unsure: self.unsure,
             credulous: self.credulous,
             record_kept: self.record_kept,
+            departed_kept: self.departed_kept,
             ..LwtOptions::default()
         };
         loop {

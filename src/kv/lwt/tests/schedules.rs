@@ -181,7 +181,9 @@ fn a_head_learned_before_its_history() {
 /// then it goes on. What was read meanwhile stays, and the log has what is there.
 #[test]
 fn a_sealer_against_a_late_intent() {
-    for_seeds(40, only_delays(), |sim| async move {
+    for_seeds(40, only_delays(), |mut sim| async move {
+        // The log is read from its beginning.
+        sim.departed_kept = LONG;
         let (late, other) = (sim.gate().await, sim.gate().await);
         let task = late.clone();
         let several = sim.world.random(2) == 0;
