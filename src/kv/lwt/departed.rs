@@ -14,15 +14,16 @@
 //!    misses its own row was retired.
 //!
 //! A heartbeat that comes when Cassandra has forgotten the removal, ten days later, would bring the
-//! row back: so who was away for [`super::gateway::ABSENT_MAX`] by either clock is retired by
+//! row back: so who was away for [`super::presence::ABSENT_MAX`] by either clock is retired by
 //! itself, and tells nothing any more.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::gateway::{Core, Gateway, gateways};
+use super::gateway::{Core, Gateway};
 use super::partitions::*;
 use super::peers::{Peer, Retired, View};
+use super::presence::gateways;
 use super::records::REMOVAL_TIME;
 use crate::clock::Timestamp;
 use crate::error::Result;

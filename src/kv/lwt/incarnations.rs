@@ -13,7 +13,8 @@ use parking_lot::Mutex;
 
 use super::counting::Counting;
 use super::env::Environment;
-use super::gateway::{Gateway, LwtOptions};
+use super::gateway::Gateway;
+use super::options::LwtOptions;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::kv::TxnId;

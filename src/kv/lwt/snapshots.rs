@@ -4,7 +4,8 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use super::gateway::{Core, Gateway, Own};
+use super::gateway::{Core, Gateway};
+use super::own::Own;
 use super::rows::*;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, SqlState};

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::harness::*;
 use super::*;
 use crate::kv::conformance::txn;
-use crate::kv::lwt::gateway::gateways;
 use crate::kv::lwt::partitions::{Column, Consistency, Row, Select};
+use crate::kv::lwt::presence::gateways;
 use crate::kv::lwt::sim::cluster::Connection;
 
 const SPACE: SpaceId = SpaceId(305);
