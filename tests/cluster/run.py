@@ -396,9 +396,6 @@ def main():
             for text in wrong[:20]:
                 print("   " + text.replace("\n", "\n   "))
             failed |= bool(wrong)
-        for node in cluster.nodes:
-            heap = [line for line in node.nodetool("info").splitlines() if line.startswith("Heap")]
-            print("   ", *heap)
     sys.exit(1 if failed else 0)
 
 

@@ -28,15 +28,23 @@ use super::records::REMOVAL_TIME;
 use crate::clock::Timestamp;
 use crate::error::Result;
 
+/// A gateway is young for such a part of `departed_kept`: where all were away, views that are older
+/// than the last commits need the logs first.
+const YOUNG: u32 = 4;
+
 impl Gateway {
     /// Removes, in the background, the rows of those that are gone for long enough. One gateway
     /// does: the first of those that live.
     pub fn remove_departed(self: &Arc<Self>, view: &View) {
+        let kept = self.options.departed_kept;
+        if self.since(self.joined) < kept / YOUNG {
+            return;
+        }
         let living = view.peers.iter().filter(|peer| peer.retired == Retired::No);
         if living.map(|peer| peer.incarnation).min() != Some(self.incarnation) {
             return;
         }
-        let kept = Timestamp::from_millis(self.options.departed_kept.as_millis() as u64);
+        let kept = Timestamp::from_millis(kept.as_millis() as u64);
         let old = self.clock.last().0.saturating_sub(kept.0);
         let is_old = |peer: &&Peer| peer.retired == Retired::Settled && peer.state.high.0 <= old;
         let departed: Vec<Peer> = view.peers.iter().filter(is_old).cloned().collect();

@@ -86,6 +86,8 @@ pub struct Core {
     pub verdicts: Mutex<HashMap<Attempt, Verdict>>,
     /// Of attempts that are finished.
     pub records: Records,
+    /// When it joined (monotonic).
+    pub joined: Duration,
     /// Whether rows of those that are gone are being removed.
     pub departing: AtomicBool,
     /// What the last read of all rows tells of commits.
@@ -167,6 +169,7 @@ impl Gateway {
                 cluster: partitions.clone(),
                 options,
                 clock: HybridClock::new(time.clone(), above),
+                joined: time.monotonic(),
                 time,
                 env,
                 progress: Notify::new(),
