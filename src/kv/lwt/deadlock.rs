@@ -204,10 +204,18 @@ impl Gateway {
             let (partition, clustering) = place(&edge.key);
             let record = self.read_head(&partition, &clustering).await?;
             let blocked = self.blocked(&edge.key, &record, edge.waiter, edge.mode).await?;
-            if blocked.is_none_or(|b| !b.txns.contains(&edge.blocker)) {
+            let by_entry = blocked.is_some_and(|b| b.txns.contains(&edge.blocker));
+            if !by_entry && !self.is_closed_elsewhere(edge, &record) {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+    /// Whether the waiter has closed a table in another gateway, and so waits for sharers that
+    /// nobody else knows of. It named the blocker, which shared the table then, and still does:
+    /// that it waits, in the same transaction, the next step of the cycle tells.
+    fn is_closed_elsewhere(&self, edge: &Edge, record: &Record) -> bool {
+        let by_waiter = |h: &Holder| h.txn == edge.waiter && h.incarnation != self.incarnation;
+        is_table(&edge.key) && record.locks.iter().any(by_waiter)
     }
 }

@@ -95,6 +95,47 @@ async fn ddl_waits_for_sharers_of_its_own_gateway() {
     waiting.abort();
 }
 
+/// DDL waits for a sharer of its gateway, that for a row which another gateway's transaction has
+/// locked, and that for the table to be open again. Whichever it is that has to give up, it does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cycle_through_another_gateways_sharer_ends() {
+    for last in 0..3 {
+        let (a, b) = two(Faults::none()).await;
+        let mut txns = [txn(), txn(), txn()];
+        txns.swap(last, 2);
+        let [ddl, sharer, writer] = txns;
+        take(&a, sharer, LockMode::Share, BLOCK).await.unwrap();
+        take(&b, writer, LockMode::Share, BLOCK).await.unwrap();
+        let of_row = |txn| LockRequest {
+            txn,
+            keys: vec![row(ROWS, 1)],
+            mode: LockMode::Update,
+            wait: BLOCK,
+        };
+        b.lock(of_row(writer)).await.unwrap();
+        let (one, two, three) = (a.clone(), a.clone(), b.clone());
+        let closes = tokio::spawn(async move { take(&one, ddl, LockMode::Update, BLOCK).await });
+        let locks = of_row(sharer);
+        let waits = tokio::spawn(async move { two.lock(locks).await.map(drop) });
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        let late = Commit { txn: writer, ..commit(vec![write(row(ROWS, 1), b"v")]) };
+        let commits = tokio::spawn(async move { three.commit(late).await.map(drop) });
+        let mut all = [closes, waits, commits];
+        let first = tokio::time::timeout(Duration::from_secs(10), async {
+            loop {
+                match all.iter().position(|task| task.is_finished()) {
+                    Some(first) => break first,
+                    None => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            }
+        });
+        let first = first.await.expect("they wait for each other");
+        let error = (&mut all[first]).await.unwrap().unwrap_err();
+        assert_eq!((first, error.code()), (last, SqlState::DEADLOCK_DETECTED));
+        all.iter().for_each(|task| task.abort());
+    }
+}
+
 /// A lone read that takes the gateways' rows as it read them a little before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lone_read_knows_of_changes_that_were_acknowledged() {
