@@ -293,32 +293,53 @@ impl Gateway {
         upto: u64,
         young: Option<Timestamp>,
     ) -> Result<()> {
+        let (numbers, newest) = self.old_log_rows(space, incarnation, upto, young).await?;
+        if let (Some(last), Some(_)) = (numbers.last(), young) {
+            let newest = newest.unwrap_or_default();
+            self.write_trimmed(space, incarnation, Some((*last, newest)), *last).await?;
+            tracing::debug!(space = space.0, incarnation, newest = newest.0, "log trimmed");
+        }
+        self.erase_log_rows(space, incarnation, &numbers).await
+    }
+
+    /// The numbers of log rows up to one, before the first that is not older than `young`, and the
+    /// newest commit of them and of what was trimmed before; none: there was nothing.
+    async fn old_log_rows(
+        &self,
+        space: SpaceId,
+        incarnation: Incarnation,
+        upto: u64,
+        young: Option<Timestamp>,
+    ) -> Result<(Vec<u64>, Option<Timestamp>)> {
         let below = upto.saturating_add(1);
-        let (mut newest, mut after) = (Timestamp::ZERO, 0);
-        let mut removed = Vec::new();
+        let (mut newest, mut after) = (None, 0);
+        let mut numbers = Vec::new();
         loop {
             let (rows, trimmed) = self.log_rows(space, incarnation, after, below).await?;
-            newest = newest.max(trimmed.map_or(Timestamp::ZERO, |(_, newest)| newest));
+            newest = newest.max(trimmed.map(|(_, newest)| newest));
             let kept = rows.iter().position(|row| match (row.outcome, young) {
                 (Some(ts), Some(young)) => ts >= young.0,
                 _ => false,
             });
             for row in &rows[..kept.unwrap_or(rows.len())] {
-                newest = newest.max(Timestamp(row.outcome.unwrap_or_default()));
-                removed.push(row.number);
+                newest = newest.max(Some(Timestamp(row.outcome.unwrap_or_default())));
+                numbers.push(row.number);
                 after = row.number;
             }
             if rows.len() < LOG_PAGE_ROWS || kept.is_some() {
-                break;
+                return Ok((numbers, newest));
             }
         }
-        let Some(last) = removed.last() else { return Ok(()) };
+    }
+
+    async fn erase_log_rows(
+        &self,
+        space: SpaceId,
+        incarnation: Incarnation,
+        numbers: &[u64],
+    ) -> Result<()> {
         let partition = log_partition(space, incarnation);
-        if young.is_some() {
-            self.write_trimmed(space, incarnation, Some((*last, newest)), *last).await?;
-            tracing::debug!(space = space.0, incarnation, newest = newest.0, "log trimmed");
-        }
-        for numbers in removed.chunks(LOG_PAGE_ROWS) {
+        for numbers in numbers.chunks(LOG_PAGE_ROWS) {
             let cells = numbers.iter().flat_map(|n| {
                 [Column::Ch, Column::Oc].map(|column| {
                     let row = RowKey::head(&number(*n));
@@ -351,20 +372,11 @@ impl Gateway {
     /// Removes the log of a settled gateway whose row is about to go; cursors that would need it
     /// are too old from then on.
     pub async fn remove_log(&self, space: SpaceId, incarnation: Incarnation) -> Result<()> {
-        let (mut newest, mut after) = (None, 0);
-        loop {
-            let (rows, trimmed) = self.log_rows(space, incarnation, after, u64::MAX).await?;
-            let outcomes = rows.iter().map(|row| Timestamp(row.outcome.unwrap_or_default()));
-            newest = outcomes.chain(trimmed.map(|(_, newest)| newest)).chain(newest).max();
-            after = rows.last().map_or(after, |row| row.number);
-            if rows.len() < LOG_PAGE_ROWS {
-                break;
-            }
-        }
+        let (numbers, newest) = self.old_log_rows(space, incarnation, u64::MAX, None).await?;
         let Some(newest) = newest else { return Ok(()) };
         // Of several marks the one with the newest commit is seen.
         self.write_trimmed(space, NOBODY, Some((u64::MAX, newest)), newest.0).await?;
-        self.remove_log_rows(space, incarnation, u64::MAX, None).await?;
+        self.erase_log_rows(space, incarnation, &numbers).await?;
         self.write_trimmed(space, incarnation, None, REMOVAL_TIME).await
     }
 

@@ -211,6 +211,7 @@ impl Gateway {
         }
         Ok(true)
     }
+
     /// Whether the waiter has closed a table in another gateway, and so waits for sharers that
     /// nobody else knows of. It named the blocker, which shared the table then, and still does:
     /// that it waits, in the same transaction, the next step of the cycle tells.
