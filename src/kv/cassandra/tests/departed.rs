@@ -5,8 +5,7 @@ use std::ops::Bound;
 use super::*;
 use crate::clock::Timestamp;
 use crate::error::SqlState;
-use crate::kv::conformance::txn;
-use crate::kv::{Commit, CommitOutcome, Expect, Key, SpaceId, Write};
+use crate::kv::{Key, SpaceId, conformance};
 
 const SPACE: SpaceId = SpaceId(310);
 /// Gateways that come and go.
@@ -19,13 +18,8 @@ fn key(n: u8) -> Key {
 }
 
 async fn commit(store: &SharedStore, n: u8) -> Timestamp {
-    let value = Some(Bytes::copy_from_slice(&[n]));
-    let writes = vec![Write { key: key(n), value, expect: Expect::Any, tracked: true }];
-    let (snapshot, reads, ranges) = (Timestamp::ZERO, vec![], vec![]);
-    match store.commit(Commit { txn: txn(), snapshot, reads, ranges, writes }).await.unwrap() {
-        CommitOutcome::Committed(ts) => ts,
-        other => panic!("{other:?}"),
-    }
+    let write = conformance::write(key(n), Some(Bytes::copy_from_slice(&[n])));
+    conformance::committed(store.commit(conformance::commit(vec![write])).await.unwrap())
 }
 
 /// How many rows all gateways have.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::harness::*;
 use super::*;
-use crate::kv::conformance::txn;
+use crate::kv::conformance;
 use crate::kv::lwt::partitions::{Column, Consistency, Row, Select};
 use crate::kv::lwt::presence::gateways;
 use crate::kv::lwt::sim::cluster::Connection;
@@ -16,21 +16,7 @@ fn key(n: u8) -> Key {
 }
 
 fn write(n: u8, value: u8) -> Write {
-    let value = Some(Bytes::copy_from_slice(&[value]));
-    Write { key: key(n), value, expect: Expect::Any, tracked: true }
-}
-
-/// The commit's timestamp; refused or unknown is none.
-async fn commit(gate: &Gate, writes: Vec<Write>) -> Option<Timestamp> {
-    let (snapshot, reads, ranges) = (Timestamp::ZERO, vec![], vec![]);
-    match gate.store.commit(Commit { txn: txn(), snapshot, reads, ranges, writes }).await {
-        Ok(CommitOutcome::Committed(ts)) => Some(ts),
-        Ok(_) => None,
-        Err(error) => {
-            assert!(is_allowed(&error), "{error:?}");
-            None
-        }
-    }
+    conformance::write(key(n), Some(Bytes::copy_from_slice(&[value])))
 }
 
 /// A new gateway commits, and leaves, dies or stands still; its timestamp, if it was told.

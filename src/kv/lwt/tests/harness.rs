@@ -10,6 +10,7 @@ use super::super::sim::cluster::{Cluster, Connection, Faults, REPLICAS};
 use super::super::sim::{CLUSTER, Node, NodeEnv, World};
 use super::*;
 use crate::error::ErrorKind;
+use crate::kv::conformance;
 
 /// Turns after which a run counts as stuck.
 const STEPS_MAX: u64 = 6_000_000;
@@ -168,6 +169,18 @@ pub fn is_allowed(error: &Error) -> bool {
     let kind = error.kind();
     matches!(kind, ErrorKind::Unavailable | ErrorKind::Undetermined | ErrorKind::Retry)
         || error.code() == SqlState::SNAPSHOT_TOO_OLD
+}
+
+/// Commits; its timestamp, of one that was refused or is unknown none.
+pub async fn commit(gate: &Gate, writes: Vec<Write>) -> Option<Timestamp> {
+    match gate.store.commit(conformance::commit(writes)).await {
+        Ok(CommitOutcome::Committed(ts)) => Some(ts),
+        Ok(_) => None,
+        Err(error) => {
+            assert!(is_allowed(&error), "{error:?}");
+            None
+        }
+    }
 }
 
 fn number(name: &str) -> Option<u64> {

@@ -20,14 +20,7 @@ fn write(n: u8, value: u8) -> Write {
 
 /// Whether it committed; refused or unknown is no.
 async fn commit(gate: &Gate, writes: Vec<Write>) -> bool {
-    let (snapshot, reads, ranges) = (Timestamp::ZERO, vec![], vec![]);
-    match gate.store.commit(Commit { txn: txn(), snapshot, reads, ranges, writes }).await {
-        Ok(outcome) => matches!(outcome, CommitOutcome::Committed(_)),
-        Err(error) => {
-            assert!(is_allowed(&error), "{error:?}");
-            false
-        }
-    }
+    super::harness::commit(gate, writes).await.is_some()
 }
 
 /// A value at a snapshot; none also where the store could not be reached.
