@@ -54,6 +54,8 @@ pub const FIRST_USER_SPACE: u32 = 100;
 const LOAD_PAGE: PageLimit = PageLimit { rows_max: 1000, bytes_max: 1 << 20 };
 /// Dropped objects whose time of death is remembered, to order late publications.
 const TOMBSTONES_MAX: usize = 4096;
+/// Dropped spaces that are taken out of the catalog at once: each time is a change of the schema.
+const FORGOTTEN_AT_ONCE: usize = 16;
 
 /// Who and what a new store starts with.
 #[derive(Clone, Debug)]
@@ -321,33 +323,45 @@ impl Catalog {
     /// a snapshot in which they are alive; gives how many are left. Call it after publishing and
     /// once at start; a crash in between only leaves work for the next call.
     pub async fn collect_garbage(&self) -> Result<usize> {
-        let mut left = 0;
-        for space in self.snapshot().garbage().collect::<Vec<_>>() {
-            let id = ObjectId::Plain(Kind::Garbage, space.0);
-            // What others dropped was dead when the catalog was read.
-            let loaded_at = Timestamp(self.loaded_at.load(Ordering::SeqCst));
-            let died = self.changed.lock().get(&id).copied().unwrap_or(loaded_at);
-            if self.store.oldest() < died {
-                left += 1;
-                continue;
+        // What others dropped was dead when the catalog was read.
+        let loaded_at = Timestamp(self.loaded_at.load(Ordering::SeqCst));
+        let of_space = |space: SpaceId| ObjectId::Plain(Kind::Garbage, space.0);
+        let is_dead = |space: &SpaceId| {
+            let died = self.changed.lock().get(&of_space(*space)).copied().unwrap_or(loaded_at);
+            self.store.oldest() >= died
+        };
+        let (dead, alive): (Vec<SpaceId>, Vec<SpaceId>) =
+            self.snapshot().garbage().partition(is_dead);
+        for spaces in dead.chunks(FORGOTTEN_AT_ONCE) {
+            for space in spaces {
+                self.store.drop_space(*space).await?;
             }
-            self.store.drop_space(space).await?;
-            let write = Write { key: id.key(), value: None, expect: Expect::Any, tracked: false };
-            let at = self.store.snapshot().await?.at;
-            let commit = Commit {
-                txn: autonomous_txn(self.clock.as_ref()),
-                snapshot: at,
-                reads: Vec::new(),
-                ranges: Vec::new(),
-                writes: vec![write],
-            };
-            if let CommitOutcome::Committed(ts) = self.store.commit(commit).await? {
-                let mut overlay = CatalogSnapshot::clone(&self.snapshot());
-                overlay.change(id, None);
-                self.publish(&overlay, ts);
-            }
+            self.forget_garbage(spaces.iter().map(|space| of_space(*space)).collect()).await?;
         }
-        Ok(left)
+        Ok(alive.len())
+    }
+
+    async fn forget_garbage(&self, ids: Vec<ObjectId>) -> Result<()> {
+        let forgotten = |id: &ObjectId| Write {
+            key: id.key(),
+            value: None,
+            expect: Expect::Any,
+            tracked: false,
+        };
+        let at = self.store.snapshot().await?.at;
+        let commit = Commit {
+            txn: autonomous_txn(self.clock.as_ref()),
+            snapshot: at,
+            reads: Vec::new(),
+            ranges: Vec::new(),
+            writes: ids.iter().map(forgotten).collect(),
+        };
+        if let CommitOutcome::Committed(ts) = self.store.commit(commit).await? {
+            let mut overlay = CatalogSnapshot::clone(&self.snapshot());
+            ids.into_iter().for_each(|id| overlay.change(id, None));
+            self.publish(&overlay, ts);
+        }
+        Ok(())
     }
 
     /// Asks the store how large every table and index is, for `pg_table_size` and `reltuples`.
