@@ -26,7 +26,7 @@ STATEMENTS = {
          "lwt of five rows", 1.5),
     "INSERT of five rows in five partitions":
         ("insert into fresh values (:a, 0), (:b, 0), (:c, 0), (:d, 0), (:e, 0)",
-         "five lwts and one", 1.3),
+         "five lwts", 1.3),
     "INSERT of one row with UNIQUE": ("insert into single values (:a, :b)", "lwt", None),
     "INSERT of one row, columnar = on": ("insert into columns values (:a, 0)", "lwt", 1.8),
 }

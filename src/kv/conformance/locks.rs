@@ -72,6 +72,34 @@ pub async fn commits_and_abandoning_release(store: SharedStore) {
     assert!(is_free(&store, 1).await && is_free(&store, 2).await);
 }
 
+/// The one that came last does not wait for the patience of the other.
+pub async fn a_deadlock_ends_by_the_shorter_timeout(store: SharedStore) {
+    let (one, two) = (txn(), txn());
+    lock(&store, one, &[1]).await;
+    lock(&store, two, &[2]).await;
+    let patient = LockWait::Block { lock_timeout_ms: 0, deadlock_timeout_ms: 600_000 };
+    let (first, second) = (cross(&store, one, 2, patient), cross(&store, two, 1, BLOCK));
+    let both = async { [first.await.unwrap(), second.await.unwrap()] };
+    let answers = tokio::time::timeout(Duration::from_secs(60), both).await;
+    let answers = answers.expect("nobody looks before the patient one");
+    assert_eq!(answers, [Ok(()), Err(SqlState::DEADLOCK_DETECTED)]);
+}
+
+/// Locks a row for a transaction, which ends then.
+fn cross(
+    store: &SharedStore,
+    me: TxnId,
+    n: u32,
+    wait: LockWait,
+) -> tokio::task::JoinHandle<Result<(), SqlState>> {
+    let store = store.clone();
+    tokio::spawn(async move {
+        let answer = store.lock(request(me, &[n], LockMode::Update, wait)).await;
+        store.abandon(me);
+        answer.map(|_| ()).map_err(|e| e.code())
+    })
+}
+
 pub async fn nowait_skip_and_timeout(store: SharedStore) {
     let holder = txn();
     lock(&store, holder, &[2]).await;
@@ -128,16 +156,7 @@ pub async fn deadlocks_end(store: SharedStore) {
     let (one, two) = (txn(), txn());
     lock(&store, one, &[1]).await;
     lock(&store, two, &[2]).await;
-    let cross = |me: TxnId, n: u32| {
-        let store = store.clone();
-        tokio::spawn(async move {
-            let wait = request(me, &[n], LockMode::Update, BLOCK);
-            let answer = store.lock(wait).await;
-            store.abandon(me);
-            answer.map(|_| ()).map_err(|e| e.code())
-        })
-    };
-    let (first, second) = (cross(one, 2), cross(two, 1));
+    let (first, second) = (cross(&store, one, 2, BLOCK), cross(&store, two, 1, BLOCK));
     let answers = [first.await.unwrap(), second.await.unwrap()];
     assert!(answers.contains(&Ok(())), "{answers:?}");
     assert!(answers.contains(&Err(SqlState::DEADLOCK_DETECTED)), "{answers:?}");

@@ -54,6 +54,7 @@ macro_rules! suite {
             cancelled_waits_leave_nothing
             partial_unlock
             deadlocks_end
+            a_deadlock_ends_by_the_shorter_timeout
         );
         $crate::kv::conformance::suite!(@ $make, changes:
             tracked_writes_are_reported

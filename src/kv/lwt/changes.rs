@@ -14,6 +14,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use super::gateway::Gateway;
 use super::partitions::*;
 use super::peers::{Peer, Retired, View};
+use super::published::Open;
 use super::records::REMOVAL_TIME;
 use super::rows::*;
 use crate::clock::Timestamp;

@@ -1,7 +1,7 @@
 //! Commits: which way one goes, and what all ways have in common.
 //!
-//! What fits into one conditional batch is one (`whole`), all else is intents and a verdict
-//! (`several`).
+//! What fits into one conditional batch is one (`whole`). A few partitions are one batch in each,
+//! without waiting for more (`implicit`). All else is intents and a verdict (`several`).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,9 +14,10 @@ use super::deadlock::Waiting;
 use super::gateway::Gateway;
 use super::locks::{Blocked, head_of, ts_cell};
 use super::partitions::*;
+use super::pieces::{Way, way};
+use super::published::Open;
 use super::read::Reader;
 use super::rows::*;
-use super::whole::pieces;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, SqlState};
 use crate::kv::{Commit, CommitOutcome, Expect, Key, LockMode, SCHEMA_SPACE, SpaceId, Write};
@@ -126,13 +127,14 @@ impl Gateway {
             return self.validate_only(commit).await;
         }
         let parts = parts(self, commit)?;
-        let whole = pieces(self, commit, &parts);
+        let way = way(self, commit, &parts);
         let mut waiting = Waiting::new(self, commit.txn, 0, 0);
         let mut attempt = 0;
         loop {
-            let step = match &whole {
-                Some(pieces) => self.try_whole(commit, pieces).await?,
-                None => {
+            let step = match &way {
+                Way::Whole(pieces) => self.try_whole(commit, pieces).await?,
+                Way::Implicit(pieces) if attempt == 0 => self.try_implicit(commit, pieces).await?,
+                _ => {
                     let in_order = (attempt > 0).then_some(&mut waiting);
                     self.try_several(commit, &parts, in_order).await?
                 }
@@ -228,11 +230,7 @@ impl Gateway {
 
     /// Writes what became of a commit to the log, and takes it out of this gateway's row.
     pub async fn settle_open(self: &Arc<Self>, open: &Open, committed: Option<Timestamp>) {
-        let mut attempt = 0;
-        while !open.log.is_empty() && self.write_outcome(open, committed).await.is_err() {
-            self.pause(attempt).await;
-            attempt += 1;
-        }
+        self.surely(|| self.write_outcome(open, committed)).await;
         self.close_open(open.attempt.floor, committed);
     }
 
@@ -253,26 +251,16 @@ impl Gateway {
 
     /// What must be told of a settled commit before it is acknowledged: its timestamp, and what
     /// became of it in the log.
-    pub async fn tell_settled(self: &Arc<Self>, open: &Open, ts: Timestamp) -> Result<()> {
+    pub async fn tell_settled(self: &Arc<Self>, open: &Open, ts: Timestamp) {
         if open.log.is_empty() && self.own.lock().confirmed >= ts {
             let now = self.time.monotonic();
-            match open.kind.writes(|partition| self.latches.is_contended(partition, now)) {
+            match open.may_appear(|partition| self.latches.is_contended(partition, now)) {
                 true => self.publish_soon(),
                 false => self.publish_later(),
             }
-            return Ok(());
+            return;
         }
-        self.publish_surely().await
-    }
-
-    /// Publishes, and tries for as long as it takes: what it is for has happened already.
-    pub async fn publish_surely(&self) -> Result<()> {
-        let mut attempt = 0;
-        while self.publish().await.is_err() {
-            self.pause(attempt).await;
-            attempt += 1;
-        }
-        Ok(())
+        self.surely(|| self.publish()).await;
     }
 
     /// Publishes in the background.
@@ -298,6 +286,14 @@ impl Gateway {
             }
         }));
     }
+}
+
+/// Demands that a row that is written stays as it was read.
+pub fn demand_row(batch: &mut Batch, ck: &Bytes, record: &Record) {
+    let row = RowKey::head(ck);
+    batch.demand(&row, Column::Ts, ts_cell(record.ts));
+    batch.demand(&row, Column::Lk, record.locks_cell.clone());
+    batch.demand(&row, Column::In, None);
 }
 
 /// Adds the head's version to the history, and takes out what nobody reads any more.

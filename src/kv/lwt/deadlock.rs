@@ -1,11 +1,11 @@
 //! Waiting for others, and cycles of those who wait for each other, over all gateways.
 //!
-//! A waiter that has waited for `deadlock_timeout` writes whom it waits for into a row of its own
-//! and follows such rows from blocker to blocker. A way back to itself is a cycle only if every
-//! wait on it is the same one when all are read a second time, and every lock waited for is still
-//! held: each wait then lasted from the first reading to the second, so all held at one moment.
-//! Of a cycle, the transaction with the highest identity gives up; every member finds the cycle,
-//! so exactly one ends.
+//! A waiter writes whom it waits for into a row of its own, soon, so that one with a shorter
+//! `deadlock_timeout` finds it; after its own it follows such rows from blocker to blocker. A way
+//! back to itself is a cycle only if every wait on it is the same one when all are read a second
+//! time, and every lock waited for is still held: each wait then lasted from the first reading to
+//! the second, so all held at one moment. Of a cycle, the transaction with the highest identity
+//! gives up; every member finds the cycle, so exactly one ends.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ use crate::error::Result;
 use crate::kv::locks::deadlock::{self, Edge};
 use crate::kv::{LockRequest, LockWait, TxnId};
 
+/// How long one waits before others are told: most waits are over by then.
+const TOLD_AFTER: Duration = Duration::from_millis(250);
 /// Transactions looked at in one search.
 const SEARCH_MAX: usize = 1000;
 
@@ -90,6 +92,10 @@ impl Waiting {
         });
         if self.timeout.is_some_and(|timeout| now.saturating_sub(since) >= timeout) {
             return Err(not_available("canceling statement due to lock timeout"));
+        }
+        let is_told = self.published.is_some();
+        if !is_told && now.saturating_sub(since) >= TOLD_AFTER.min(self.deadlock_timeout) {
+            self.publish(blocked).await?;
         }
         if now.saturating_sub(self.looked) >= self.deadlock_timeout {
             self.publish(blocked).await?;

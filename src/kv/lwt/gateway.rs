@@ -287,6 +287,18 @@ impl Gateway {
         self.check()
     }
 
+    /// Tries for as long as it takes, what must follow something that has happened already.
+    pub async fn surely<T, F: Future<Output = Result<T>>>(&self, what: impl Fn() -> F) -> T {
+        let mut attempt = 0;
+        loop {
+            if let Ok(done) = what().await {
+                return done;
+            }
+            self.pause(attempt).await;
+            attempt += 1;
+        }
+    }
+
     /// A read of one partition, tried again while it fails.
     pub async fn read(
         &self,

@@ -142,13 +142,10 @@ impl Gateway {
 
     /// Gets what is in the way out of it, or waits a little.
     pub async fn clear(self: &Arc<Self>, blocked: &Blocked, waiting: &mut Waiting) -> Result<()> {
-        if let Some(attempt) = blocked.attempt
-            && let Some(verdict) = self.resolve(attempt, 1).await?
-        {
-            let (partition, clustering) = place(&blocked.key);
-            return self.finish_rows(&partition, &[clustering], attempt, verdict).await;
+        match self.is_leftover(blocked).await? {
+            true => Ok(()),
+            false => waiting.step(blocked).await,
         }
-        waiting.step(blocked).await
     }
 
     /// Takes locks, all (less the skipped) or none.
@@ -238,7 +235,7 @@ impl Gateway {
         let Some(attempt) = blocked.attempt else { return Ok(false) };
         let Some(verdict) = self.resolve(attempt, 1).await? else { return Ok(false) };
         let (partition, clustering) = place(&blocked.key);
-        self.finish_rows(&partition, &[clustering], attempt, verdict).await?;
+        self.finish_row(&partition, &clustering, attempt, verdict).await?;
         Ok(true)
     }
 

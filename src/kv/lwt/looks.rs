@@ -25,7 +25,7 @@ use futures::future::join;
 use super::gateway::Gateway;
 use super::locks::head_of;
 use super::partitions::*;
-use super::rows::*;
+use super::published::{Open, OpenKind};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::kv::{Hold, TxnId, Version};
@@ -97,7 +97,7 @@ impl Gateway {
 
     /// Whether an attempt of this gateway is under way that may have written.
     pub fn is_writing(&self, floor: Timestamp) -> bool {
-        !self.is_looking(floor) && self.has_open(floor)
+        !self.is_looking(floor) && self.is_undecided(floor)
     }
 
     /// What a transaction announced by a look, if its commit is what was announced.

@@ -1,4 +1,4 @@
-//! The store on a cluster with lightweight transactions: Cassandra 4.1 to 6, ScyllaDB.
+//! The store on a cluster with lightweight transactions: Cassandra 4.1 to 6.
 //!
 //! - `partitions`: what is asked of the cluster, with the CQL it stands for; `env`: of the process;
 //! - `rows`: the bytes (`schemas/lwt.md`);
@@ -6,7 +6,7 @@
 //! - `incarnations`: this process as one gateway after another;
 //! - `peers`: all gateways' rows; `snapshots`: timestamps that can be read at;
 //! - `read`: plain QUORUM reads at a snapshot; `newest`: of one key, without one; `segments`: all
-//!   of a space in key order; `stored`: from rows in files;
+//!   of a space in key order, by `sorting`; `stored`: from rows in files;
 //! - `commit`, `several`: one batch in one partition, or intents and a verdict;
 //! - `load`: rows of new spaces, without a commit;
 //! - `settle`: outcomes of batches and of other gateways' commits;
@@ -25,7 +25,9 @@ pub mod counting;
 mod deadlock;
 mod departed;
 pub mod env;
+mod finish;
 mod gateway;
+mod implicit;
 mod incarnations;
 mod latches;
 mod load;
@@ -36,7 +38,9 @@ mod options;
 mod own;
 pub mod partitions;
 mod peers;
+mod pieces;
 mod presence;
+mod published;
 mod read;
 mod records;
 mod rows;
@@ -46,6 +50,7 @@ mod several;
 #[cfg(test)]
 mod sim;
 mod snapshots;
+mod sorting;
 pub mod stored;
 mod tables;
 #[cfg(test)]
@@ -70,8 +75,8 @@ use self::partitions::{Partitions, RingPosition, Table};
 use self::read::{Reader, within_partition};
 use self::rows::{key_at, place};
 use self::segments::RingSegments;
-pub use self::segments::{Sorted, Sorter};
 use self::snapshots::Snapshot;
+pub use self::sorting::{Sorted, Sorter};
 use super::*;
 use crate::error::{Error, Result, SqlState};
 

@@ -34,6 +34,7 @@ use super::gateway::Gateway;
 use super::locks::head_of;
 use super::partitions::*;
 use super::peers::View;
+use super::published::Open;
 use super::rows::*;
 use super::tables::check_open;
 use crate::clock::Timestamp;
@@ -100,8 +101,9 @@ impl Gateway {
         self.check_lease().await
     }
 
-    /// The newest version that a row shows, whose read began then. An intent without a verdict is
-    /// not acknowledged, and may be passed: the row stays as it is until there is one.
+    /// The newest version that a row shows, whose read began then. An intent whose verdict is the
+    /// commit is not acknowledged without it, and may be passed: the row stays as it is until
+    /// there is one. Of intents that are the commit themselves, the verdict is waited for.
     pub async fn newest_of(
         self: &Arc<Self>,
         partition: &Partition,
@@ -111,10 +113,13 @@ impl Gateway {
     ) -> Result<Option<Version>> {
         let (mut head, mut began) = (head, began);
         loop {
-            let Some(Intent { attempt, .. }) = head.intent else { return Ok(head.version()) };
-            let verdict = self.read_verdict(attempt, Consistency::Quorum).await?;
+            let Some(Intent { attempt, ts, .. }) = head.intent else { return Ok(head.version()) };
+            let verdict = match ts {
+                Timestamp::ZERO => self.read_verdict(attempt, Consistency::Quorum).await?,
+                _ => self.resolve(attempt, u32::MAX).await?,
+            };
             if let Some(verdict) = verdict {
-                self.finish_soon(partition, vec![key.clone()], attempt, verdict);
+                self.finish_soon(partition, key, attempt, verdict);
             }
             if let Some(Verdict::Committed(ts)) = verdict {
                 return Ok(Some(Version { ts, value: head.intent_value.clone() }));
@@ -125,7 +130,7 @@ impl Gateway {
             // Its record may be gone already; not so if its intent is still there.
             began = self.time.monotonic();
             head = self.read_head(partition, key).await?;
-            if head.intent.is_some_and(|i| i.attempt == attempt) {
+            if head.intent_of(attempt).is_some() {
                 return Ok(head.version());
             }
         }
@@ -172,7 +177,7 @@ impl Gateway {
         }
         let unsettled = |open: &Open| {
             let own = open.attempt.incarnation == self.incarnation;
-            open.kind.writes(|of| of == partition)
+            open.may_appear(|of| of == partition)
                 && open.attempt.floor < ts
                 && (!own || self.is_writing(open.attempt.floor))
         };

@@ -21,6 +21,9 @@ pub struct LwtOptions {
     pub batch_bytes_max: usize,
     /// Bytes of one key and value.
     pub row_bytes_max: usize,
+    /// Partitions of a commit whose intents are the commit, without a verdict on the way. Each is
+    /// named in what all gateways read.
+    pub implicit_max: usize,
     /// How long the change log keeps what one gateway needs no more: others' views may be older.
     pub log_kept: Duration,
     /// How long an attempt's record stays when all its rows are finished.
@@ -47,6 +50,7 @@ impl Default for LwtOptions {
             batch_rows_max: 1024,
             batch_bytes_max: 1 << 20,
             row_bytes_max: 6 << 20,
+            implicit_max: 32,
             log_kept: Duration::from_secs(900),
             record_kept: Duration::from_secs(10),
             departed_kept: Duration::from_secs(3600),

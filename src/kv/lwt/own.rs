@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::gateway::Gateway;
 use super::peers::Peer;
+use super::published::{GatewayState, Open, OpenKind};
 use super::rows::*;
 use crate::clock::Timestamp;
 use crate::kv::{SpaceId, TxnId};
@@ -105,14 +106,18 @@ impl Gateway {
         open
     }
 
-    /// Notes that a commit's outcome is known everywhere: log and verdict are written.
+    /// Notes that a commit is decided: its log is written, and whoever meets its rows learns what
+    /// came of it.
     pub fn decided(&self, floor: Timestamp, committed: Option<Timestamp>) {
-        let own = &mut *self.own.lock();
-        own.high = own.high.max(committed.unwrap_or_default());
-        if let Some(open) = own.open.get_mut(&floor) {
-            open.decided = true;
-            open.log = Vec::new();
+        {
+            let own = &mut *self.own.lock();
+            own.high = own.high.max(committed.unwrap_or_default());
+            if let Some(open) = own.open.get_mut(&floor) {
+                open.decided = true;
+                open.log = Vec::new();
+            }
         }
+        self.progress.notify_waiters();
     }
 
     /// Takes a commit out of this gateway's row: nothing of it is left to do.
@@ -128,6 +133,11 @@ impl Gateway {
     /// Whether an attempt of this gateway is under way.
     pub fn has_open(&self, floor: Timestamp) -> bool {
         self.own.lock().open.contains_key(&floor)
+    }
+
+    /// Whether an attempt of this gateway is under way, and may come to anything yet.
+    pub fn is_undecided(&self, floor: Timestamp) -> bool {
+        self.own.lock().open.get(&floor).is_some_and(|open| !open.decided)
     }
 
     /// A timestamp above `floor` and all this gateway gave or saw.

@@ -1,6 +1,7 @@
 //! The gateways' rows, as one read found them.
 
 use super::partitions::{Column, Row};
+use super::published::{GatewayState, Open};
 use super::rows::*;
 use crate::clock::Timestamp;
 use crate::error::Result;

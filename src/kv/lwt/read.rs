@@ -5,7 +5,8 @@
 //! is a batch of which a quorum does not know all rows yet: a SERIAL read finishes it.
 //!
 //! An intent is met only where it matters: if its attempt could commit at or below the snapshot,
-//! its verdict is waited for. One whose floor is at or above the snapshot cannot.
+//! its verdict is waited for. One whose timestamp is above the snapshot cannot, nor one of unknown
+//! timestamp whose floor is at or above it.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use super::gateway::Gateway;
 use super::locks::head_of;
 use super::partitions::*;
+use super::published::Open;
 use super::rows::*;
 use super::snapshots::{Snapshot, too_old};
 use crate::clock::Timestamp;
@@ -61,7 +63,7 @@ impl Gateway {
         loop {
             let next = {
                 let open = snapshot.open.lock();
-                let concerns = |o: &&Open| o.kind.writes(&matters);
+                let concerns = |o: &&Open| o.may_appear(&matters);
                 open.iter().find(concerns).cloned()
             };
             let Some(open) = next else { return Ok(()) };
@@ -124,7 +126,7 @@ impl Gateway {
                     let Some(verdict) = self.resolve(attempt, looks).await? else {
                         return Ok(Err(Yield));
                     };
-                    self.finish_soon(partition, vec![key.clone()], attempt, verdict);
+                    self.finish_soon(partition, key, attempt, verdict);
                     if let Some(version) = self.with_verdict(at, &head, verdict) {
                         return Ok(Ok(Some(version)));
                     }
@@ -132,7 +134,7 @@ impl Gateway {
                     if verdict == Verdict::Aborted && !self.is_credulous() {
                         head = self.read_head(partition, key).await?;
                     }
-                    if head.intent.is_some_and(|i| i.attempt == attempt) {
+                    if head.intent_of(attempt).is_some() {
                         head.intent = None;
                     }
                 }
@@ -141,7 +143,7 @@ impl Gateway {
     }
 
     fn visible(&self, at: Timestamp, head: &Record, reader: Reader) -> Visible {
-        if let Some(intent) = head.intent.filter(|i| i.attempt.floor < at) {
+        if let Some(intent) = head.intent.filter(|i| i.may_be_at(at)) {
             match reader {
                 Reader::Attempt(me) if me == intent.attempt => {}
                 _ => return Visible::Depends(intent.attempt),

@@ -5,7 +5,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::partitions::{Column, Partition, Row, Table};
+use super::partitions::{Batch, Column, Partition, Row, RowKey, Table};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::kv::{Key, LockMode, SpaceId, TxnId, Version};
@@ -14,46 +14,50 @@ use crate::kv::{Key, LockMode, SpaceId, TxnId, Version};
 pub type Incarnation = u64;
 
 /// Takes bytes apart; XX001 where they end early.
-struct Reader<'a>(&'a [u8]);
+pub(super) struct CellReader<'a>(&'a [u8]);
 
-impl Reader<'_> {
+impl<'a> CellReader<'a> {
+    pub(super) fn new(cell: &'a [u8]) -> CellReader<'a> {
+        CellReader(cell)
+    }
+
     fn short() -> Error {
         Error::corrupted("a cell of the store ends early")
     }
 
-    fn u8(&mut self) -> Result<u8> {
+    pub(super) fn u8(&mut self) -> Result<u8> {
         self.0.try_get_u8().map_err(|_| Self::short())
     }
 
-    fn u16(&mut self) -> Result<u16> {
+    pub(super) fn u16(&mut self) -> Result<u16> {
         self.0.try_get_u16().map_err(|_| Self::short())
     }
 
-    fn u32(&mut self) -> Result<u32> {
+    pub(super) fn u32(&mut self) -> Result<u32> {
         self.0.try_get_u32().map_err(|_| Self::short())
     }
 
-    fn u64(&mut self) -> Result<u64> {
+    pub(super) fn u64(&mut self) -> Result<u64> {
         self.0.try_get_u64().map_err(|_| Self::short())
     }
 
-    fn u128(&mut self) -> Result<u128> {
+    pub(super) fn u128(&mut self) -> Result<u128> {
         self.0.try_get_u128().map_err(|_| Self::short())
     }
 
-    fn mode(&mut self) -> Result<LockMode> {
+    pub(super) fn mode(&mut self) -> Result<LockMode> {
         let mode = MODES.get(usize::from(self.u8()?)).copied();
         mode.ok_or_else(|| Error::corrupted("a lock of unknown strength"))
     }
 
-    fn bytes(&mut self) -> Result<Bytes> {
+    pub(super) fn bytes(&mut self) -> Result<Bytes> {
         let len = self.u32()? as usize;
         let (bytes, rest) = self.0.split_at_checked(len).ok_or_else(Self::short)?;
         self.0 = rest;
         Ok(Bytes::copy_from_slice(bytes))
     }
 
-    fn end(&self) -> Result<()> {
+    pub(super) fn end(&self) -> Result<()> {
         match self.0 {
             [] => Ok(()),
             rest => Err(Error::corrupted(format!("{} bytes after a cell's end", rest.len()))),
@@ -61,7 +65,7 @@ impl Reader<'_> {
     }
 }
 
-fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
+pub(super) fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
     out.put_u32(bytes.len() as u32);
     out.put_slice(bytes);
 }
@@ -74,7 +78,7 @@ pub fn number(n: u64) -> Bytes {
 /// A number cell, zero where there is none.
 pub fn read_number(cell: Option<&Bytes>) -> Result<u64> {
     let Some(cell) = cell else { return Ok(0) };
-    let mut reader = Reader(cell);
+    let mut reader = CellReader(cell);
     let n = reader.u64()?;
     reader.end()?;
     Ok(n)
@@ -116,7 +120,7 @@ pub fn encode_locks(holders: &[Holder]) -> Option<Bytes> {
 /// `lk`
 pub fn decode_locks(cell: Option<&Bytes>) -> Result<Vec<Holder>> {
     let Some(cell) = cell else { return Ok(Vec::new()) };
-    let mut reader = Reader(cell);
+    let mut reader = CellReader(cell);
     let mut holders = Vec::with_capacity(cell.len() / 25);
     while !reader.0.is_empty() {
         let (txn, incarnation) = (TxnId(reader.u128()?), reader.u64()?);
@@ -152,32 +156,51 @@ impl Attempt {
 pub struct Intent {
     /// Whose.
     pub attempt: Attempt,
+    /// When it commits, if all its attempt's intents are placed; zero: the verdict says.
+    pub ts: Timestamp,
     /// Whether the row is to be deleted; else `iv` has its value.
     pub deleted: bool,
 }
 
 impl Intent {
+    /// Whether its attempt may have committed at or below a timestamp.
+    pub fn may_be_at(&self, at: Timestamp) -> bool {
+        match self.ts {
+            Timestamp::ZERO => self.attempt.floor < at,
+            ts => ts <= at,
+        }
+    }
+
+    /// Adds it, with the value that it brings, to a batch.
+    pub fn add_to(&self, batch: &mut Batch, ck: &Bytes, value: Option<Bytes>) {
+        let row = RowKey::head(ck);
+        batch.set(&row, Column::In, Some(self.encode()));
+        batch.set(&row, Column::Iv, value);
+    }
+
     /// `in`
     pub fn encode(&self) -> Bytes {
-        let mut out = BytesMut::with_capacity(33);
+        let mut out = BytesMut::with_capacity(41);
         out.put_u128(self.attempt.txn.0);
         out.put_u64(self.attempt.incarnation);
         out.put_u64(self.attempt.floor.0);
+        out.put_u64(self.ts.0);
         out.put_u8(u8::from(self.deleted));
         out.freeze()
     }
 
     /// `in`
     pub fn decode(cell: &Bytes) -> Result<Intent> {
-        let mut reader = Reader(cell);
+        let mut reader = CellReader(cell);
         let attempt = Attempt {
             txn: TxnId(reader.u128()?),
             incarnation: reader.u64()?,
             floor: Timestamp(reader.u64()?),
         };
+        let ts = Timestamp(reader.u64()?);
         let deleted = reader.u8()? != 0;
         reader.end()?;
-        Ok(Intent { attempt, deleted })
+        Ok(Intent { attempt, ts, deleted })
     }
 }
 
@@ -191,6 +214,14 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// When it committed, if it did.
+    pub fn committed(self) -> Option<Timestamp> {
+        match self {
+            Verdict::Committed(ts) => Some(ts),
+            Verdict::Aborted => None,
+        }
+    }
+
     /// `vd`: the timestamp; zero is aborted.
     pub fn encode(self) -> Bytes {
         match self {
@@ -236,7 +267,7 @@ impl Record {
         let ts = Timestamp(read_number(row.get(Column::Ts))?);
         let deleted = row.get(Column::Dl).is_some() || ts == Timestamp::ZERO;
         let value = row.get(Column::Va).cloned().unwrap_or_default();
-        let txn = row.get(Column::Tx).map(|cell| Reader(cell).u128()).transpose()?;
+        let txn = row.get(Column::Tx).map(|cell| CellReader(cell).u128()).transpose()?;
         let intent = row.get(Column::In).map(Intent::decode).transpose()?;
         let intent_value = intent.filter(|i| !i.deleted).map(|_| row.get(Column::Iv).cloned());
         Ok(Record {
@@ -257,6 +288,11 @@ impl Record {
         written.then(|| Version { ts: self.ts, value: self.value.clone() })
     }
 
+    /// An attempt's pending write.
+    pub fn intent_of(&self, attempt: Attempt) -> Option<Intent> {
+        self.intent.filter(|intent| intent.attempt == attempt)
+    }
+
     /// Whether there is a live row.
     pub fn is_live(&self) -> bool {
         self.value.is_some()
@@ -265,160 +301,6 @@ impl Record {
     /// The timestamp of a live row; zero where there is none.
     pub fn live_ts(&self) -> Timestamp {
         if self.is_live() { self.ts } else { Timestamp::ZERO }
-    }
-}
-
-/// What kind of commit an open entry announces.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OpenKind {
-    /// One conditional batch that writes these partitions, which leaves no trace until it is
-    /// there.
-    Whole(Vec<Partition>),
-    /// Intents, then a verdict.
-    Several,
-}
-
-impl OpenKind {
-    /// Whether it is one batch that writes such a partition.
-    pub fn writes(&self, matters: impl Fn(&Partition) -> bool) -> bool {
-        matches!(self, OpenKind::Whole(partitions) if partitions.iter().any(matters))
-    }
-}
-
-/// A commit that its gateway has announced and not settled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Open {
-    /// Who, and what its timestamp will be above.
-    pub attempt: Attempt,
-    /// How it commits.
-    pub kind: OpenKind,
-    /// Its outcome is decided; intents may be left.
-    pub decided: bool,
-    /// Its rows in change logs, by space: none where nothing is tracked.
-    pub log: Vec<(SpaceId, u64)>,
-}
-
-/// `st`: what a gateway publishes of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GatewayState {
-    /// Rises with every publication: the lease.
-    pub counter: u64,
-    /// At or above every commit this gateway has acknowledged.
-    pub high: Timestamp,
-    /// No read of this gateway is or will be below this.
-    pub low: Timestamp,
-    /// The newest change of the schema that this gateway committed, or settled for another.
-    pub schema: Timestamp,
-    /// Number of the next change log row.
-    pub log_next: u64,
-    /// Announced commits.
-    pub open: Vec<Open>,
-    /// Tables that its DDL holds.
-    pub closed: Vec<Closed>,
-    /// Tables that its DDL changed last, and when.
-    pub changed: Vec<(SpaceId, Timestamp)>,
-    /// Any table may have changed up to here.
-    pub forgotten: Timestamp,
-}
-
-/// A table that DDL holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Closed {
-    /// The table's space.
-    pub space: SpaceId,
-    /// Whose DDL.
-    pub txn: TxnId,
-    /// How.
-    pub mode: LockMode,
-}
-
-impl GatewayState {
-    /// `st`
-    pub fn encode(&self) -> Bytes {
-        let mut out = BytesMut::with_capacity(44 + 64 * self.open.len());
-        out.put_u64(self.counter);
-        out.put_u64(self.high.0);
-        out.put_u64(self.low.0);
-        out.put_u64(self.schema.0);
-        out.put_u64(self.log_next);
-        out.put_u32(self.open.len() as u32);
-        for open in &self.open {
-            out.put_u128(open.attempt.txn.0);
-            out.put_u64(open.attempt.floor.0);
-            out.put_u8(u8::from(open.decided));
-            match &open.kind {
-                OpenKind::Several => out.put_u16(0),
-                OpenKind::Whole(partitions) => {
-                    out.put_u16(partitions.len() as u16);
-                    for partition in partitions {
-                        out.put_u32(partition.space().0);
-                        put_bytes(&mut out, &partition.key);
-                    }
-                }
-            }
-            out.put_u16(open.log.len() as u16);
-            for (space, number) in &open.log {
-                out.put_u32(space.0);
-                out.put_u64(*number);
-            }
-        }
-        out.put_u16(self.closed.len() as u16);
-        for closed in &self.closed {
-            out.put_u32(closed.space.0);
-            out.put_u128(closed.txn.0);
-            out.put_u8(closed.mode as u8);
-        }
-        out.put_u16(self.changed.len() as u16);
-        for (space, ts) in &self.changed {
-            out.put_u32(space.0);
-            out.put_u64(ts.0);
-        }
-        out.put_u64(self.forgotten.0);
-        out.freeze()
-    }
-
-    /// `st` of a gateway.
-    pub fn decode(cell: &Bytes, incarnation: Incarnation) -> Result<GatewayState> {
-        let mut reader = Reader(cell);
-        let mut state = GatewayState {
-            counter: reader.u64()?,
-            high: Timestamp(reader.u64()?),
-            low: Timestamp(reader.u64()?),
-            schema: Timestamp(reader.u64()?),
-            log_next: reader.u64()?,
-            ..GatewayState::default()
-        };
-        for _ in 0..reader.u32()? {
-            let (txn, floor) = (TxnId(reader.u128()?), Timestamp(reader.u64()?));
-            let decided = reader.u8()? != 0;
-            let kind = match reader.u16()? {
-                0 => OpenKind::Several,
-                count => {
-                    let mut partitions = Vec::new();
-                    for _ in 0..count {
-                        let table = Table::Space(SpaceId(reader.u32()?));
-                        partitions.push(Partition { table, key: reader.bytes()? });
-                    }
-                    OpenKind::Whole(partitions)
-                }
-            };
-            let mut log = Vec::new();
-            for _ in 0..reader.u16()? {
-                log.push((SpaceId(reader.u32()?), reader.u64()?));
-            }
-            let attempt = Attempt { txn, incarnation, floor };
-            state.open.push(Open { attempt, kind, decided, log });
-        }
-        for _ in 0..reader.u16()? {
-            let (space, txn) = (SpaceId(reader.u32()?), TxnId(reader.u128()?));
-            state.closed.push(Closed { space, txn, mode: reader.mode()? });
-        }
-        for _ in 0..reader.u16()? {
-            state.changed.push((SpaceId(reader.u32()?), Timestamp(reader.u64()?)));
-        }
-        state.forgotten = Timestamp(reader.u64()?);
-        reader.end()?;
-        Ok(state)
     }
 }
 
@@ -434,13 +316,13 @@ pub fn encode_keys<'a>(keys: impl Iterator<Item = &'a Key>) -> Bytes {
 
 /// `ch`
 pub fn decode_keys(space: SpaceId, cell: &Bytes) -> Result<Vec<Key>> {
-    let mut reader = Reader(cell);
+    let mut reader = CellReader(cell);
     let mut keys = Vec::new();
     while !reader.0.is_empty() {
         let partition_len = usize::from(reader.u16()?);
         let tail = reader.bytes()?;
         if partition_len > tail.len() {
-            return Err(Reader::short());
+            return Err(CellReader::short());
         }
         keys.push(Key::new(space, &tail, partition_len));
     }
@@ -474,7 +356,7 @@ impl Wait {
 
     /// `wt`
     pub fn decode(cell: &Bytes) -> Result<Wait> {
-        let mut reader = Reader(cell);
+        let mut reader = CellReader(cell);
         let number = reader.u64()?;
         if reader.0.is_empty() {
             return Ok(Wait { number, on: None });
@@ -483,7 +365,7 @@ impl Wait {
         let partition_len = usize::from(reader.u16()?);
         let key = reader.bytes()?;
         if key.len() < Key::SPACE_LEN + partition_len {
-            return Err(Reader::short());
+            return Err(CellReader::short());
         }
         let mut blockers = Vec::new();
         while !reader.0.is_empty() {

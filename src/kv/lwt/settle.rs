@@ -15,6 +15,7 @@ use bytes::Bytes;
 use super::gateway::Gateway;
 use super::partitions::*;
 use super::peers::{Peer, Retired};
+use super::published::{Open, OpenKind};
 use super::rows::*;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -167,13 +168,27 @@ impl Gateway {
         let rows = self.read(&of.record(), select, consistency).await?;
         let found = rows.iter().find_map(|r| r.get(Column::Vd)).map(Verdict::decode).transpose()?;
         if let Some(verdict) = found {
-            let mut verdicts = self.verdicts.lock();
-            if verdicts.len() >= VERDICTS_KEPT {
-                verdicts.clear();
-            }
-            verdicts.insert(of, verdict);
+            self.remember_verdict(of, verdict);
         }
         Ok(found)
+    }
+
+    /// Remembers what became of an attempt.
+    pub fn remember_verdict(&self, of: Attempt, verdict: Verdict) {
+        let mut verdicts = self.verdicts.lock();
+        if verdicts.len() >= VERDICTS_KEPT {
+            verdicts.clear();
+        }
+        verdicts.insert(of, verdict);
+    }
+
+    /// Has a quorum know what became of an attempt, however long that takes.
+    pub async fn record_verdict(&self, of: Attempt, verdict: Verdict) {
+        let found = self.surely(|| self.decide(of, verdict)).await;
+        if found != verdict {
+            tracing::error!(?found, ?verdict, "another verdict of what was acknowledged");
+        }
+        debug_assert_eq!(found, verdict, "of what was acknowledged");
     }
 
     /// The verdict of an attempt whose intent was met. Waits while its gateway goes on with it;
@@ -212,12 +227,12 @@ impl Gateway {
         }
     }
 
-    /// Waits until an announced single-batch commit is settled.
+    /// Waits until it is decided what comes of an announced commit.
     pub async fn wait_settled(self: &Arc<Self>, open: &Open) -> Result<()> {
         let mut attempt = 0;
         loop {
             if open.attempt.incarnation == self.incarnation {
-                if !self.has_open(open.attempt.floor) {
+                if !self.is_undecided(open.attempt.floor) {
                     return Ok(());
                 }
             } else {
@@ -226,7 +241,7 @@ impl Gateway {
                 let Some(peer) = peer.filter(|p| p.retired < Retired::Settled) else {
                     return Ok(());
                 };
-                if !peer.state.open.iter().any(|o| o.attempt == open.attempt) {
+                if !peer.state.open.iter().any(|o| o.attempt == open.attempt && !o.decided) {
                     return Ok(());
                 }
                 if peer.retired == Retired::Sealed || self.is_expired(peer) {
@@ -272,15 +287,16 @@ impl Gateway {
                     }
                     self.find_whole(open, partitions).await?
                 }
-                OpenKind::Several => match self.decide(open.attempt, Verdict::Aborted).await? {
-                    Verdict::Committed(ts) => {
+                OpenKind::Implicit(rows) => self.settle_implicit(open, rows).await?.committed(),
+                OpenKind::Several => {
+                    let verdict = self.decide(open.attempt, Verdict::Aborted).await?;
+                    if let Verdict::Committed(ts) = verdict {
                         // It may have changed the schema; who looks again loses little.
                         self.tables.forget(ts);
                         self.schema_changed(ts);
-                        Some(ts)
                     }
-                    Verdict::Aborted => None,
-                },
+                    verdict.committed()
+                }
             };
             if let Some(ts) = committed {
                 self.observe(ts);
@@ -292,7 +308,7 @@ impl Gateway {
 
     /// Makes every single-batch commit that was prepared for a partition fail, unless it is
     /// there already.
-    async fn fence(&self, partition: &Partition) -> Result<()> {
+    pub(super) async fn fence(&self, partition: &Partition) -> Result<()> {
         let mut attempt = 0;
         let mut nonce = [0; 8];
         self.time.random(&mut nonce);

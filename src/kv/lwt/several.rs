@@ -16,15 +16,16 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::{BoxFuture, join3};
 
-use super::commit::{Check, Part, Step, changes_schema, supersede, tracked_spaces, write_head};
+use super::commit::{Check, Part, Step, changes_schema, demand_row, tracked_spaces};
 use super::deadlock::Waiting;
+use super::finish::{Recorded, Rows};
 use super::gateway::Gateway;
-use super::locks::{Blocked, head_of, ts_cell};
+use super::locks::{Blocked, head_of};
 use super::partitions::*;
+use super::published::{Open, OpenKind};
 use super::read::Reader;
 use super::rows::*;
 use super::settle::{Sequence, static_number};
@@ -53,41 +54,13 @@ impl Gateway {
     ) -> Result<Step> {
         let open = self.open(commit.txn, OpenKind::Several, &tracked_spaces(commit));
         let result = self.announced_several(commit, parts, &open, in_order).await;
-        if let Ok(Step::Done(CommitOutcome::Committed(ts))) = &result {
-            let ts = *ts;
-            let mut attempt = 0;
-            while self.write_outcome(&open, Some(ts)).await.is_err() {
-                self.pause(attempt).await;
-                attempt += 1;
+        let rows = parts.iter().flatten().map(|part| Rows::of(part)).collect();
+        match &result {
+            Ok(Step::Done(CommitOutcome::Committed(ts))) => {
+                self.acknowledge(commit, &open, *ts, rows, Recorded::Before).await;
             }
-            if changes_schema(commit) {
-                self.tables.changed(commit.txn, ts);
-                self.schema_changed(ts);
-            }
-            self.decided(open.attempt.floor, Some(ts));
-            match changes_schema(commit) {
-                true => self.publish_surely().await?,
-                false => self.tell_settled(&open, ts).await?,
-            }
-            let rows = owned_rows(parts);
-            let (this, attempt) = (self.in_background(), open.attempt);
-            self.env.spawn(Box::pin(async move {
-                this.finish_all(&rows, attempt, Verdict::Committed(ts)).await;
-                this.close_open(attempt.floor, Some(ts));
-                this.record_done(attempt);
-                this.publish_later();
-            }));
-            if changes_schema(commit) {
-                self.outwait_schema_leases().await;
-            }
-            return result;
+            _ => self.take_back(&open, rows).await,
         }
-        // Nobody will ever decide for it: its intents can go.
-        self.finish_all(&owned_rows(parts), open.attempt, Verdict::Aborted).await;
-        self.settle_open(&open, None).await;
-        // Others may have given it a verdict, or are about to.
-        self.record_done(open.attempt);
-        self.publish_soon();
         result
     }
 
@@ -208,7 +181,7 @@ impl Gateway {
             let keys = part.writes.iter().map(|(ck, _)| ck.clone()).collect();
             let rows = self.read(&part.partition, Select::Heads(keys), Consistency::Quorum).await?;
             let first = head_of(&rows, &part.writes[0].0)?;
-            if first.intent.is_some_and(|i| i.attempt == attempt) {
+            if first.intent_of(attempt).is_some() {
                 return Ok(Prewrite::Placed(Timestamp(static_number(&rows, Column::Gd)?)));
             }
             let records = match self.check_rows(commit, part, &rows).await? {
@@ -223,19 +196,14 @@ impl Gateway {
             let sequence = Sequence { column: Column::Gd, seen, next: next.0 };
             sequence.add_to(&mut batch);
             for ((ck, write), record) in part.writes.iter().zip(&records) {
-                let row = RowKey::head(ck);
-                batch.demand(&row, Column::Ts, ts_cell(record.ts));
-                batch.demand(&row, Column::Lk, record.locks_cell.clone());
-                batch.demand(&row, Column::In, None);
-                let intent = Intent { attempt, deleted: write.value.is_none() };
-                batch.set(&row, Column::In, Some(intent.encode()));
-                batch.set(&row, Column::Iv, write.value.clone());
+                demand_row(&mut batch, ck, record);
+                let ts = Timestamp::ZERO;
+                let intent = Intent { attempt, ts, deleted: write.value.is_none() };
+                intent.add_to(&mut batch, ck, write.value.clone());
             }
             let first = part.writes[0].0.clone();
             let select = Select::Heads(vec![first.clone()]);
-            let mine = move |rows: &[Row]| {
-                Ok(head_of(rows, &first)?.intent.is_some_and(|i| i.attempt == attempt))
-            };
+            let mine = move |rows: &[Row]| Ok(head_of(rows, &first)?.intent_of(attempt).is_some());
             if self.settle(vec![batch], sequence, select, mine).await? {
                 return Ok(Prewrite::Placed(next));
             }
@@ -244,83 +212,4 @@ impl Gateway {
             tries += 1;
         }
     }
-
-    /// Replaces an attempt's intents in rows of one partition by what they came to.
-    pub async fn finish_rows(
-        self: &Arc<Self>,
-        partition: &Partition,
-        keys: &[Bytes],
-        of: Attempt,
-        verdict: Verdict,
-    ) -> Result<()> {
-        let _latch = self.latches.take(partition).await;
-        let mut attempt = 0;
-        loop {
-            let select = Select::Rows(keys.to_vec());
-            let rows = self.read(partition, select, Consistency::Quorum).await?;
-            let mut batch = Batch::new(partition);
-            for ck in keys {
-                let head = head_of(&rows, ck)?;
-                let Some(intent) = head.intent.filter(|i| i.attempt == of) else { continue };
-                let row = RowKey::head(ck);
-                batch.demand(&row, Column::In, Some(intent.encode()));
-                batch.demand(&row, Column::Ts, ts_cell(head.ts));
-                batch.set(&row, Column::In, None);
-                batch.set(&row, Column::Iv, None);
-                if let Verdict::Committed(ts) = verdict {
-                    batch.demand(&row, Column::Lk, head.locks_cell.clone());
-                    supersede(&mut batch, ck, &head, self.known_horizon());
-                    let value = head.intent_value.clone();
-                    write_head(&mut batch, ck, &head, ts, of.txn, value);
-                }
-            }
-            if batch.conditions.is_empty() {
-                self.progress.notify_waiters();
-                return Ok(());
-            }
-            // Whatever the answer: the rows say what is left to do.
-            let _ = self.partitions.cas(batch).await;
-            if attempt > 0 {
-                self.pause(attempt).await;
-            }
-            attempt += 1;
-        }
-    }
-
-    async fn finish_all(
-        self: &Arc<Self>,
-        rows: &[(Partition, Vec<Bytes>)],
-        of: Attempt,
-        verdict: Verdict,
-    ) {
-        let work = rows.iter().map(|(partition, keys)| async move {
-            let mut attempt = 0;
-            while self.finish_rows(partition, keys, of, verdict).await.is_err() {
-                self.pause(attempt).await;
-                attempt += 1;
-            }
-        });
-        let work: Vec<BoxFuture<'_, ()>> = work.map(|f| Box::pin(f) as _).collect();
-        futures::stream::iter(work).buffer_unordered(PARALLEL_MAX).collect::<()>().await;
-    }
-
-    /// Finishes rows in the background, for an attempt that was met.
-    pub fn finish_soon(
-        self: &Arc<Self>,
-        partition: &Partition,
-        keys: Vec<Bytes>,
-        of: Attempt,
-        verdict: Verdict,
-    ) {
-        let (this, partition) = (self.in_background(), partition.clone());
-        self.env.spawn(Box::pin(async move {
-            // Its own gateway does the same, or the next one that meets it.
-            let _ = this.finish_rows(&partition, &keys, of, verdict).await;
-        }));
-    }
-}
-
-fn owned_rows(parts: &[Vec<Part<'_>>]) -> Vec<(Partition, Vec<Bytes>)> {
-    let keys = |part: &Part<'_>| part.writes.iter().map(|(ck, _)| ck.clone()).collect();
-    parts.iter().flatten().map(|part| (part.partition.clone(), keys(part))).collect()
 }

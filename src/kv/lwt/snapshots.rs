@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 
 use super::gateway::{Core, Gateway};
 use super::own::Own;
+use super::published::Open;
 use super::rows::*;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, SqlState};
@@ -17,7 +18,8 @@ const SNAPSHOTS_KEPT: usize = 64;
 pub struct Snapshot {
     /// The timestamp.
     pub at: Timestamp,
-    /// Commits of one batch that may still appear at or below it, until they are settled.
+    /// Commits that may still appear at or below it where nothing shows them, until they are
+    /// decided.
     pub open: Mutex<Vec<Open>>,
     /// Keeps versions.
     _pin: Option<Pin>,
@@ -130,7 +132,7 @@ impl Gateway {
         let single = |o: &&Open| {
             let Attempt { floor, incarnation, .. } = o.attempt;
             let looks = incarnation == self.incarnation && self.is_looking(floor);
-            matches!(o.kind, OpenKind::Whole(_)) && floor < at && !looks
+            o.may_appear(|_| true) && floor < at && !looks
         };
         let open = view.open().filter(single).cloned().collect();
         Ok(Snapshot { at, open: Mutex::new(open), _pin: pin })

@@ -65,7 +65,7 @@ impl Stored {
 
     fn head(&mut self, row: &Row) -> Result<Option<Entry>> {
         let head = Record::read(Some(row))?;
-        if head.intent.is_some_and(|intent| intent.attempt.floor < self.at) {
+        if head.intent.is_some_and(|intent| intent.may_be_at(self.at)) {
             self.leave(&row.key.key)?;
         } else if head.ts <= self.at {
             return Ok(self.entry(&row.key.key, head));
@@ -158,7 +158,7 @@ mod tests {
     fn links_lead_through_the_history() {
         let intent = |floor: u64| {
             let attempt = Attempt { txn: TxnId(1), incarnation: 1, floor: Timestamp(floor) };
-            (Column::In, Intent { attempt, deleted: true }.encode())
+            (Column::In, Intent { attempt, ts: Timestamp::ZERO, deleted: true }.encode())
         };
         let mut locked = row(head("f"), 4, 0, "f4");
         locked.cells.push(intent(9));

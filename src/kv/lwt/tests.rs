@@ -4,6 +4,7 @@ mod departed;
 mod harness;
 mod history;
 mod model;
+mod model_implicit;
 mod newest;
 mod patient;
 mod schedules;

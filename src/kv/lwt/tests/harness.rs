@@ -43,6 +43,8 @@ pub struct Sim {
     pub record_kept: Duration,
     /// See [`LwtOptions::departed_kept`].
     pub departed_kept: Duration,
+    /// See [`LwtOptions::implicit_max`]; none: some gateways so, some so.
+    pub implicit_max: Option<usize>,
 }
 
 /// A gateway of the simulation.
@@ -78,6 +80,7 @@ impl Sim {
             credulous: false,
             record_kept,
             departed_kept,
+            implicit_max: None,
         }
     }
 
@@ -100,6 +103,7 @@ impl Sim {
             credulous: self.credulous,
             record_kept: self.record_kept,
             departed_kept: self.departed_kept,
+            implicit_max: self.implicit_max.unwrap_or(self.world.random(2) as usize * 32),
             ..LwtOptions::default()
         };
         loop {

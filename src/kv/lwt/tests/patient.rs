@@ -117,13 +117,14 @@ struct Pair {
 
 impl Pair {
     /// With `spread`, every row has a partition of its own.
-    async fn new(spread: bool) -> Pair {
+    async fn new(spread: bool, implicit_max: usize) -> Pair {
         let env: Arc<dyn Environment> = Arc::new(Tokio(Arc::new(SystemClock::new())));
         let cluster = Cluster::new(env.clone(), Faults::none());
         let options = LwtOptions {
             lease: LEASE,
             heartbeat: LEASE / 6,
             settle_timeout: PATIENCE,
+            implicit_max,
             ..options()
         };
         let connection = Arc::new(Hurt {
@@ -172,7 +173,7 @@ mod in_partitions_shared {
     use super::*;
 
     async fn make() -> Pair {
-        Pair::new(false).await
+        Pair::new(false, 0).await
     }
 
     crate::kv::conformance::hurt_suite!(make);
@@ -182,7 +183,17 @@ mod in_partitions_of_their_own {
     use super::*;
 
     async fn make() -> Pair {
-        Pair::new(true).await
+        Pair::new(true, 8).await
+    }
+
+    crate::kv::conformance::hurt_suite!(make);
+}
+
+mod with_a_verdict {
+    use super::*;
+
+    async fn make() -> Pair {
+        Pair::new(true, 0).await
     }
 
     crate::kv::conformance::hurt_suite!(make);

@@ -74,6 +74,7 @@ fn readers_that_come_late(seeds: u64, credulous: bool) -> u64 {
     let count = torn.clone();
     for_seeds(seeds, only_delays(), move |mut sim| {
         (sim.credulous, sim.record_kept) = (credulous, Duration::from_millis(20));
+        sim.implicit_max = Some(0);
         let torn = count.clone();
         async move {
             let (_writer, reader, hold) = within_a_commit(&sim, 40_000).await;

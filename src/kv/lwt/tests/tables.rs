@@ -30,6 +30,23 @@ async fn take(store: &SharedStore, txn: TxnId, mode: LockMode, wait: LockWait) -
     store.lock(request).await.map(drop)
 }
 
+/// Waits until the gateway is known to be refused the table that DDL on another one closes.
+async fn until_closed(store: &SharedStore) {
+    let closed = async {
+        loop {
+            let probe = txn();
+            let error = take(store, probe, LockMode::Share, LockWait::NoWait).await.err();
+            store.abandon(probe);
+            match error.map(|e| e.code()) {
+                Some(SqlState::LOCK_NOT_AVAILABLE) => break,
+                Some(code) => panic!("{code:?}"),
+                None => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), closed).await.expect("it is never closed");
+}
+
 async fn two(faults: Faults) -> (SharedStore, SharedStore) {
     let env: Arc<dyn Environment> = Arc::new(Tokio(Arc::new(SystemClock::new())));
     let cluster = Cluster::new(env.clone(), faults);
@@ -117,21 +134,13 @@ async fn a_cycle_through_another_gateways_sharer_ends() {
         let closes = tokio::spawn(async move { take(&one, ddl, LockMode::Update, BLOCK).await });
         let locks = of_row(sharer);
         let waits = tokio::spawn(async move { two.lock(locks).await.map(drop) });
-        tokio::time::sleep(Duration::from_millis(30)).await;
+        until_closed(&b).await;
         let late = Commit { txn: writer, ..commit(vec![write(row(ROWS, 1), b"v")]) };
         let commits = tokio::spawn(async move { three.commit(late).await.map(drop) });
         let mut all = [closes, waits, commits];
-        let first = tokio::time::timeout(Duration::from_secs(10), async {
-            loop {
-                match all.iter().position(|task| task.is_finished()) {
-                    Some(first) => break first,
-                    None => tokio::time::sleep(Duration::from_millis(5)).await,
-                }
-            }
-        });
-        let first = first.await.expect("they wait for each other");
-        let error = (&mut all[first]).await.unwrap().unwrap_err();
-        assert_eq!((first, error.code()), (last, SqlState::DEADLOCK_DETECTED));
+        let gave_up = tokio::time::timeout(Duration::from_secs(10), &mut all[last]).await;
+        let gave_up = gave_up.expect("they wait for each other").unwrap();
+        assert_eq!(gave_up.map_err(|e| e.code()), Err(SqlState::DEADLOCK_DETECTED), "{last}");
         all.iter().for_each(|task| task.abort());
     }
 }
