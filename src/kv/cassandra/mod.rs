@@ -458,11 +458,13 @@ impl Partitions for Cassandra {
     async fn remove(&self, table: Table) -> Result<(), Failure> {
         let _one = self.schema.lock().await;
         self.forget(table);
-        let dropped = change_schema(&self.session, self.names.drop(table)).await;
-        dropped.map_err(|trouble| {
-            self.note(&trouble);
-            trouble.failure()
-        })
+        match change_schema(&self.session, self.names.drop(table)).await {
+            Ok(()) | Err(Trouble::NoTable) => Ok(()),
+            Err(trouble) => {
+                self.note(&trouble);
+                Err(trouble.failure())
+            }
+        }
     }
 
     async fn spaces(&self) -> Result<Vec<SpaceId>, Failure> {
