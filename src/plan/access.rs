@@ -245,6 +245,11 @@ impl Candidate {
         self.parts.iter().chain(&self.low).chain(&self.high).map(|c| c.conjunct)
     }
 
+    /// Whether it is the whole table, in one order or another.
+    pub fn is_whole(&self) -> bool {
+        self.implied().next().is_none()
+    }
+
     /// Whether it is one row's key.
     pub fn is_one_key(&self) -> bool {
         self.point

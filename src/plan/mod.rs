@@ -46,6 +46,8 @@ pub struct PlanSettings<'a> {
     pub statistics: &'a dyn Statistics,
     /// Whether scans over many partitions come in key order: `Capabilities::ordered`.
     pub ordered: bool,
+    /// `enable_seqscan`
+    pub seq_scans: bool,
     /// `sluice.read_engines`
     pub engines: ReadEngines,
     /// Whether to make EXPLAIN's lines.

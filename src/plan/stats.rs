@@ -31,6 +31,9 @@ impl Statistics for NoStatistics {
     }
 }
 
+/// Of what a setting turns off, which is taken only where nothing else is; as PostgreSQL's
+/// disable_cost.
+pub const DISABLED_COST: f64 = 1.0e10;
 /// Rows of a table of which nothing is known.
 pub const ROWS_DEFAULT: f64 = 1000.0;
 /// A table is planned for as if it had at least so many rows: it may be empty now and full when

@@ -33,6 +33,7 @@ impl Session {
             eval: &eval,
             statistics: &database.statistics,
             ordered: database.transactions.store().capabilities().ordered,
+            seq_scans: true,
             engines: ReadEngines { row: true, columnar: false },
             labels: false,
         };

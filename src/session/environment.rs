@@ -17,13 +17,14 @@ use crate::types::interval::IntervalStyle;
 use crate::types::io::{ByteaOutput, FormatSettings};
 
 /// Settings that steer how names and literals are read, and which paths plans may take.
-const BINDING_SETTINGS: [&str; 7] = [
+const BINDING_SETTINGS: [&str; 8] = [
     "search_path",
     "TimeZone",
     "DateStyle",
     "IntervalStyle",
     "extra_float_digits",
     "bytea_output",
+    "enable_seqscan",
     "sluice.read_engines",
 ];
 

@@ -291,6 +291,7 @@ impl Session {
             eval,
             statistics: &statistics,
             ordered: self.database.transactions.store().capabilities().ordered,
+            seq_scans: self.settings.is_on("enable_seqscan"),
             engines: ReadEngines {
                 row: engines.contains("row"),
                 columnar: engines.contains("columnar"),

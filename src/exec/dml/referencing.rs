@@ -197,6 +197,7 @@ impl Query {
             eval: ctx.eval,
             statistics: &NoStatistics,
             ordered: false,
+            seq_scans: true,
             engines: ReadEngines { row: true, columnar: false },
             labels: false,
         };

@@ -80,6 +80,7 @@ impl Db {
             eval: &self.eval,
             statistics: &Sizes,
             ordered: true,
+            seq_scans: true,
             engines: ReadEngines::default(),
             labels: false,
         };
@@ -93,6 +94,7 @@ impl Db {
             eval: &self.eval,
             statistics: &Sizes,
             ordered: true,
+            seq_scans: true,
             engines: ReadEngines::default(),
             labels: false,
         };

@@ -156,7 +156,10 @@ impl Planner<'_> {
             let lookups = if candidate.index.is_some() { costs.index_lookup } else { 0.0 };
             points.max(1.0) * costs.seek + read * (costs.row + lookups)
         };
-        let cost = cost + read * stats::EVAL_COST * conjuncts.len() as f64;
+        let mut cost = cost + read * stats::EVAL_COST * conjuncts.len() as f64;
+        if !self.settings.seq_scans && candidate.is_whole() {
+            cost += stats::DISABLED_COST;
+        }
         Costed { candidate, read, rows: stats::clamp(read * rest), cost }
     }
 

@@ -19,11 +19,16 @@ fn lines(rel: Rel) -> String {
 }
 
 fn try_lines(rel: Rel) -> crate::error::Result<String> {
+    lines_with(rel, true)
+}
+
+fn lines_with(rel: Rel, seq_scans: bool) -> crate::error::Result<String> {
     let context = context();
     let settings = PlanSettings {
         eval: &context,
         statistics: &Sizes,
         ordered: true,
+        seq_scans,
         engines: ReadEngines::default(),
         labels: true,
     };
@@ -109,6 +114,15 @@ Seq Scan on t
 }
 
 /// Two columns of a key of three are in many rows, though each of them has many values.
+#[test]
+fn without_seq_scans_an_index_serves_where_it_can() {
+    let wide = || filter(scan("t", 1, 0), call(">", col(3), int(5)));
+    assert!(lines(wide()).starts_with("Seq Scan on t"));
+    assert!(lines_with(wide(), false).unwrap().starts_with("Index Scan using t_c on t"));
+    let no_index = filter(scan("t", 1, 0), call(">", col(2), int(5)));
+    assert!(lines_with(no_index, false).unwrap().starts_with("Seq Scan"));
+}
+
 #[test]
 fn columns_of_a_key_are_not_independent() {
     let Rel::Scan(mut scan) = scan("t", 2, 0) else { panic!("no scan") };
@@ -250,6 +264,7 @@ fn unused_columns_are_not_read() {
         eval: &context,
         statistics: &Sizes,
         ordered: true,
+        seq_scans: true,
         engines: ReadEngines::default(),
         labels: false,
     };
@@ -283,6 +298,7 @@ fn an_engine_that_cannot_serve_is_refused() {
         eval: &context,
         statistics: &Sizes,
         ordered: true,
+        seq_scans: true,
         engines: ReadEngines { row: false, columnar: true },
         labels: false,
     };
@@ -320,6 +336,7 @@ fn a_distant_store_has_a_view_asked_sooner() {
             eval: &context,
             statistics,
             ordered: false,
+            seq_scans: true,
             engines: ReadEngines::default(),
             labels: true,
         };

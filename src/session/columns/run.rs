@@ -343,6 +343,7 @@ fn row_plan(scan: &Scan, ctx: &ExecContext<'_>, database: &Database) -> Result<P
         eval: ctx.eval,
         statistics: &database.statistics,
         ordered: database.transactions.store().capabilities().ordered,
+        seq_scans: true,
         engines: ReadEngines::default(),
         labels: false,
     };
