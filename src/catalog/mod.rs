@@ -365,19 +365,21 @@ impl Catalog {
     }
 
     /// Asks the store how large every table and index is, for `pg_table_size` and `reltuples`.
-    pub async fn refresh_sizes(&self) -> Result<()> {
+    /// Gives the rows of the tables.
+    pub async fn refresh_sizes(&self) -> Result<Vec<(SpaceId, u64)>> {
         let snapshot = self.snapshot();
-        let mut sizes = HashMap::new();
+        let (mut sizes, mut rows) = (HashMap::new(), Vec::new());
         for table in snapshot.tables().filter(|t| t.kind == RelationKind::Table) {
-            let rows = self.store.estimate(&KeyRange::all(table.space())).await?;
-            sizes.insert(table.id.0, rows);
+            let estimate = self.store.estimate(&KeyRange::all(table.space())).await?;
+            rows.push((table.space(), estimate.rows));
+            sizes.insert(table.id.0, estimate);
             for index in &table.indexes {
                 let entries = self.store.estimate(&KeyRange::all(index.space)).await?;
                 sizes.insert(index.oid, entries);
             }
         }
         *snapshot.sizes().write() = sizes;
-        Ok(())
+        Ok(rows)
     }
 
     /// An OID that nothing ever had.

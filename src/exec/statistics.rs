@@ -27,14 +27,35 @@ const TABLES_MAX: usize = 10_000;
 pub struct StoreStatistics {
     store: SharedStore,
     clock: Arc<dyn Clock>,
-    /// Until when, and how many.
-    known: Arc<Mutex<HashMap<SpaceId, (Duration, Option<f64>)>>>,
+    known: Arc<Mutex<Known>>,
 }
 
 impl StoreStatistics {
     /// Of the tables in `store`.
     pub fn new(store: SharedStore, clock: Arc<dyn Clock>) -> StoreStatistics {
         StoreStatistics { store, clock, known: Arc::default() }
+    }
+
+    /// Takes what ANALYZE found: the next statement is planned by it.
+    pub fn learn(&self, space: SpaceId, rows: u64) {
+        let until = self.clock.monotonic() + FRESH;
+        self.known.lock().insert(space, until, Some(rows as f64));
+    }
+}
+
+/// Estimates by table.
+#[derive(Default)]
+struct Known {
+    /// Until when, and how many rows.
+    tables: HashMap<SpaceId, (Duration, Option<f64>)>,
+}
+
+impl Known {
+    fn insert(&mut self, space: SpaceId, until: Duration, rows: Option<f64>) {
+        if self.tables.len() >= TABLES_MAX {
+            self.tables.clear();
+        }
+        self.tables.insert(space, (until, rows));
     }
 }
 
@@ -45,7 +66,7 @@ impl Statistics for StoreStatistics {
         }
         let now = self.clock.monotonic();
         let space = table.space();
-        let known = self.known.lock().get(&space).copied();
+        let known = self.known.lock().tables.get(&space).copied();
         if let Some((until, rows)) = known
             && now < until
         {
@@ -56,25 +77,21 @@ impl Statistics for StoreStatistics {
             let estimate = store.estimate(&KeyRange::all(space)).await;
             estimate.ok().map(|e| e.rows as f64)
         });
-        let (rows, fresh) = match (&mut estimate).now_or_never() {
-            Some(rows) => (rows, FRESH),
-            None => {
-                let (all, before) = (self.known.clone(), known.and_then(|(_, rows)| rows));
-                if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                    runtime.spawn(async move {
-                        let rows = estimate.await;
-                        all.lock().insert(space, (now + FRESH_FETCHED, rows.or(before)));
-                    });
-                }
-                (before, FRESH_FETCHED)
-            }
-        };
-        let mut known = self.known.lock();
-        if known.len() >= TABLES_MAX {
-            known.clear();
+        if let Some(rows) = (&mut estimate).now_or_never() {
+            self.known.lock().insert(space, now + FRESH, rows);
+            return rows;
         }
-        known.insert(space, (now + fresh, rows));
-        rows
+        let before = known.and_then(|(_, rows)| rows);
+        // Before the answer can come, which then replaces it.
+        self.known.lock().insert(space, now + FRESH_FETCHED, before);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let all = self.known.clone();
+            runtime.spawn(async move {
+                let rows = estimate.await;
+                all.lock().insert(space, now + FRESH_FETCHED, rows.or(before));
+            });
+        }
+        before
     }
 
     fn costs(&self) -> AccessCosts {

@@ -114,7 +114,10 @@ impl Session {
             Binder::new(schema.as_ref(), &eval, parsed.text.clone(), Vec::new())
                 .find_table(name)?;
         }
-        self.database.catalog.refresh_sizes().await
+        for (space, rows) in self.database.catalog.refresh_sizes().await? {
+            self.database.statistics.learn(space, rows);
+        }
+        Ok(())
     }
 
     /// Brings a table's columnar view up to now, and returns when queries see it.

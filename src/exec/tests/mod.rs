@@ -6,7 +6,11 @@ mod tables;
 mod writes;
 
 use self::harness::Db;
+use crate::clock::SystemClock;
 use crate::error::Result;
+use crate::exec::StoreStatistics;
+use crate::kv::memory::MemoryStore;
+use crate::plan::Statistics;
 use crate::plan::tests::build::*;
 use crate::sql::bound::*;
 use crate::types::descriptor::{ColumnId, TableDescriptor};
@@ -215,4 +219,15 @@ async fn an_endless_recursion_runs_only_as_far_as_it_is_read() -> Result<()> {
     let rows = ints(db.run(query(with)).await?);
     assert_eq!(rows.concat(), [Some(1), Some(2), Some(3), Some(4), Some(5)]);
     Ok(())
+}
+
+/// What ANALYZE found is planned by at once, though an estimate from before is not old yet.
+#[test]
+fn what_analyze_found_is_known() {
+    let clock = Arc::new(SystemClock::new());
+    let statistics = StoreStatistics::new(MemoryStore::new(clock.clone()), clock);
+    let table = table("t", 1);
+    assert_eq!(statistics.rows(&table), Some(0.0));
+    statistics.learn(table.space(), 5);
+    assert_eq!(statistics.rows(&table), Some(5.0));
 }
