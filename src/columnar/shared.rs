@@ -135,7 +135,7 @@ fn open(url: &str) -> Result<(Arc<dyn ObjectStore>, Path)> {
 
 #[cfg(feature = "s3")]
 fn open_s3(url: &str, place: &str) -> Result<(Arc<dyn ObjectStore>, Path)> {
-    s3::open(place).map_err(|e| failed("use", url, e))
+    s3::open(url, place)
 }
 
 #[cfg(not(feature = "s3"))]
