@@ -143,6 +143,7 @@ fn head(status: u16, len: u64, kind: &str, range: Option<&str>) -> String {
         400 => "Bad Request",
         401 => "Unauthorized",
         404 => "Not Found",
+        409 => "Conflict",
         416 => "Range Not Satisfiable",
         _ => "Internal Server Error",
     };
@@ -234,7 +235,7 @@ async fn read_body(
 pub struct Peer {
     /// `host:port`
     pub address: String,
-    /// What the request shows.
+    /// What the request shows; empty: nothing.
     pub secret: String,
 }
 
@@ -264,7 +265,10 @@ impl Peer {
             self.refusal(answered).await
         };
         let answered = timeout(patience, whole).await;
-        let body = answered.map_err(|_| self.silent())?.map_err(|e| self.about(&e))?;
+        let mut body = answered.map_err(|_| self.silent())?.map_err(|e| self.about(&e))?;
+        if body.is_empty() {
+            body.extend_from_slice(b"null");
+        }
         serde_json::from_slice(&body).map_err(|e| self.about(&broken(e)))
     }
 
@@ -299,11 +303,14 @@ impl Peer {
         let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect(&self.address)).await;
         let mut stream = connected.map_err(|_| self.silent())?.map_err(broken)?;
         let range = if from > 0 { format!("range: bytes={from}-\r\n") } else { String::new() };
+        let shown = match self.secret.as_str() {
+            "" => String::new(),
+            secret => format!("authorization: Bearer {secret}\r\n"),
+        };
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n\
-             content-length: {}\r\n{range}connection: close\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\n{shown}content-length: {}\r\n\
+             {range}connection: close\r\n\r\n",
             self.address,
-            self.secret,
             body.len()
         );
         send(&mut stream, head.as_bytes()).await.map_err(broken)?;

@@ -2,11 +2,14 @@
 //!
 //! ```text
 //! gateway: exporter ──http──▶ agent of each node: snapshots of a table's files, under a lease
-//!                   └─http──▶ one of them: job: all their files ─▶ rows at T ─▶ shared view store
+//!                   └─http──▶ shares: jobs of some of them: files of all ─▶ rows at T of a part of
+//!                             the ring ─▶ exchanged by keys ─▶ shared view store
 //! ```
 //!
-//! - `exporter`: what a gateway does: a timestamp it holds, snapshots of a quorum, one job;
-//! - `server`: what an agent answers; `node`: nodetool and snapshots; `job`: one export;
+//! - `exporter`: what a gateway does: a timestamp it holds, snapshots of a quorum, one export;
+//!   `shares`: the agents that share it;
+//! - `server`: what an agent answers; `node`: snapshots; `tool`: nodetool or Cassandra Sidecar,
+//!   which take them; `job`: one share of an export;
 //! - `http`: as much of HTTP/1.1 as they speak with each other;
 //! - `message`: what they say.
 //!
@@ -22,8 +25,11 @@ mod job;
 mod message;
 mod node;
 mod server;
+mod shares;
 #[cfg(test)]
 mod tests;
+mod tool;
 
 pub use exporter::Agents;
 pub use server::{AgentOptions, run};
+pub use tool::Tool;

@@ -1,27 +1,20 @@
-//! The node beside an agent: nodetool, and the snapshots that are the agent's.
+//! The node beside an agent, and the snapshots there that are the agent's.
 //!
 //! A snapshot's name says whose it is: `sluice-<keyspace>-<16 random digits>`. Each has a lease
 //! here and a time to live in Cassandra, so that it goes even where its agent never comes back.
 
-use std::collections::HashMap;
-use std::io::{Read as _, Seek as _};
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::message::{FileEntry, Taken};
+use super::tool::{TOOL_TIMEOUT, Tool};
 use crate::clock::Clock;
 use crate::error::{Error, Result, SqlState};
 
-/// How long nodetool may take.
-const NODETOOL_TIMEOUT: Duration = Duration::from_secs(120);
-/// How often it is looked whether it has ended.
-const NODETOOL_PAUSE: Duration = Duration::from_millis(10);
-/// When Cassandra itself removes a snapshot.
-const TIME_TO_LIVE: &str = "6h";
 /// Components of an SSTable that a reader of its rows asks for.
 const COMPONENTS: [&str; 7] = [
     "-Data.db",
@@ -34,69 +27,35 @@ const COMPONENTS: [&str; 7] = [
 ];
 /// Where Cassandra says what a snapshot has.
 const MANIFEST: &str = "manifest.json";
-/// Characters of nodetool's complaint that are passed on.
-const COMPLAINT_MAX: usize = 400;
 
 /// A node.
 pub struct Node {
-    nodetool: Vec<String>,
+    tool: Tool,
     data_dirs: Vec<PathBuf>,
     keyspace: String,
     clock: Arc<dyn Clock>,
-    /// One nodetool at a time: each is a process of a hundred megabytes.
-    tool: tokio::sync::Mutex<()>,
     /// Snapshots taken, and when their leases end (monotonic).
     leases: Mutex<HashMap<String, Duration>>,
 }
 
 impl Node {
-    /// A node whose nodetool is this command.
+    /// A node that is administered by this tool.
     ///
     /// # Errors
-    /// 22023 for an empty command, or data folders that are not there.
+    /// 22023 for data folders that are not there.
     pub fn new(
-        nodetool: &str,
+        tool: Tool,
         data_dirs: Vec<PathBuf>,
         keyspace: &str,
         clock: Arc<dyn Clock>,
     ) -> Result<Node> {
-        let wrong = |message: String| Error::new(SqlState::INVALID_PARAMETER_VALUE, message);
-        let nodetool: Vec<String> = nodetool.split_whitespace().map(str::to_owned).collect();
-        if nodetool.is_empty() {
-            return Err(wrong("--nodetool names no command".to_owned()));
-        }
         if let Some(missing) = data_dirs.iter().find(|dir| !dir.is_dir()) {
             let message = format!("the data folder {} is not there", missing.display());
-            return Err(wrong(message).with_hint("Give data_file_directories of cassandra.yaml."));
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+                .with_hint("Give data_file_directories of cassandra.yaml."));
         }
-        Ok(Node {
-            nodetool,
-            data_dirs,
-            keyspace: keyspace.to_owned(),
-            clock,
-            tool: tokio::sync::Mutex::default(),
-            leases: Mutex::default(),
-        })
-    }
-
-    async fn run(&self, arguments: &[&str]) -> Result<String> {
-        let _one = self.tool.lock().await;
-        let mut command = Command::new(&self.nodetool[0]);
-        command.args(&self.nodetool[1..]).args(arguments);
-        output(&mut command, &*self.clock).await.map_err(|why| {
-            let message = format!("nodetool {} failed: {why}", arguments.join(" "));
-            Error::new(SqlState::IO_ERROR, message)
-        })
-    }
-
-    /// The node's id.
-    pub async fn host(&self) -> Result<String> {
-        let said = self.run(&["info"]).await?;
-        let id = said.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            (name.trim() == "ID").then(|| value.trim().to_owned())
-        });
-        id.ok_or_else(|| Error::new(SqlState::IO_ERROR, "nodetool info tells no ID"))
+        let keyspace = keyspace.to_owned();
+        Ok(Node { tool, data_dirs, keyspace, clock, leases: Mutex::default() })
     }
 
     fn prefix(&self) -> String {
@@ -109,10 +68,8 @@ impl Node {
         self.clock.random(&mut random);
         let name = format!("{}{:016x}", self.prefix(), u64::from_be_bytes(random));
         // The lease first: what is half taken is removed too.
-        self.leases.lock().insert(name.clone(), self.clock.monotonic() + NODETOOL_TIMEOUT + lease);
-        let full = format!("{}.{table}", self.keyspace);
-        let taken = self.run(&["snapshot", "-t", &name, "-kt", &full, "--ttl", TIME_TO_LIVE]).await;
-        if let Err(e) = taken {
+        self.leases.lock().insert(name.clone(), self.clock.monotonic() + TOOL_TIMEOUT + lease);
+        if let Err(e) = self.tool.snapshot(&self.keyspace, table, &name).await {
             // It may be there in part.
             self.leases.lock().insert(name, Duration::ZERO);
             return Err(e);
@@ -231,11 +188,13 @@ impl Node {
             let message = format!("{snapshot} is not a snapshot of an agent of this keyspace");
             return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
         }
-        if !self.folders(snapshot).is_empty()
-            && let Err(e) = self.run(&["clearsnapshot", "-t", snapshot, "--", &self.keyspace]).await
-        {
-            // The files of a node that is down are there to be removed all the same.
-            tracing::debug!(snapshot, error = ?e, "the node does not remove a snapshot");
+        let tables: BTreeSet<String> =
+            self.folders(snapshot).iter().filter_map(|(_, folder)| table_of(folder)).collect();
+        for table in tables {
+            if let Err(e) = self.tool.clear(&self.keyspace, &table, snapshot).await {
+                // The files of a node that is down are there to be removed all the same.
+                tracing::debug!(snapshot, error = ?e, "the node does not remove a snapshot");
+            }
         }
         for (_, folder) in self.folders(snapshot) {
             remove(&folder)?;
@@ -244,8 +203,8 @@ impl Node {
         Ok(())
     }
 
-    /// Removes snapshots whose lease has ended, and those that nobody has one for: what nodetool
-    /// was still taking when its agent was killed.
+    /// Removes snapshots whose lease has ended, and those that nobody has one for: what the
+    /// node was still taking when its agent was killed.
     pub async fn reap(&self) {
         let now = self.clock.monotonic();
         // One that is just being taken has its lease before it is found.
@@ -277,38 +236,13 @@ impl Node {
     }
 }
 
-/// Runs a command to its end; gives what it said, or why that is no use.
-async fn output(command: &mut Command, clock: &dyn Clock) -> Result<String, String> {
-    let text = |e: std::io::Error| e.to_string();
-    let mut said = tempfile::tempfile().map_err(text)?;
-    command.stdin(Stdio::null()).stdout(said.try_clone().map_err(text)?);
-    command.stderr(said.try_clone().map_err(text)?);
-    let mut child = command.spawn().map_err(text)?;
-    let deadline = clock.monotonic() + NODETOOL_TIMEOUT;
-    let status = loop {
-        if let Some(status) = child.try_wait().map_err(text)? {
-            break status;
-        }
-        if clock.monotonic() > deadline {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err("it does not end".to_owned());
-        }
-        tokio::time::sleep(NODETOOL_PAUSE).await;
-    };
-    let mut bytes = Vec::new();
-    said.rewind().and_then(|()| said.read_to_end(&mut bytes)).map_err(text)?;
-    let said = String::from_utf8_lossy(&bytes).into_owned();
-    if status.success() { Ok(said) } else { Err(complaint(&said)) }
+/// The table of a snapshot's folder: `<table>-<id>/snapshots/<name>`.
+fn table_of(folder: &Path) -> Option<String> {
+    let table = folder.ancestors().nth(2)?.file_name()?.to_str()?;
+    table.rsplit_once('-').map(|(name, _)| name.to_owned())
 }
 
-/// Why nodetool failed: its error and not what it told before, if it names one.
-fn complaint(said: &str) -> String {
-    let at = said.find("\nerror: ").map_or(0, |before| before + 1);
-    said[at..].trim().chars().take(COMPLAINT_MAX).collect()
-}
-
-/// Removes what nodetool left of a snapshot.
+/// Removes what the node left of a snapshot.
 fn remove(folder: &Path) -> Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e.into()),

@@ -8,7 +8,10 @@
 //! | `POST /snapshots/<name>/lease` | renews it |
 //! | `GET /snapshots/<name>/<n>/<file>` | a file; ranges from an offset on |
 //! | `DELETE /snapshots/<name>` | releases it |
-//! | `POST /exports` | begins one |
+//! | `POST /exports` | begins one: a share of a table's rows is collected |
+//! | `POST /exports/<id>/parts` | has them cut by keys |
+//! | `GET /exports/<id>/parts/<n>` | one of the parts |
+//! | `POST /exports/<id>/files` | has files written of a part that all agents have of it |
 //! | `GET /exports/<id>` | how far it is, or what came of it |
 //! | `DELETE /exports/<id>` | stops and forgets it |
 
@@ -22,9 +25,10 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::http::{self, Answer, Request};
-use super::job::{Job, Place};
+use super::job::{Job, Place, Step};
 use super::message::{Identity, Order, Take};
 use super::node::Node;
+use super::tool::Tool;
 use crate::clock::Clock;
 use crate::columnar::shared::ViewStore;
 use crate::error::{Error, Result, SqlState};
@@ -39,6 +43,8 @@ const REAP_INTERVAL: Duration = Duration::from_secs(1);
 const LEASE_MAX: Duration = Duration::from_secs(600);
 /// Exports at once.
 const JOBS_MAX: usize = 4;
+/// How long an export is kept that nobody asks for.
+const JOB_PATIENCE: Duration = Duration::from_secs(40);
 
 /// How an agent is set up.
 pub struct AgentOptions {
@@ -46,8 +52,8 @@ pub struct AgentOptions {
     pub listen: std::net::SocketAddr,
     /// Where others reach it, if that is another address.
     pub advertise: Option<String>,
-    /// What nodetool is.
-    pub nodetool: String,
+    /// What administers the node.
+    pub tool: Tool,
     /// The node's data folders.
     pub data_dirs: Vec<PathBuf>,
     /// The keyspace.
@@ -77,9 +83,9 @@ pub async fn run(
         Error::new(SqlState::IO_ERROR, format!("could not listen on {}: {e}", options.listen))
     })?;
     let address = options.advertise.unwrap_or(listener.local_addr()?.to_string());
-    let node = Node::new(&options.nodetool, options.data_dirs, &options.keyspace, clock.clone())?;
+    let host = options.tool.host(|token| cluster.host_of_token(token)).await?;
+    let node = Node::new(options.tool, options.data_dirs, &options.keyspace, clock.clone())?;
     let node = Arc::new(node);
-    let host = node.host().await?;
     // What an earlier life left.
     node.release_all().await;
     let mut random = [0; 16];
@@ -105,6 +111,7 @@ pub async fn run(
         loop {
             tokio::time::sleep(REAP_INTERVAL).await;
             node.reap().await;
+            agent.reap();
         }
     };
     let beating = async {
@@ -171,19 +178,56 @@ impl Agent {
                 node.release(name).await?;
                 Answer::ok(&json!({}))
             }
-            ("POST", ["exports"]) => self.begin(decoded(&request.body)?),
-            ("GET", ["exports", id]) => match self.jobs.lock().get(*id) {
-                Some(job) => Answer::ok(&job.state()),
-                None => Answer::refused(404, "there is no such export"),
-            },
+            ("POST", ["exports"]) => self.begin(decoded(&request.body)?)?,
             ("DELETE", ["exports", id]) => {
                 if let Some(job) = self.jobs.lock().remove(*id) {
                     job.progress.stop();
                 }
                 Answer::ok(&json!({}))
             }
+            (_, ["exports", id, of @ ..]) => match self.job(id) {
+                Some(job) => Self::go_on(&job, request, of).await?,
+                None => Answer::refused(404, "there is no such export"),
+            },
             _ => Answer::refused(404, "there is nothing here"),
         })
+    }
+
+    fn job(&self, id: &str) -> Option<Arc<Job>> {
+        let job = self.jobs.lock().get(id).cloned()?;
+        job.touch();
+        Some(job)
+    }
+
+    /// Answers about an export.
+    async fn go_on(job: &Arc<Job>, request: &Request, of: &[&str]) -> Result<Answer> {
+        let step = match (request.method.as_str(), of) {
+            ("GET", []) => return Ok(Answer::ok(&job.state())),
+            ("GET", ["parts", number]) => {
+                return match job.part(number) {
+                    Some(path) => send_file(path, request.from).await,
+                    None => Ok(Answer::refused(404, "there is no such part")),
+                };
+            }
+            ("POST", ["parts"]) => Step::Cut(decoded(&request.body)?),
+            ("POST", ["files"]) => Step::Write(decoded(&request.body)?),
+            _ => return Ok(Answer::refused(404, "there is nothing here")),
+        };
+        Ok(match start(job, step) {
+            true => Answer::ok(&json!({})),
+            false => Answer::refused(409, "the export is not as far, or farther"),
+        })
+    }
+
+    /// Gives up exports that nobody asks for any more.
+    fn reap(&self) {
+        self.jobs.lock().retain(|_, job| {
+            let kept = job.forgotten_for() < JOB_PATIENCE;
+            if !kept {
+                job.progress.stop();
+            }
+            kept
+        });
     }
 
     fn health(&self) -> Answer {
@@ -198,26 +242,31 @@ impl Agent {
         }))
     }
 
-    fn begin(&self, order: Order) -> Answer {
+    fn begin(&self, order: Order) -> Result<Answer> {
         let mut random = [0; 8];
         self.place.clock.random(&mut random);
         let id = format!("{:016x}", u64::from_be_bytes(random));
-        let job = Arc::new(Job::default());
+        let job = Arc::new(Job::new(self.place.clone(), order)?);
         {
             let mut jobs = self.jobs.lock();
             if jobs.len() >= JOBS_MAX {
-                // Whoever asked for those that ended does not ask any more.
-                jobs.retain(|_, job| !job.is_ended());
-            }
-            if jobs.len() >= JOBS_MAX {
-                return Answer::refused(500, "too many exports are under way");
+                return Ok(Answer::refused(500, "too many exports are under way"));
             }
             jobs.insert(id.clone(), job.clone());
         }
-        let place = self.place.clone();
-        tokio::task::spawn_blocking(move || job.run(&place, &order));
-        Answer::ok(&Identity { id })
+        start(&job, Step::Collect);
+        Ok(Answer::ok(&Identity { id }))
     }
+}
+
+/// Begins a step. False: it is not this one's turn.
+fn start(job: &Arc<Job>, step: Step) -> bool {
+    let begun = job.begin(&step);
+    if begun {
+        let job = job.clone();
+        tokio::task::spawn_blocking(move || job.run(step));
+    }
+    begun
 }
 
 fn lease(millis: u64) -> Duration {

@@ -9,8 +9,11 @@ use tokio::net::TcpListener;
 
 use super::http::{self, Answer, Peer, Request};
 use super::node::Node;
+use super::tool::Tool;
 use crate::clock::SystemClock;
 use crate::error::SqlState;
+
+mod shares;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -112,15 +115,18 @@ fn node(dir: &TempDir) -> Node {
     file.write_all(text.as_bytes()).unwrap();
     drop(file);
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let command = format!("sh {}", script.display());
-    Node::new(&command, vec![data], "app", Arc::new(SystemClock::new())).unwrap()
+    let tool = Tool::nodetool(&format!("sh {}", script.display()), clock()).unwrap();
+    Node::new(tool, vec![data], "app", clock()).unwrap()
+}
+
+fn clock() -> Arc<SystemClock> {
+    Arc::new(SystemClock::new())
 }
 
 #[tokio::test]
 async fn snapshots_go_with_their_leases() {
     let dir = tempfile::tempdir().unwrap();
     let one = node(&dir);
-    assert_eq!(one.host().await.unwrap(), "1f-2e");
     let taken = one.take("s131", Duration::from_secs(60)).await.unwrap();
     assert_eq!(taken.files.len(), 1, "indexes are not read");
     let (snapshot, file) = (taken.snapshot.as_str(), taken.files[0].name.as_str());
@@ -160,4 +166,69 @@ async fn snapshots_go_with_their_leases() {
     one.take("s131", Duration::from_secs(60)).await.unwrap();
     next.reap().await;
     assert!(next.found().is_empty());
+}
+
+#[tokio::test]
+async fn nodetool_tells_which_node_it_is() {
+    let tool = Tool::nodetool("echo nothing", clock()).unwrap();
+    assert!(tool.host(|_| None).await.is_err());
+    let dir = tempfile::tempdir().unwrap();
+    drop(node(&dir));
+    let command = format!("sh {}", dir.path().join("nodetool").display());
+    let tool = Tool::nodetool(&command, clock()).unwrap();
+    assert_eq!(tool.host(|_| None).await.unwrap(), "1f-2e");
+    assert!(Tool::nodetool(" ", clock()).is_err());
+}
+
+/// Answers as Sidecar does for a node with one table; keeps its snapshots in a folder.
+fn sidecar(table: &std::path::Path, request: &Request) -> Answer {
+    let of_table = "/api/v1/keyspaces/app/tables/s131/snapshots/";
+    let name = request.path.strip_prefix(of_table).map(|name| name.trim_end_matches("?ttl=6h"));
+    let folder = name.map(|name| table.join("snapshots").join(name));
+    match (request.method.as_str(), folder) {
+        ("GET", None) if request.path == "/api/v1/cassandra/settings" => {
+            Answer::ok(&json!({ "releaseVersion": "5.0.6", "tokens": ["x", "-7", "9"] }))
+        }
+        ("PUT", Some(folder)) => {
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("nb-1-big-Data.db"), "d").unwrap();
+            let manifest = "{\"files\": [\"nb-1-big-Data.db\"]}";
+            std::fs::write(folder.join("manifest.json"), manifest).unwrap();
+            Answer::ok(&json!({ "result": "Success" }))
+        }
+        ("DELETE", Some(folder)) => {
+            std::fs::remove_dir_all(folder).unwrap();
+            Answer::Json(200, Vec::new())
+        }
+        _ => {
+            let body = json!({ "status": "Not Found", "code": 404, "message": "no such table" });
+            Answer::Json(404, body.to_string().into_bytes())
+        }
+    }
+}
+
+#[tokio::test]
+async fn sidecar_takes_snapshots_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = dir.path().join("app/s131-5a1c39e0b7c211f08de94d1a8f0c2be3");
+    std::fs::create_dir_all(&table).unwrap();
+    let peer = served(move |request| sidecar(&table, &request)).await;
+    let tool = Tool::sidecar(&format!("http://{}/", peer.address), clock()).unwrap();
+    let of = |token| (token == -7).then(|| "1f-2e".to_owned());
+    assert_eq!(tool.host(of).await.unwrap(), "1f-2e");
+    let error = tool.host(|_| None).await.unwrap_err();
+    assert!(error.message().contains("no token of this cluster"), "{error}");
+    let node = Node::new(tool, vec![dir.path().to_owned()], "app", clock()).unwrap();
+    let taken = node.take("s131", Duration::from_secs(60)).await.unwrap();
+    assert_eq!(taken.files.len(), 1);
+    assert_eq!(node.found(), [taken.snapshot.as_str()]);
+    node.release(&taken.snapshot).await.unwrap();
+    assert!(node.found().is_empty() && node.leased().is_empty());
+    let error = node.take("s9", Duration::from_secs(60)).await.unwrap_err();
+    assert!(error.message().ends_with("no such table"), "{error}");
+    for wrong in
+        ["https://node:9043", "node:9043", "http://node", "http://u@node:1", "http://n:1/x"]
+    {
+        assert!(Tool::sidecar(wrong, clock()).is_err(), "{wrong}");
+    }
 }

@@ -10,7 +10,7 @@ use clap::Args;
 use super::cluster::{self, ClusterArgs};
 use super::folder::Folder;
 use super::serve::{announce, stop_signals};
-use crate::agent::{AgentOptions, run};
+use crate::agent::{AgentOptions, Tool, run};
 use crate::clock::{Clock, SystemClock};
 use crate::columnar::shared::ViewStore;
 use crate::error::{Result, SqlState};
@@ -38,6 +38,14 @@ pub struct AgentArgs {
     /// The command that administers this node, with its arguments.
     #[arg(long, env = "SLUICE_NODETOOL", default_value = "nodetool", value_name = "COMMAND")]
     pub nodetool: String,
+    /// The node's Cassandra Sidecar, instead of a nodetool.
+    #[arg(
+        long,
+        env = "SLUICE_SIDECAR",
+        conflicts_with = "nodetool",
+        value_name = "http://HOST:PORT"
+    )]
+    pub sidecar: Option<String>,
     /// Where views are shared, as the gateways have it, with the same environment.
     #[arg(long, env = "SLUICE_VIEW_STORE", value_name = "URL")]
     pub view_store: String,
@@ -74,10 +82,14 @@ async fn serve(args: AgentArgs) -> Result<()> {
     };
     let keyspace = args.cluster.keyspace.clone().unwrap_or_default();
     let store = ViewStore::open(&args.view_store, &cluster::folder_of(&cluster, &keyspace))?;
+    let tool = match &args.sidecar {
+        Some(url) => Tool::sidecar(url, clock.clone()),
+        None => Tool::nodetool(&args.nodetool, clock.clone()),
+    }?;
     let options = AgentOptions {
         listen: args.listen,
         advertise: args.advertise,
-        nodetool: args.nodetool,
+        tool,
         data_dirs: args.data_dirs,
         keyspace,
         view_store: args.view_store,

@@ -9,6 +9,8 @@ mod agent;
 mod cluster;
 mod demo;
 mod folder;
+#[cfg(feature = "spread")]
+mod scans;
 mod serve;
 #[cfg(feature = "columnar")]
 mod sstable;
@@ -165,12 +167,10 @@ pub struct SharedArgs {
 #[derive(Clone, Debug, Default, Args)]
 pub struct ScanArgs {
     /// Where this gateway takes shares of the others' columnar scans: host:port, as they reach it.
-    /// Only with a view store, and in a build with --features spread.
+    /// They find each other in the keyspace. Only with a view store, and in a build with --features
+    /// spread.
     #[arg(long, env = "SLUICE_SCAN_LISTEN", value_name = "HOST:PORT")]
     pub scan_listen: Option<String>,
-    /// The same of the other gateways, which get shares of this one's scans.
-    #[arg(long, env = "SLUICE_SCAN_PEERS", value_delimiter = ',', requires = "scan_listen")]
-    pub scan_peers: Vec<String>,
     /// What they prove with that they belong here; needed where others could reach them.
     #[arg(long, env = "SLUICE_SCAN_SECRET", hide_env_values = true)]
     pub scan_secret: Option<String>,

@@ -151,14 +151,14 @@ async fn open(args: &StartArgs, clock: &Arc<dyn Clock>) -> Result<Opened> {
         cache_bytes: args.server.analytics_cache << 20,
         #[cfg(feature = "columnar")]
         shared: view_store(args, joined.as_ref().map(|joined| joined.views.as_str()))?,
+        #[cfg(feature = "spread")]
+        spread: super::scans::options(&args.shared, joined.as_ref().map(|j| &j.cluster))?,
         #[cfg(feature = "columnar")]
         exporter: joined.zip(args.shared.views.view_store.clone()).map(|(joined, url)| {
             Arc::new(Agents::new(joined.cluster, url, clock.clone())) as Arc<dyn Exporter>
         }),
         #[cfg(feature = "columnar")]
         export_rows_min: args.shared.views.sstable_rows,
-        #[cfg(feature = "spread")]
-        spread: spread(args)?,
     };
     #[cfg(not(feature = "spread"))]
     if args.shared.scans.scan_listen.is_some() {
@@ -190,23 +190,6 @@ fn view_store(
             .with_hint("The views of an embedded store lie in its own folder."));
     };
     crate::columnar::shared::ViewStore::open(url, keyspace).map(|store| Some(Arc::new(store)))
-}
-
-/// Who shares scans with this gateway.
-#[cfg(feature = "spread")]
-fn spread(args: &StartArgs) -> Result<Option<crate::columnar::spread::SpreadOptions>> {
-    let Some(listen) = args.shared.scans.scan_listen.clone() else { return Ok(None) };
-    if args.shared.views.view_store.is_none() {
-        let message = "--scan-listen needs --view-store";
-        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
-            .with_hint("Gateways share scans of the views that they share."));
-    }
-    Ok(Some(crate::columnar::spread::SpreadOptions {
-        listen,
-        peers: args.shared.scans.scan_peers.clone(),
-        secret: args.shared.scans.scan_secret.clone(),
-        rows: args.shared.scans.scan_rows,
-    }))
 }
 
 fn data_folder(args: &StartArgs) -> Result<PathBuf> {

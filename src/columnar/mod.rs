@@ -31,7 +31,7 @@ pub mod exchange;
 pub mod export;
 pub mod files;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub mod iceberg;
 pub mod lower;
 pub mod manifest;

@@ -156,6 +156,7 @@ def scenario(cluster, pair, agents, folder, wrong, long, commit):
                       (first, first + INSERTED - 1))
     quorum = len(agents) // 2 + 1
     files = f"sstables of {quorum} of {len(agents)} nodes"
+    files += f", by {quorum} agents" if quorum > 1 else ""
     wanted = "store" if commit == "accord" else files
     print(f"   a first view: {rebuild(pair, 0, wrong, wanted, 'a first view')[0]}")
     shared(pair, wrong)

@@ -36,13 +36,11 @@ QUERIES = [
 ]
 
 
-def flags_of(ports, store, secrets=None):
+def flags_of(ports, store):
     """The flags of each gateway."""
     def flags(number):
-        peers = [f"127.0.0.1:{p}" for n, p in enumerate(ports) if n != number]
-        secret = (secrets or {}).get(number, SECRET)
         return ["--view-store", store, "--scan-listen", f"127.0.0.1:{ports[number]}",
-                "--scan-peers", ",".join(peers), "--scan-secret", secret, "--scan-rows", "1000",
+                "--scan-secret", SECRET, "--scan-rows", "1000",
                 "--data", f"{store.removeprefix('file://')}/../cache{number}"]
     return flags
 
@@ -81,6 +79,13 @@ def filled(all_of):
                       "where id <= %s", (n * ROWS // FILES, ROWS // FILES))
             a.execute("refresh columnar view s")
     followed(all_of)
+    for server in all_of.servers:
+        until(lambda server=server: has_peers(server), "all know each other")
+
+
+def has_peers(server):
+    with connect(server) as c:
+        return is_spread(c, QUERIES[1])
 
 
 def followed(all_of):
@@ -207,21 +212,33 @@ def killed(_cluster, all_of, expect, wrong):
 
 
 def strangers(cluster, all_of, expect, wrong):
-    """Who has another secret gets no share done, and its answers all the same."""
-    with tempfile.TemporaryDirectory(prefix="sluice-stranger-") as folder:
-        mine = free_port()
-        flags = [*near(cluster, 0), "--view-store", all_of.flags(0)[1], "--scan-listen",
-                 f"127.0.0.1:{mine}", "--scan-peers", all_of.flags(1)[5], "--scan-secret", "other",
-                 "--scan-rows", "1000"]
+    """Who has another secret is left alone; if it asks all the same, it gets no share done, and its
+    answers as ever."""
+    with tempfile.TemporaryDirectory(prefix="sluice-stranger-") as folder, \
+            cluster.cql(KEYSPACE) as cql:
+        mine = f"127.0.0.1:{free_port()}"
+        flags = [*near(cluster, 0), "--view-store", all_of.flags(0)[1], "--scan-listen", mine,
+                 "--scan-secret", "other", "--scan-rows", "1000"]
         server = launch(cluster, KEYSPACE, folder, flags=flags)
         try:
             until(lambda: sqlstate_of(server, QUERIES[0]) is None, "it has the view")
+            expect("it is alone", has_peers(server), False)
+            mark = cql.execute("select mark from scans where address = %s", (mine,)).one().mark
+            until(lambda: is_deceived(cql, server, all_of.flags(1)[3], mark), "it is deceived")
             with connect(server) as c:
                 expect("a stranger's", asked(c, QUERIES[1]), asked(c, QUERIES[1], 1))
             with open(server.log) as log:
                 expect("it is told", "another secret" in log.read(), True)
         finally:
             stop(server.process)
+    # The other one says again who it is.
+    until(lambda: all(has_peers(server) for server in all_of.servers), "they know each other")
+
+
+def is_deceived(cql, server, other, mark):
+    """Whether it takes another gateway, as if that had its secret, for one that shares its scans."""
+    cql.execute("insert into scans (address, mark) values (%s, %s)", (other, mark))
+    return has_peers(server)
 
 
 def sqlstate_of(server, sql):
@@ -239,10 +256,8 @@ def refused(cluster, _all_of, expect, _wrong):
         shared = ["--view-store", f"file://{folder}/views"]
         for flags, message in (
                 (["--scan-listen", "127.0.0.1:0"], "--scan-listen needs --view-store"),
-                (["--scan-peers", "127.0.0.1:1"], "--scan-listen"),
                 ([*shared, "--scan-listen", "0.0.0.0:7000"], "--scan-secret"),
-                ([*shared, "--scan-listen", "127.0.0.1:0", "--scan-peers", "a b"],
-                 "no address of a gateway"),
+                ([*shared, "--scan-listen", "127.0.0.1:0"], "no address of a gateway"),
         ):
             told = subprocess.run([*start, *flags], capture_output=True, text=True, timeout=60,
                                   cwd=folder, check=False)

@@ -52,11 +52,12 @@ pub struct Exported {
 /// Who makes them.
 #[async_trait]
 pub trait Exporter: Send + Sync + std::fmt::Debug {
-    /// Makes files; none: there is nobody who does. After an error nothing is left that matters,
-    /// and the rows are read through the store.
+    /// Makes files, by as many as `shares` at once; none: there is nobody who does. After an error
+    /// nothing is left that matters, and the rows are read through the store.
     async fn export(
         &self,
         request: &ExportRequest,
+        shares: usize,
         progress: &Progress,
     ) -> Result<Option<Exported>>;
 }
@@ -83,7 +84,9 @@ impl Engine {
             first_file: next.first_file,
             file: self.options.file.clone(),
         };
-        match self.export_held(exporter.as_ref(), &request, progress).await {
+        // Each has as many rows as are worth an agent.
+        let shares = (rows / self.options.export_rows_min.max(1)) as usize;
+        match self.export_held(exporter.as_ref(), &request, shares, progress).await {
             Ok(exported) => Ok(exported),
             Err(e) => {
                 tracing::warn!(table = %table.name, error = ?e,
@@ -97,9 +100,11 @@ impl Engine {
         &self,
         exporter: &dyn Exporter,
         request: &ExportRequest,
+        shares: usize,
         progress: &Progress,
     ) -> Result<Option<Exported>> {
-        let Some(exported) = exporter.export(request, progress).await? else { return Ok(None) };
+        let exported = exporter.export(request, shares, progress).await?;
+        let Some(exported) = exported else { return Ok(None) };
         // Nobody heeds the hold of a gateway that was retired meanwhile. One that is finds that
         // out by taking a snapshot; if it has joined again, it is above the timestamp.
         drop(self.store.snapshot().await?);

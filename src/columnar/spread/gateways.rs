@@ -4,6 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source_as_provider;
 use datafusion::error::{DataFusionError, Result as DfResult};
@@ -19,6 +20,7 @@ use datafusion_distributed::{
 };
 use http::{HeaderMap, HeaderValue, header};
 use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use url::Url;
@@ -29,9 +31,12 @@ use crate::columnar::engine::Engine;
 use crate::columnar::query::ViewTable;
 use crate::columnar::query::scan::ViewScan;
 use crate::error::{Error, Result, SqlState};
+use crate::types::io::hex;
 
 /// How long a gateway scans alone after the others could not do their shares.
 const PAUSE: Duration = Duration::from_secs(5);
+/// How often gateways say that they are there, and look for the others.
+const MEET_INTERVAL: Duration = Duration::from_secs(3);
 /// How long EXPLAIN (ANALYZE) waits for what other gateways measured.
 const MEASURES_WAIT: Duration = Duration::from_secs(2);
 
@@ -40,12 +45,19 @@ const MEASURES_WAIT: Duration = Duration::from_secs(2);
 pub struct SpreadOptions {
     /// Where this gateway takes shares, `host:port`, as the others reach it.
     pub listen: String,
-    /// The same of the others.
-    pub peers: Vec<String>,
+    /// Who knows the others.
+    pub peers: Arc<dyn Peers>,
     /// What they prove with that they belong here.
     pub secret: Option<String>,
     /// Rows that make a share worth being given away.
     pub rows: usize,
+}
+
+/// Where gateways find each other.
+#[async_trait]
+pub trait Peers: Send + Sync + std::fmt::Debug {
+    /// Says that a gateway takes shares at `own`; gives where others do that have the same mark.
+    async fn meet(&self, own: &str, mark: &str) -> Result<Vec<String>>;
 }
 
 /// Functions that all gateways know by their names.
@@ -69,8 +81,8 @@ impl Functions {
 
 /// The gateways that share scans.
 pub struct Spread {
-    /// This one's first.
-    urls: Vec<Url>,
+    /// This one's first, then those that are there.
+    urls: Arc<Mutex<Vec<Url>>>,
     worker: Worker,
     headers: HeaderMap,
     codec: Arc<ScanCodec>,
@@ -98,7 +110,7 @@ fn url(address: &str) -> Result<Url> {
     let no_address =
         || wrong(format!("\"{address}\" is no address of a gateway")).with_hint("Give host:port.");
     let url = Url::parse(&format!("http://{address}")).map_err(|_| no_address())?;
-    match url.port_or_known_default().is_some() && url.path() == "/" {
+    match url.port_or_known_default().is_some_and(|port| port > 0) && url.path() == "/" {
         true => Ok(url),
         false => Err(no_address()),
     }
@@ -136,11 +148,7 @@ impl Spread {
             let message = format!("{} is open to other machines", options.listen);
             return Err(wrong(message).with_hint("Give all gateways the same --scan-secret."));
         }
-        let own = url(&options.listen)?;
-        let mut urls = vec![own];
-        for peer in &options.peers {
-            urls.push(url(peer)?);
-        }
+        let urls = Arc::new(Mutex::new(vec![url(&options.listen)?]));
         let headers = headers(options.secret.as_deref())?;
         let listener = std::net::TcpListener::bind(&addresses[..]).map_err(io)?;
         listener.set_nonblocking(true).map_err(io)?;
@@ -156,6 +164,7 @@ impl Spread {
                 tracing::error!(%error, "no shares of scans are taken any more");
             }
         });
+        handle.spawn(meet(options.clone(), Arc::downgrade(&urls)));
         let paused_until = Mutex::new(Duration::ZERO);
         Ok(Spread {
             urls,
@@ -179,11 +188,12 @@ impl Spread {
         measured: bool,
     ) -> Option<SessionContext> {
         let paused = self.clock.monotonic() < *self.paused_until.lock();
-        if paused || gateways_max == 1 || self.urls.len() == 1 || !reads_views_only(plan) {
+        let urls = self.urls.lock().clone();
+        if paused || gateways_max == 1 || urls.len() == 1 || !reads_views_only(plan) {
             return None;
         }
         let rows = self.rows;
-        let local = self.worker.to_local_worker_context(self.urls[0].clone());
+        let local = self.worker.to_local_worker_context(urls[0].clone());
         let desired = move |event: DesiredTaskCountEvent<'_>| {
             let scan = event.plan.downcast_ref::<ViewScan>()?;
             let shares = scan.rows_read().div_ceil(rows).max(1);
@@ -193,7 +203,7 @@ impl Spread {
             .functions
             .give(SessionStateBuilder::new_from_existing(alone.state()))
             .with_distributed_planner()
-            .with_distributed_worker_resolver(Gateways(self.urls.clone()))
+            .with_distributed_worker_resolver(Gateways(urls))
             .with_distributed_local_worker_context(local)
             .with_distributed_user_codec_arc(self.codec.clone())
             .with_distributed_desired_task_count_handler(desired)
@@ -209,6 +219,25 @@ impl Spread {
     pub fn failed(&self, error: &DataFusionError) {
         tracing::warn!(%error, "a scan over several gateways begins again on this one");
         *self.paused_until.lock() = self.clock.monotonic() + PAUSE;
+    }
+}
+
+/// Keeps the others' addresses up to date, while somebody wants them. Those of a gateway with
+/// another secret, which would do no shares, are not among them.
+async fn meet(options: SpreadOptions, urls: Weak<Mutex<Vec<Url>>>) {
+    let secret = options.secret.unwrap_or_default();
+    let mark = hex(&Sha256::digest(format!("sluice scans {secret}")));
+    while let Some(urls) = urls.upgrade() {
+        match options.peers.meet(&options.listen, &mark).await {
+            Ok(others) => {
+                let mut urls = urls.lock();
+                urls.truncate(1);
+                urls.extend(others.iter().filter_map(|address| url(address).ok()));
+            }
+            Err(error) => tracing::warn!(?error, "other gateways are as they were last known"),
+        }
+        drop(urls);
+        tokio::time::sleep(MEET_INTERVAL).await;
     }
 }
 

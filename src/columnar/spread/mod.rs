@@ -22,6 +22,6 @@ mod gateways;
 mod none;
 
 #[cfg(feature = "spread")]
-pub use gateways::{Functions, Spread, SpreadOptions, measured};
+pub use gateways::{Functions, Peers, Spread, SpreadOptions, measured};
 #[cfg(not(feature = "spread"))]
 pub use none::{Spread, measured};

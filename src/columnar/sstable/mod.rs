@@ -36,6 +36,6 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 pub mod text;
-mod token;
+pub mod token;
 pub mod types;
 pub mod values;

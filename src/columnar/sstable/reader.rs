@@ -7,6 +7,8 @@
 //! ```
 //! A row is whole in the buffer when it is decoded; its places are good until the next is read.
 
+use std::cmp::Ordering;
+
 use super::bytes::{Bad, Cursor, SHORT};
 use super::clustering::{Bound, Span, read_values};
 use super::data::Data;
@@ -14,7 +16,7 @@ use super::definition::Dropped;
 use super::files::{Files, Version};
 use super::row::{Deletion, Encoding, Plan, Row, flags, read_body};
 use super::statistics::{Column, Header};
-use super::token;
+use super::token::{self, Tokens};
 use crate::error::Result;
 
 /// Bytes of a key or clustering at most: 64 KiB for each of so many columns.
@@ -39,8 +41,8 @@ pub(super) struct Reader {
     version: Version,
     statics: Vec<Plan>,
     regulars: Vec<Plan>,
-    /// Whether tokens are needed.
-    pub with_tokens: bool,
+    /// Which partitions are read; none: all, and their tokens are not needed.
+    tokens: Option<Tokens>,
     /// Of the partition.
     pub key: Vec<u8>,
     pub token: i64,
@@ -75,12 +77,13 @@ pub(super) fn plan(own: &[Column], table: &[Column], dropped: &[Dropped]) -> Vec
 }
 
 impl Reader {
-    /// Opens a file. The plans come from [`plan`]; about `block` bytes are read at once.
+    /// Opens a file, for all its partitions in any order, or those of some tokens. The plans come
+    /// from [`plan`]; about `block` bytes are read at once.
     pub fn open(
         files: &Files,
         header: Header,
         (statics, regulars): (Vec<Plan>, Vec<Plan>),
-        with_tokens: bool,
+        tokens: Option<Tokens>,
         block: usize,
     ) -> Result<Reader> {
         Ok(Reader {
@@ -90,7 +93,7 @@ impl Reader {
             version: files.version,
             statics,
             regulars,
-            with_tokens,
+            tokens,
             key: Vec::new(),
             token: 0,
             deletion: Deletion::NONE,
@@ -118,8 +121,30 @@ impl Reader {
         Ok(())
     }
 
-    /// Goes to the next partition: key, deletion and static row. False after the last.
+    /// Goes to the next partition of those that are read: key, deletion and static row. False
+    /// after the last.
     pub fn next_partition(&mut self) -> Result<bool> {
+        while self.next_head()? {
+            let wanted = self.tokens.map_or(Ordering::Equal, |tokens| tokens.place(self.token));
+            self.range = Deletion::NONE;
+            self.static_row.clear();
+            self.static_bytes.clear();
+            match wanted {
+                Ordering::Less => self.skip_partition()?,
+                Ordering::Equal => {
+                    if !self.statics.is_empty() {
+                        self.read_static()?;
+                    }
+                    return Ok(true);
+                }
+                Ordering::Greater => return Ok(false),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Key and deletion of the next partition in the file. False after the last.
+    fn next_head(&mut self) -> Result<bool> {
         if self.data.window().is_empty() && !self.data.fill(1)? {
             return Ok(false);
         }
@@ -135,16 +160,24 @@ impl Reader {
                 Err(bad) => self.more(bad)?,
             }
         }
-        if self.with_tokens {
+        if self.tokens.is_some() {
             self.token = token::murmur3(&self.key);
         }
-        self.range = Deletion::NONE;
-        self.static_row.clear();
-        self.static_bytes.clear();
+        Ok(true)
+    }
+
+    /// Passes over all rows of a partition without a look at what is in them.
+    fn skip_partition(&mut self) -> Result<()> {
         if !self.statics.is_empty() {
             self.read_static()?;
         }
-        Ok(true)
+        loop {
+            let (flags, _, (_, end)) = self.item_head()?;
+            self.data.consume(end - self.data.place());
+            if flags == flags::END_OF_PARTITION {
+                return Ok(());
+            }
+        }
     }
 
     fn read_static(&mut self) -> Result<()> {
@@ -217,9 +250,9 @@ impl Reader {
         }
     }
 
-    /// Goes to the next row or marker of the partition.
-    pub fn next_item(&mut self) -> Result<Item> {
-        let (flags, extended, body) = self.head(|own, cursor| {
+    /// What stands before the body of the next row or marker, or the partition's end.
+    fn item_head(&mut self) -> Result<(u8, u8, (usize, usize))> {
+        self.head(|own, cursor| {
             let flags = cursor.u8()?;
             own.clustering.clear();
             if flags & (flags::END_OF_PARTITION | flags::MARKER) != 0 {
@@ -232,8 +265,12 @@ impl Reader {
             let types = &own.header.clustering;
             read_values(cursor, types, types.len(), own.clustering)?;
             Ok((flags, extended))
-        })?;
-        let (at, end) = body;
+        })
+    }
+
+    /// Goes to the next row or marker of the partition.
+    pub fn next_item(&mut self) -> Result<Item> {
+        let (flags, extended, (at, end)) = self.item_head()?;
         if flags == flags::END_OF_PARTITION {
             self.data.consume(end - self.data.place());
             if self.range != Deletion::NONE {

@@ -18,6 +18,7 @@ use super::reader::{Item, Reader, plan};
 use super::row::Deletion;
 use super::statistics::Column;
 use super::table::{Role, Table};
+use super::token::Tokens;
 use super::types::{CqlType, Place};
 use super::values::{Values, Wrong};
 use crate::error::{Error, Result};
@@ -88,7 +89,7 @@ struct Member {
 
 impl Scan {
     /// `raw`: every value as the bytes that are stored.
-    pub(super) fn new(table: &Table, now: i64, raw: bool) -> Result<Scan> {
+    pub(super) fn new(table: &Table, now: i64, tokens: Tokens, raw: bool) -> Result<Scan> {
         let count = table.sstables.len();
         if count >= usize::from(SCRATCH) {
             return Err(Error::unsupported(format!("a merge of {count} SSTables")));
@@ -96,6 +97,10 @@ impl Scan {
         let by_token = table.partitioner == "Murmur3Partitioner";
         let known = by_token
             || ["ByteOrderedPartitioner", "LocalPartitioner"].contains(&&*table.partitioner);
+        if tokens != Tokens::ALL && !by_token {
+            let what = format!("tokens of tables partitioned by {}", table.partitioner);
+            return Err(Error::unsupported(what));
+        }
         if count > 1 && !known {
             let what = format!("a merge of tables partitioned by {}", table.partitioner);
             return Err(Error::unsupported(what));
@@ -108,8 +113,8 @@ impl Scan {
                 let header = sstable.statistics.header.clone();
                 let statics = plan(&header.statics, &table.statics, &table.dropped);
                 let regulars = plan(&header.regulars, &table.regulars, &table.dropped);
-                let with_tokens = by_token && count > 1;
-                Reader::open(&sstable.files, header, (statics, regulars), with_tokens, block)
+                let tokens = (by_token && (count > 1 || tokens != Tokens::ALL)).then_some(tokens);
+                Reader::open(&sstable.files, header, (statics, regulars), tokens, block)
             })
             .collect();
         let places = |columns: &[Column], role: Role| {

@@ -13,6 +13,7 @@ use super::definition::{self, Dropped};
 use super::files::{self, Files, TableName};
 use super::scan::Scan;
 use super::statistics::{self, Column, Header, Statistics};
+use super::token::Tokens;
 use super::types::{CqlType, Place};
 use super::values;
 use crate::error::{Error, Result, SqlState};
@@ -232,19 +233,19 @@ impl Table {
     /// # Errors
     /// As for [`Table::open`], of the other files.
     pub fn scan(&self, now: i64) -> Result<Scan> {
-        Scan::new(self, now, false)
+        Scan::new(self, now, Tokens::ALL, false)
     }
 
-    /// The same with the bytes of every value, for who knows them better than CQL's types do.
-    /// Collections are refused.
+    /// The same of a part of the ring, with the bytes of every value, for who knows them better
+    /// than CQL's types do. Collections are refused.
     ///
     /// # Errors
     /// As for [`Table::scan`].
-    pub fn scan_bytes(&self, now: i64) -> Result<Scan> {
+    pub fn scan_bytes(&self, now: i64, tokens: Tokens) -> Result<Scan> {
         if let Some(column) = self.statics.iter().chain(&self.regulars).find(|c| c.complex) {
             return Err(Error::unsupported(format!("the bytes of the collection {}", column.name)));
         }
-        Scan::new(self, now, true)
+        Scan::new(self, now, tokens, true)
     }
 
     pub(super) fn raw_schema(&self) -> SchemaRef {

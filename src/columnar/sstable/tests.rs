@@ -5,12 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
+use arrow::util::pretty::pretty_format_batches;
 use tempfile::TempDir;
 
 use super::dump::{self, Format};
 use super::files::Files;
+use super::scan::Scan;
 use super::statistics;
 use super::table::Table;
+use super::token::Tokens;
 use crate::error::{ErrorKind, Result};
 
 /// A time in 2027, and one after every time to live in the files.
@@ -84,6 +87,33 @@ fn replicas_and_other_formats_of_a_table_are_merged() {
     for key in ["range", "ttl", "tie", "gone", "only static"] {
         let all = ["c", "d", "s", "n", "v"];
         assert_eq!(of(&mixed, key, &all), of(&expected("nb"), key, &all), "{key}");
+    }
+}
+
+/// Static rows, deleted ranges and whole partitions of other tokens are passed over.
+#[test]
+fn parts_of_the_ring_are_the_whole() {
+    let printed = |scan: Scan| -> String {
+        let batches: Vec<RecordBatch> = scan.collect::<Result<_>>().unwrap();
+        let lines = batches.iter().flat_map(|batch| {
+            let text = pretty_format_batches(std::slice::from_ref(batch)).unwrap().to_string();
+            let rows: Vec<String> = text.lines().skip(3).map(str::to_owned).collect();
+            rows.into_iter().filter(|line| !line.starts_with('+'))
+        });
+        lines.map(|line| line.replace(' ', "") + "\n").collect()
+    };
+    for format in FORMATS {
+        for paths in [vec![fixture(format)], vec![data(format, 1)]] {
+            let table = Table::open(&paths, NOW).unwrap();
+            let whole = printed(table.scan(NOW).unwrap());
+            for count in 1..6 {
+                let parts = Tokens::parts(count).into_iter();
+                let parts = parts.map(|part| printed(Scan::new(&table, NOW, part, false).unwrap()));
+                let parts: Vec<String> = parts.collect();
+                assert!(count < 3 || parts.iter().filter(|part| !part.is_empty()).count() > 1);
+                assert_eq!(parts.concat(), whole, "{format}, {count}");
+            }
+        }
     }
 }
 

@@ -1,5 +1,40 @@
 //! The order of partitions: by the token of their key, then by the key.
 
+use std::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+/// A part of the ring, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tokens {
+    first: i64,
+    last: i64,
+}
+
+impl Tokens {
+    /// The whole ring.
+    pub const ALL: Tokens = Tokens { first: i64::MIN, last: i64::MAX };
+
+    /// The ring in equal parts, in its order.
+    pub fn parts(count: usize) -> Vec<Tokens> {
+        let count = count.max(1) as i128;
+        let start = |n: i128| (i128::from(i64::MIN) + ((1_i128 << 64) * n) / count) as i64;
+        let last = |n| if n + 1 == count { i64::MAX } else { start(n + 1) - 1 };
+        (0..count).map(|n| Tokens { first: start(n), last: last(n) }).collect()
+    }
+
+    /// Where a token lies: before the part, in it, or after it.
+    pub(super) fn place(self, token: i64) -> Ordering {
+        if token < self.first {
+            Ordering::Less
+        } else if token <= self.last {
+            Ordering::Equal
+        } else {
+            Ordering::Greater
+        }
+    }
+}
+
 /// Cassandra's MurmurHash3 of a partition key, which takes the last bytes for signed ones.
 pub(super) fn murmur3(key: &[u8]) -> i64 {
     const C1: u64 = 0x87c3_7b91_1142_53d5;
@@ -53,5 +88,19 @@ mod tests {
         assert_eq!(murmur3(&1_i32.to_be_bytes()), -4_069_959_284_402_364_209);
         assert_eq!(murmur3(&2_i32.to_be_bytes()), -3_248_873_570_005_575_792);
         assert_eq!(murmur3(b""), i64::MIN);
+    }
+
+    #[test]
+    fn parts_are_the_whole_ring() {
+        assert_eq!(Tokens::parts(1), [Tokens::ALL]);
+        for count in [2, 3, 7] {
+            let parts = Tokens::parts(count);
+            assert_eq!((parts[0].first, parts[count - 1].last), (i64::MIN, i64::MAX));
+            assert!(parts.windows(2).all(|two| two[0].last + 1 == two[1].first));
+            for token in [i64::MIN, -1, 0, i64::MAX] {
+                let of = |part: &&Tokens| part.place(token) == Ordering::Equal;
+                assert_eq!(parts.iter().filter(of).count(), 1);
+            }
+        }
     }
 }

@@ -1,13 +1,16 @@
-//! Agents beside the nodes: which there are, and whether those that answer are a quorum.
+//! Agents beside the nodes, and gateways that share scans: which there are, and whether the agents
+//! that answer are a quorum.
 //!
-//! An agent has a row in the table `agents` that expires unless it is written again: gateways find
-//! agents by the cluster's contact points alone. Nothing is decided by these rows; an agent that
-//! is gone does not answer.
+//! An agent has a row in the table `agents` that expires unless it is written again, such a gateway
+//! one in `scans`: they are found by the cluster's contact points alone. Nothing is decided by
+//! these rows; who is gone does not answer.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use scylla::deserialize::row::DeserializeRow;
 use scylla::frame::response::result::TableSpec;
+use scylla::serialize::row::SerializeRow;
 use scylla::statement::Consistency;
 use scylla::statement::unprepared::Statement;
 
@@ -16,7 +19,7 @@ use super::failure::trouble;
 use super::{Cassandra, CommitProtocol, Trouble};
 use crate::error::{Error, Result, SqlState};
 
-/// Seconds that an agent's row lasts.
+/// Seconds that a row lasts.
 const LEASE_SECONDS: i32 = 15;
 
 /// How often, and after what pause, a table that was made is looked for.
@@ -79,38 +82,91 @@ impl Cassandra {
         format!("{}.agents", self.names.keyspace)
     }
 
+    fn scans_table(&self) -> String {
+        format!("{}.scans", self.names.keyspace)
+    }
+
     /// Makes the table of agents, if it is missing.
     pub async fn make_agents(&self) -> Result<()> {
-        let table = self.agents_table();
-        let id = self.names.id_of(&table);
+        let columns = "host text PRIMARY KEY, address text, secret text, store text";
+        self.make_expiring(&self.agents_table(), columns).await
+    }
+
+    /// Makes the table of gateways that share scans, if it is missing.
+    pub async fn make_scans(&self) -> Result<()> {
+        self.make_expiring(&self.scans_table(), "address text PRIMARY KEY, mark text").await
+    }
+
+    async fn make_expiring(&self, table: &str, columns: &str) -> Result<()> {
+        let id = self.names.id_of(table);
         let text = format!(
-            "CREATE TABLE IF NOT EXISTS {table} (host text PRIMARY KEY, address text, \
-             secret text, store text) WITH read_repair = 'BLOCKING' AND id = {id}"
+            "CREATE TABLE IF NOT EXISTS {table} ({columns}) \
+             WITH read_repair = 'BLOCKING' AND id = {id}"
         );
         let _one = self.schema.lock().await;
         let made = change_schema(&self.session, text).await;
-        made.map_err(|t| t.into_error("make the table of agents"))
+        made.map_err(|t| t.into_error(&format!("make the table {table}")))
     }
 
     /// Writes an agent's row, which lasts for a while.
     pub async fn register_agent(&self, agent: &Agent) -> Result<()> {
-        let table = self.agents_table();
         let text = format!(
-            "INSERT INTO {table} (host, address, secret, store) VALUES (?, ?, ?, ?) \
-             USING TTL {LEASE_SECONDS}"
+            "INSERT INTO {} (host, address, secret, store) VALUES (?, ?, ?, ?)",
+            self.agents_table()
         );
         let values = (&agent.host, &agent.address, &agent.secret, &agent.store);
+        self.write_expiring(&text, values).await
+    }
+
+    async fn write_expiring(&self, text: &str, values: impl SerializeRow) -> Result<()> {
+        let text = format!("{text} USING TTL {LEASE_SECONDS}");
         let mut tries = 0;
         loop {
-            let done = self.session.query_unpaged(at_quorum(text.clone()), values).await;
+            let done = self.session.query_unpaged(at_quorum(text.clone()), &values).await;
             match done.map_err(|e| trouble(&e)) {
                 Ok(_) => return Ok(()),
-                // Another agent made the table just now, and the node asked has not heard of it.
+                // Another one made the table just now, and the node asked has not heard of it.
                 Err(Trouble::NoTable) if tries < TABLE_TRIES => tries += 1,
-                Err(trouble) => return Err(trouble.into_error("register an agent")),
+                Err(trouble) => return Err(trouble.into_error("say who is there")),
             }
             tokio::time::sleep(TABLE_PAUSE).await;
         }
+    }
+
+    /// Says, for a while, that a gateway takes shares of scans at `own`; gives where others do that
+    /// have the same mark.
+    pub async fn meet_scans(&self, own: &str, mark: &str) -> Result<Vec<String>> {
+        let table = self.scans_table();
+        let text = format!("INSERT INTO {table} (address, mark) VALUES (?, ?)");
+        self.write_expiring(&text, (own, mark)).await?;
+        let what = "which gateways share scans";
+        let text = format!("SELECT address, mark FROM {table}");
+        let rows = self.read_expiring::<(String, Option<String>)>(text, what).await?;
+        let others = rows
+            .into_iter()
+            .filter(|(address, of)| address != own && of.as_deref().is_some_and(|of| of == mark));
+        let mut others: Vec<String> = others.map(|(address, _)| address).collect();
+        others.sort();
+        Ok(others)
+    }
+
+    /// The rows of a table that expire; none where nobody has made it.
+    async fn read_expiring<R>(&self, text: String, what: &str) -> Result<Vec<R>>
+    where
+        R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata>,
+    {
+        let failed = |e: String| {
+            let message = format!("could not read {what}");
+            Error::new(SqlState::CONNECTION_FAILURE, message).with_detail(e)
+        };
+        let answer = match self.session.query_unpaged(at_quorum(text), ()).await {
+            Ok(answer) => answer,
+            Err(e) if matches!(trouble(&e), Trouble::NoTable) => return Ok(Vec::new()),
+            Err(e) => return Err(failed(e.to_string())),
+        };
+        let rows = answer.into_rows_result().map_err(|e| failed(e.to_string()))?;
+        let rows = rows.rows::<R>().map_err(|e| failed(e.to_string()))?;
+        rows.map(|row| row.map_err(|e| failed(e.to_string()))).collect()
     }
 
     /// Removes an agent's row.
@@ -122,27 +178,14 @@ impl Cassandra {
 
     /// The agents that said lately that they are there.
     pub async fn agents(&self) -> Result<Vec<Agent>> {
+        type Cells = (String, Option<String>, Option<String>, Option<String>);
         let text = format!("SELECT host, address, secret, store FROM {}", self.agents_table());
-        let failed = |e: String| {
-            Error::new(SqlState::CONNECTION_FAILURE, "could not read which agents there are")
-                .with_detail(e)
-        };
-        let answer = match self.session.query_unpaged(at_quorum(text), ()).await {
-            Ok(answer) => answer,
-            Err(e) if matches!(trouble(&e), Trouble::NoTable) => return Ok(Vec::new()),
-            Err(e) => return Err(failed(e.to_string())),
-        };
-        let rows = answer.into_rows_result().map_err(|e| failed(e.to_string()))?;
-        let rows = rows.rows::<(String, Option<String>, Option<String>, Option<String>)>();
-        let mut agents = Vec::new();
-        for row in rows.map_err(|e| failed(e.to_string()))? {
-            // A row of which only some cells are left is about to go.
-            if let (host, Some(address), Some(secret), Some(store)) =
-                row.map_err(|e| failed(e.to_string()))?
-            {
-                agents.push(Agent { host, address, secret, store });
-            }
-        }
+        let rows = self.read_expiring::<Cells>(text, "which agents there are").await?;
+        // A row of which only some cells are left is about to go.
+        let whole = rows.into_iter().filter_map(|(host, address, secret, store)| {
+            Some(Agent { host, address: address?, secret: secret?, store: store? })
+        });
+        let mut agents: Vec<Agent> = whole.collect();
         agents.sort_by(|a, b| a.host.cmp(&b.host));
         Ok(agents)
     }
@@ -167,6 +210,14 @@ impl Cassandra {
             )
         });
         Ok(Ring { ranges: ranges.collect() })
+    }
+
+    /// The id of the node that has a token, as last heard.
+    pub fn host_of_token(&self, token: i64) -> Option<String> {
+        let state = self.session.get_cluster_state();
+        let mut ring = state.replica_locator().ring().iter();
+        let of = ring.find(|(of, _)| of.value() == token);
+        of.map(|(_, node)| node.host_id.to_string())
     }
 
     /// Why this keyspace's files do not tell what is committed; none where they do.
