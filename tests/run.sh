@@ -140,6 +140,8 @@ questions() {
 
 benches() {
     part "benchmarks" tests/bench/run.sh
+    part "statements on one node beside bare CQL" "$PYTHON" tests/cluster/run.py latency
+    part "statements on three nodes beside bare CQL" "$PYTHON" tests/cluster/run.py --nodes 3 latency
 }
 
 part "setup" setup
