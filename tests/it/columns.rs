@@ -169,23 +169,41 @@ async fn a_query_over_its_memory_fails_alone_or_spills() {
     assert_eq!(spilled, [] as [PathBuf; 0], "temporary files stay");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cancelled_scan_stops_at_once() {
-    let data = tempfile::tempdir().unwrap();
-    let server = Running::on(data.path());
+/// Questions about `w` that take longer than anybody waits.
+const ENDLESS: [&str; 5] = [
+    "select count(*) from w a, w b, w c where a.v + b.v < c.v",
+    "select a.k from w a, w b, w c order by b.k || a.k || c.k",
+    "select count(distinct a.k || b.k) from w a, w b",
+    "select sum(length(upper(a.k) || b.k)) from w a, w b",
+    "select count(*) from w a, w b where a.v + b.v = -1 or a.k || b.k = 'never'",
+];
+
+/// A session that reads columns only, of `w`.
+async fn with_endless(server: &Running) -> Client {
     let client = server.connect("postgres", "postgres").await;
     ask(&client, "create table w (id int primary key, k text, v int) with (columnar = on)").await;
     ask(&client, "insert into w select x, md5(x::text), x from generate_series(1, 30000) x").await;
     ask(&client, "refresh columnar view w; set sluice.read_engines = columnar").await;
+    client
+}
+
+/// What goes on after the end of a query, on whatever thread; nothing.
+async fn goes_on_after(server: &Running, query: &str) -> Option<String> {
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let before = server.processor_time();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let spent = server.processor_time() - before;
+    (spent > Duration::from_millis(200)).then(|| format!("{query}: {spent:?} more"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_scan_stops_at_once() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Running::on(data.path());
+    let client = with_endless(&server).await;
     let clock = SystemClock::new();
     let (mut waits, mut going_on) = (Vec::new(), Vec::new());
-    for endless in [
-        "select count(*) from w a, w b, w c where a.v + b.v < c.v",
-        "select a.k from w a, w b, w c order by b.k || a.k || c.k",
-        "select count(distinct a.k || b.k) from w a, w b",
-        "select sum(length(upper(a.k) || b.k)) from w a, w b",
-        "select count(*) from w a, w b where a.v + b.v = -1 or a.k || b.k = 'never'",
-    ] {
+    for endless in ENDLESS {
         let cancel = client.cancel_token();
         let running = client.simple_query(endless);
         let cancelled = async {
@@ -198,14 +216,7 @@ async fn a_cancelled_scan_stops_at_once() {
         let error = ended.unwrap_err();
         waits.push(clock.monotonic() - began);
         assert_eq!(error.as_db_error().unwrap().code().code(), "57014", "{endless}");
-        // Nothing of it goes on, on whatever thread.
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let before = server.processor_time();
-        tokio::time::sleep(Duration::from_millis(700)).await;
-        let spent = server.processor_time() - before;
-        if spent > Duration::from_millis(200) {
-            going_on.push(format!("{endless}: {spent:?} more"));
-        }
+        going_on.extend(goes_on_after(&server, endless).await);
     }
     println!("cancelled within {waits:?}");
     assert!(going_on.is_empty(), "{going_on:?}");
@@ -214,6 +225,28 @@ async fn a_cancelled_scan_stops_at_once() {
     let spilled = below(data.path());
     let spilled = spilled.iter().filter(|p| p.to_string_lossy().contains("spill") && p.is_file());
     assert_eq!(spilled.count(), 0, "temporary files stay");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_that_takes_too_long_stops() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Running::on(data.path());
+    let client = with_endless(&server).await;
+    ask(&client, "set sluice.analytics_timeout = '500ms'").await;
+    let clock = SystemClock::new();
+    let mut going_on = Vec::new();
+    for endless in ENDLESS {
+        let began = clock.monotonic();
+        let (code, message) = refused(&client, endless).await;
+        let took = clock.monotonic() - began;
+        assert_eq!(code, "57014", "{endless}: {message}");
+        assert!(message.contains("sluice.analytics_timeout"), "{endless}: {message}");
+        assert!(took >= Duration::from_millis(500), "{endless}: {took:?}");
+        assert!(took < Duration::from_secs(5), "{endless}: {took:?}");
+        going_on.extend(goes_on_after(&server, endless).await);
+    }
+    assert!(going_on.is_empty(), "{going_on:?}");
+    assert_eq!(ask(&client, "select count(*) from w").await, ["30000"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,6 +12,7 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use tokio::sync::{Semaphore, mpsc};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::yielding::{Stopped, yielding};
 use super::{Engine, Quota};
@@ -146,13 +147,12 @@ impl Engine {
             };
             let Ok(_permit) = admission.acquire_owned().await else { return };
             let work = give(ways, (&clock, &turn.stopped), spread, &sender);
-            let Some(time) = time else { return work.await };
-            if tokio::time::timeout(time, work).await.is_err() {
-                let error = Error::new(
-                    SqlState::QUERY_CANCELED,
-                    "canceling statement due to sluice.analytics_timeout",
-                );
-                let _ = sender.send(Err(DataFusionError::External(Box::new(error)))).await;
+            let ended = match time {
+                Some(time) => within(time, work, &turn.stopped).await,
+                None => work.await,
+            };
+            if let Err(error) = ended {
+                let _ = sender.send(Err(error)).await;
             }
         });
         BatchStream { batches, task, stopped }
@@ -197,14 +197,40 @@ impl Way {
     }
 }
 
+/// Work that is stopped when it has taken its time. What counts that is a task of its own: a join
+/// that looks for long before it gives a row does not let its thread go until its condition fails.
+async fn within(
+    time: Duration,
+    work: impl Future<Output = Result<(), DataFusionError>>,
+    stopped: &Stopped,
+) -> Result<(), DataFusionError> {
+    let stop = stopped.clone();
+    let alarm = AbortOnDropHandle::new(tokio::spawn(async move {
+        tokio::time::sleep(time).await;
+        stop.store(true, Ordering::Relaxed);
+    }));
+    let ended = tokio::select! {
+        ended = work => ended,
+        _ = alarm => Ok(()),
+    };
+    if !stopped.load(Ordering::Relaxed) {
+        return ended;
+    }
+    let message = "canceling statement due to sluice.analytics_timeout";
+    Err(DataFusionError::External(Box::new(Error::new(SqlState::QUERY_CANCELED, message))))
+}
+
 /// Runs a plan for its reader, until nobody reads any more: in the first of these ways that gives
 /// something.
+///
+/// # Errors
+/// That of the last way.
 async fn give(
     ways: Vec<Way>,
     stop: (&Arc<dyn Clock>, &Stopped),
     spread: Option<Arc<Spread>>,
     reader: &mpsc::Sender<Result<RecordBatch, DataFusionError>>,
-) {
+) -> Result<(), DataFusionError> {
     let mut ways = ways.into_iter().peekable();
     while let Some(way) = ways.next() {
         let (mut given, mut failure) = (false, None);
@@ -215,7 +241,7 @@ async fn give(
                         Ok(batch) => {
                             given = true;
                             if reader.send(Ok(batch)).await.is_err() {
-                                return;
+                                return Ok(());
                             }
                         }
                         Err(error) => {
@@ -228,12 +254,10 @@ async fn give(
             Err(error) => failure = Some(error),
         }
         match (failure, &spread) {
-            (None, _) => return,
+            (None, _) => return Ok(()),
             (Some(error), Some(spread)) if !given && ways.peek().is_some() => spread.failed(&error),
-            (Some(error), _) => {
-                let _ = reader.send(Err(error)).await;
-                return;
-            }
+            (Some(error), _) => return Err(error),
         }
     }
+    Ok(())
 }
