@@ -106,7 +106,7 @@ async fn serve(args: AgentArgs) -> Result<()> {
 async fn join(args: &AgentArgs, clock: &Arc<dyn Clock>) -> Result<Arc<Cassandra>> {
     loop {
         match cluster::connect(&args.cluster, clock, true).await {
-            Err(e) if e.code() == SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => {
+            Err(e) if e.code() == SqlState::INVALID_SCHEMA_NAME => {
                 tracing::info!(reason = e.message(), "waiting");
                 tokio::time::sleep(KEYSPACE_PAUSE).await;
             }

@@ -195,9 +195,18 @@ pub(super) fn folder_of(cluster: &Cassandra, keyspace: &str) -> String {
     format!("{keyspace}-{}", hex(cluster.identity()))
 }
 
-/// Joins a cluster's gateways. `dir`: where more rows are sorted than memory is for.
-pub(super) async fn join(args: &ClusterArgs, clock: &Arc<dyn Clock>, dir: &Path) -> Result<Joined> {
-    let cluster = connect(args, clock, false).await?;
+/// Joins a cluster's gateways. `dir`: where more rows are sorted than memory is for; `new`: whether
+/// a keyspace that is missing may be made, or why not.
+pub(super) async fn join(
+    args: &ClusterArgs,
+    clock: &Arc<dyn Clock>,
+    dir: &Path,
+    new: Result<()>,
+) -> Result<Joined> {
+    let cluster = match (connect(args, clock, new.is_err()).await, new) {
+        (Err(e), Err(refused)) if e.code() == SqlState::INVALID_SCHEMA_NAME => return Err(refused),
+        (connected, _) => connected?,
+    };
     let keyspace = args.keyspace.clone().unwrap_or_default();
     let about =
         format!("keyspace {keyspace}, commit {}; {}", cluster.commit().name(), cluster.about());

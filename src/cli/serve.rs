@@ -131,7 +131,8 @@ async fn open(args: &StartArgs, clock: &Arc<dyn Clock>) -> Result<Opened> {
         }
         StoreKind::Cassandra => {
             let folder = args.data.as_deref().map_or_else(Folder::temporary, Folder::open)?;
-            let joined = cluster::join(&args.cluster, clock, folder.path()).await?;
+            let may = check_password(args);
+            let joined = cluster::join(&args.cluster, clock, folder.path(), may).await?;
             let views = folder.path().join(&joined.views);
             (joined.store.clone(), joined.about.clone(), views, Some(folder), Some(joined))
         }

@@ -40,12 +40,12 @@ def certificate(folder, name, host):
     return store, pem
 
 
-def said(cluster, *flags, keyspace="refused", **environment):
+def said(cluster, *flags, keyspace="refused", auth="trust", **environment):
     """What a gateway says that does not start, and how it ends."""
     command = [
         str(sluice_binary()), "start", "--store", "cassandra", "--contact-points",
         cluster.contact_points(), "--keyspace", keyspace, "--listen",
-        f"127.0.0.1:{free_port()}", "--auth", "trust", *flags]
+        f"127.0.0.1:{free_port()}", "--auth", auth, *flags]
     try:
         done = subprocess.run(command, env=dict(os.environ, **environment), text=True,
                               capture_output=True, timeout=REFUSED_TIMEOUT_S)
@@ -90,10 +90,15 @@ def settings(plain, folder, expect, wrong):
     expect("no home", "needs --home-dc", said(plain, *home[:2], keyspace="elsewhere"))
     expect("a home for nothing", "goes with --serial-domain local_serial only",
            said(plain, *home[2:], keyspace="elsewhere"))
+    expect("no password for what would be new", "needs a password",
+           said(plain, auth="scram", keyspace="elsewhere"))
     host, port = plain.contact_points().split(",")[0].split(":")
     driver = Cluster([host], port=int(port))
     try:
-        driver.connect("home").execute("update settings set format = 99 where name = 'keyspace'")
+        session = driver.connect("home")
+        session.execute("update settings set format = 99 where name = 'keyspace'")
+        if "elsewhere" in driver.metadata.keyspaces:
+            wrong.append("who was refused has made a keyspace")
     finally:
         driver.shutdown()
     expect("a newer format", "which is newer than format", said(plain, keyspace="home"))

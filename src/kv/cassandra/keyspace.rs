@@ -43,6 +43,10 @@ pub(super) async fn open(
         }
         check_accord(session).await?;
     }
+    let domain = options.serial_domain.as_ref();
+    if let Some(SerialDomain::Within(home)) = domain {
+        check_datacenter(home, &about.datacenters, "--home-dc")?;
+    }
     let found =
         format!("SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = '{name}'");
     let missing = texts::<1>(session, &found).await?.is_empty();
@@ -57,15 +61,13 @@ pub(super) async fn open(
         );
         change_schema(session, text).await.map_err(|t| t.into_error("make the keyspace"))?;
     }
-    change_schema(
-        session,
-        format!(
+    if !options.existing {
+        let text = format!(
             "CREATE TABLE IF NOT EXISTS {name}.settings (name text PRIMARY KEY, format int, \
              commit text, serial text, identity blob) WITH read_repair = 'BLOCKING'"
-        ),
-    )
-    .await
-    .map_err(|t| t.into_error("make the keyspace"))?;
+        );
+        change_schema(session, text).await.map_err(|t| t.into_error("make the keyspace"))?;
+    }
     session.refresh_metadata().await.map_err(|e| {
         Error::new(SqlState::CONNECTION_FAILURE, "could not read the cluster's own tables")
             .with_detail(e.to_string())
@@ -77,13 +79,10 @@ pub(super) async fn open(
     }
     about.replication = replication;
     check_tables(session, name).await?;
-    let domain = options.serial_domain.as_ref();
-    if let Some(SerialDomain::Within(home)) = domain {
-        check_datacenter(home, &about.datacenters, "--home-dc")?;
-    }
+    let wanted = (options.commit, domain);
     let settings = match options.existing {
-        true => read_settings(session, name).await?.ok_or_else(|| not_there(name)),
-        false => settle(session, name, (options.commit, domain), random).await,
+        true => read_settings(session, name, wanted).await?.ok_or_else(|| not_there(name)),
+        false => settle(session, name, wanted, random).await,
     }?;
     check_home(session, name, &settings.domain)?;
     about.agree_in(settings.domain)?;
@@ -240,8 +239,7 @@ struct Settings {
 
 fn not_there(name: &str) -> Error {
     let message = format!("keyspace {name} is not there yet");
-    Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
-        .with_hint("Start a gateway on it first.")
+    Error::new(SqlState::INVALID_SCHEMA_NAME, message).with_hint("Start a gateway on it first.")
 }
 
 fn settings_statement(keyspace: &str) -> Statement {
@@ -252,13 +250,23 @@ fn settings_statement(keyspace: &str) -> Statement {
     read
 }
 
-/// The settings that a keyspace has; none: it is just being made.
-async fn read_settings(session: &Session, keyspace: &str) -> Result<Option<Settings>> {
-    let answer = session.query_unpaged(settings_statement(keyspace), ()).await;
-    let answer = answer.map_err(|e| trouble(&e).into_error("read the keyspace's settings"))?;
+/// The settings that a keyspace has, which must be `wanted` where that is given; none: it is not
+/// made, or just being made.
+async fn read_settings(
+    session: &Session,
+    keyspace: &str,
+    wanted: (Option<CommitProtocol>, Option<&SerialDomain>),
+) -> Result<Option<Settings>> {
+    let answer = match session.query_unpaged(settings_statement(keyspace), ()).await {
+        Ok(answer) => answer,
+        Err(error) => match trouble(&error) {
+            Trouble::NoTable => return Ok(None),
+            other => return Err(other.into_error("read the keyspace's settings")),
+        },
+    };
     let rows = answer.into_rows_result().ok();
     let row = rows.and_then(|rows| rows.maybe_first_row::<scylla::value::Row>().ok().flatten());
-    row.map(|row| agree(keyspace, (None, None), row.columns)).transpose()
+    row.map(|row| agree(keyspace, wanted, row.columns)).transpose()
 }
 
 /// Writes the settings of a new keyspace, or reads those it has, which must be `wanted` where that
