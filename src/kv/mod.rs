@@ -570,7 +570,8 @@ pub trait Store: Send + Sync + 'static {
     /// A snapshot: covers every commit acknowledged before the call. The hold keeps its versions.
     async fn snapshot(&self) -> Result<Hold>;
 
-    /// No commit at or below this will appear any more.
+    /// No commit at or below this will appear any more. It reaches what was acknowledged soon after
+    /// that.
     async fn resolved(&self) -> Result<Timestamp>;
 
     /// The oldest timestamp that anybody still reads at, or else what a snapshot would get now.

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result, SqlState};
 
 /// The format of all tables (`schemas/lwt.md`).
-const FORMAT: i32 = 5;
+const FORMAT: i32 = 6;
 /// Replicas that a new keyspace has where there are so many nodes.
 const REPLICAS: usize = 3;
 /// Cassandra's own limit.

@@ -207,12 +207,28 @@ pub fn numbers(entries: &[Entry]) -> Vec<u32> {
     entries.iter().map(number).collect()
 }
 
-/// Every change of [`SPACE`] after a cursor.
+/// Waits until what was acknowledged is resolved: soon.
+pub async fn reached(store: &SharedStore, at: Timestamp) -> Timestamp {
+    let reaching = async {
+        loop {
+            let resolved = store.resolved().await.unwrap();
+            if resolved >= at {
+                return resolved;
+            }
+            settle().await;
+        }
+    };
+    let reached = tokio::time::timeout(Duration::from_secs(20), reaching).await;
+    reached.expect("what was acknowledged is not resolved")
+}
+
+/// Every change of [`SPACE`] after a cursor, of what was acknowledged.
 pub async fn changes_after(
     store: &SharedStore,
     cursor: Cursor,
     keys_max: usize,
 ) -> (Vec<(Key, Timestamp)>, Cursor) {
+    reached(store, store.snapshot().await.unwrap().at).await;
     let mut keys = Vec::new();
     let mut cursor = cursor;
     loop {

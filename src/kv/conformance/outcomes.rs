@@ -138,7 +138,7 @@ async fn trial<P: Patient>(
     // What is there stays, and others go on.
     let ts = put(&next, vec![(rows[0], Some("newer")), (LOCKED, None)]).await;
     assert!(committed.is_none_or(|before| ts > before), "{what}");
-    assert!(next.resolved().await.unwrap() >= ts, "{what}");
+    reached(&next, ts).await;
     armed && patient.struck()
 }
 
@@ -217,6 +217,9 @@ async fn verdict(
         let (logged, _) = changes_after(next, Cursor::default(), 100).await;
         for n in rows.into_iter().filter(|_| new) {
             assert!(logged.contains(&(key(n), times[0])), "{what}: not in the log: {n}");
+        }
+        for (at, ts) in logged.iter().filter(|(at, _)| rows.map(key).contains(at)) {
+            assert!(*ts <= times[0], "{what}: in the log and nowhere else: {at:?} at {ts:?}");
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -1,8 +1,9 @@
 //! The change log: for each space and incarnation a partition, in it a row for each commit.
 //!
-//! The row, with its keys, is written before anything of the commit is sent, and its number
-//! stands in the gateway's published state until the row also has the outcome. So the rows below
-//! the lowest number that is open are complete, whoever reads them. A cursor is a position in
+//! The row, with its keys, is written before anything of the commit is sent. The outcome that is
+//! hoped for, the timestamp, is written beside what makes it a commit, and written over where it
+//! did not come to that; until then the row's number stands in the gateway's published state. So
+//! the rows below the lowest number that is open are complete, whoever reads them. A cursor is a position in
 //! every incarnation's log, and the timestamp up to which it is complete: of incarnations whose
 //! rows and logs are gone (`departed`), a mark tells the newest commit.
 
@@ -21,10 +22,12 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result, SqlState};
 use crate::kv::{ChangePage, Commit, Cursor, Key, SpaceId};
 
-/// Write times of a log row's cells, and of its removal.
+/// Write times of a log row's cells, and of its removal. That a commit never took effect is said
+/// over what was hoped for, whichever comes later.
 const KEYS_TIME: u64 = 1;
 const OUTCOME_TIME: u64 = 2;
-const REMOVED_TIME: u64 = 3;
+const NEVER_TIME: u64 = 3;
+const REMOVED_TIME: u64 = 4;
 /// In whose log the mark of those that are gone is.
 const NOBODY: Incarnation = 0;
 /// Rows of the log read at once.
@@ -113,14 +116,15 @@ impl Gateway {
         Ok(())
     }
 
-    /// Writes what became of a commit to the logs in which it has numbers.
+    /// Writes what becomes of a commit to the logs in which it has numbers.
     pub async fn write_outcome(&self, open: &Open, committed: Option<Timestamp>) -> Result<()> {
         for (space, at) in &open.log {
             let row = RowKey::head(&number(*at));
             let value = Some(number(committed.unwrap_or_default().0));
             let write = CellWrite { row, column: Column::Oc, value };
             let partition = log_partition(*space, open.attempt.incarnation);
-            self.write(&partition, vec![write], OUTCOME_TIME).await?;
+            let time = if committed.is_some() { OUTCOME_TIME } else { NEVER_TIME };
+            self.write(&partition, vec![write], time).await?;
         }
         Ok(())
     }

@@ -228,15 +228,20 @@ impl Gateway {
         Ok(Check::Fine(records))
     }
 
-    /// Writes what became of a commit to the log, and takes it out of this gateway's row.
+    /// Takes a commit out of this gateway's row that has come to its end, and says in the log if
+    /// that is none.
     pub async fn settle_open(self: &Arc<Self>, open: &Open, committed: Option<Timestamp>) {
-        self.surely(|| self.write_outcome(open, committed)).await;
+        if committed.is_none() {
+            self.surely(|| self.write_outcome(open, None)).await;
+        }
         self.close_open(open.attempt.floor, committed);
     }
 
-    /// Has a quorum know of a commit's timestamp while that takes effect.
+    /// Has a quorum know of a commit's timestamp, and the log of what is to come of it, while that
+    /// takes effect.
     pub async fn while_told<T>(
         &self,
+        open: &Open,
         ts: Timestamp,
         effect: impl Future<Output = Result<T>>,
     ) -> Result<T> {
@@ -245,22 +250,34 @@ impl Gateway {
             own.high = own.high.max(ts);
         }
         // Whether it was told, `confirmed` says.
-        let (ended, _) = join(effect, self.publish()).await;
+        let (ended, _) = join(self.while_logged(open, ts, effect), self.publish()).await;
         ended
     }
 
-    /// What must be told of a settled commit before it is acknowledged: its timestamp, and what
-    /// became of it in the log.
+    /// Has the log know of what is to come of a commit while that takes effect.
+    pub async fn while_logged<T>(
+        &self,
+        open: &Open,
+        ts: Timestamp,
+        effect: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let logged = self.surely(|| self.write_outcome(open, Some(ts)));
+        let (ended, ()) = join(effect, logged).await;
+        ended
+    }
+
+    /// What must be told of a settled commit before it is acknowledged: its timestamp. That it is
+    /// settled is told afterwards; at once where somebody may wait for it.
     pub async fn tell_settled(self: &Arc<Self>, open: &Open, ts: Timestamp) {
-        if open.log.is_empty() && self.own.lock().confirmed >= ts {
-            let now = self.time.monotonic();
-            match open.may_appear(|partition| self.latches.is_contended(partition, now)) {
-                true => self.publish_soon(),
-                false => self.publish_later(),
-            }
-            return;
+        if self.own.lock().confirmed < ts {
+            return self.surely(|| self.publish()).await;
         }
-        self.surely(|| self.publish()).await;
+        let now = self.time.monotonic();
+        let contended = |partition: &_| self.latches.is_contended(partition, now);
+        match !open.log.is_empty() || open.may_appear(contended) {
+            true => self.publish_soon(),
+            false => self.publish_later(),
+        }
     }
 
     /// Publishes in the background.

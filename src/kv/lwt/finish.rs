@@ -58,7 +58,6 @@ impl Gateway {
         rows: Vec<Rows>,
         recorded: Recorded,
     ) {
-        self.surely(|| self.write_outcome(open, Some(ts))).await;
         if changes_schema(commit) {
             self.tables.changed(commit.txn, ts);
             self.schema_changed(ts);

@@ -55,7 +55,7 @@ impl Gateway {
         };
         let ts = ready.ts;
         let (batches, rows) = place_intents(pieces, ready, open.attempt);
-        let placed = self.while_told(ts, self.place_all(batches, open.attempt, ts)).await;
+        let placed = self.while_told(&open, ts, self.place_all(batches, open.attempt, ts)).await;
         drop(latches);
         match placed {
             Ok(true) => {

@@ -112,8 +112,8 @@ impl Gateway {
         let deciding = self.decide(attempt, Verdict::Committed(ts));
         // Who sees a change of the schema in a `high` must find it told in the same row.
         let verdict = match changes_schema(commit) {
-            true => deciding.await?,
-            false => self.while_told(ts, deciding).await?,
+            true => self.while_logged(open, ts, deciding).await?,
+            false => self.while_told(open, ts, deciding).await?,
         };
         Ok(match verdict {
             Verdict::Committed(ts) => Step::Done(CommitOutcome::Committed(ts)),

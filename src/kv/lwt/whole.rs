@@ -88,7 +88,7 @@ impl Gateway {
         let me = commit.txn;
         let mine = move |rows: &[Row]| is_written(rows, me, ts);
         let settling = self.settle(batches, sequence, Select::Versions(ck), mine);
-        Ok(match self.while_told(ts, settling).await? {
+        Ok(match self.while_told(open, ts, settling).await? {
             true => Step::Done(CommitOutcome::Committed(ts)),
             false => Step::Again,
         })

@@ -202,6 +202,30 @@ fn a_sealer_against_a_late_intent() {
     });
 }
 
+/// Two gateways write one row at once, again and again. Who is refused has told its log what it
+/// hoped for; it is written over.
+#[test]
+fn what_was_refused_is_in_no_log() {
+    for_seeds(25, only_delays(), |sim| async move {
+        let (one, other) = (sim.gate().await, sim.gate().await);
+        assert!(commit(&one, vec![write(1, 0)]).await);
+        let first = one.store.snapshot().await.unwrap();
+        let _kept = other.store.hold(first.at).unwrap();
+        for n in 1..6 {
+            futures::join!(commit(&one, vec![write(1, n)]), commit(&other, vec![write(1, n)]));
+        }
+        let last = other.store.snapshot().await.unwrap();
+        while other.store.resolved().await.unwrap() < last.at {
+            sim.sleep(Duration::from_millis(30)).await;
+        }
+        let page = other.store.changes(SPACE, &Cursor::default(), 100).await.unwrap();
+        for (key, ts) in page.keys {
+            let version = other.store.get(&key, ts).await.unwrap();
+            assert_eq!(version.map(|v| v.ts), Some(ts), "in the log and nowhere else");
+        }
+    });
+}
+
 /// A gateway stands still for longer than its lease and is retired. What its transaction had
 /// locked is void, and known to be; soon it works again, and goes nowhere back in time.
 #[test]
