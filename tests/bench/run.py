@@ -20,8 +20,8 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "pg"))
 
 import psycopg  # noqa: E402
+import decoding  # noqa: E402
 import spark  # noqa: E402
-import sstables  # noqa: E402
 import tpcc  # noqa: E402
 import tpch  # noqa: E402
 from servers import postgres, sluice  # noqa: E402
@@ -292,7 +292,7 @@ def bench_isolation(data):
 def main():
     wanted = sys.argv[1:] or ["pgbench", "copy", "tpch", "isolation", "sstable", "tpcc", "spark"]
     if "sstable" in wanted:
-        sstables.bench(line, RUNS)
+        decoding.bench(line, RUNS)
     if "spark" in wanted:
         spark.bench(line, RUNS)
     if "tpcc" in wanted and not tpcc.main([]):
