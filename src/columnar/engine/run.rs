@@ -11,7 +11,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::yielding::{Stopped, yielding};
@@ -29,6 +29,7 @@ pub struct BatchStream {
     batches: mpsc::Receiver<Result<RecordBatch, DataFusionError>>,
     task: tokio::task::JoinHandle<()>,
     stopped: Stopped,
+    _alarm: Option<AbortOnDropHandle<()>>,
 }
 
 impl BatchStream {
@@ -137,8 +138,9 @@ impl Engine {
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
         let (clock, stopped) = (self.clock.clone(), turn.stopped.clone());
         let admission: Arc<Semaphore> = self.admission.clone();
+        let (alarm, rings) = turn.time.map(|time| alarm(time, stopped.clone())).unzip();
         let task = self.handle().spawn(async move {
-            let (role, time) = (turn.role, turn.time);
+            let role = turn.role;
             // The role's turn first: those that wait for it keep nobody else. No semaphore is
             // closed while the engine lives.
             let _role = match role {
@@ -147,15 +149,15 @@ impl Engine {
             };
             let Ok(_permit) = admission.acquire_owned().await else { return };
             let work = give(ways, (&clock, &turn.stopped), spread, &sender);
-            let ended = match time {
-                Some(time) => within(time, work, &turn.stopped).await,
+            let ended = match alarm {
+                Some(alarm) => alarm.within(work, &turn.stopped).await,
                 None => work.await,
             };
             if let Err(error) = ended {
                 let _ = sender.send(Err(error)).await;
             }
         });
-        BatchStream { batches, task, stopped }
+        BatchStream { batches, task, stopped, _alarm: rings }
     }
 }
 
@@ -197,27 +199,45 @@ impl Way {
     }
 }
 
-/// Work that is stopped when it has taken its time. What counts that is a task of its own: a join
-/// that looks for long before it gives a row does not let its thread go until its condition fails.
-async fn within(
-    time: Duration,
-    work: impl Future<Output = Result<(), DataFusionError>>,
-    stopped: &Stopped,
-) -> Result<(), DataFusionError> {
-    let stop = stopped.clone();
-    let alarm = AbortOnDropHandle::new(tokio::spawn(async move {
-        tokio::time::sleep(time).await;
-        stop.store(true, Ordering::Relaxed);
-    }));
-    let ended = tokio::select! {
-        ended = work => ended,
-        _ = alarm => Ok(()),
-    };
-    if !stopped.load(Ordering::Relaxed) {
-        return ended;
+/// What stops a query that has taken its time.
+struct Alarm {
+    begin: oneshot::Sender<()>,
+    rung: oneshot::Receiver<()>,
+}
+
+/// An alarm, and the task that lets it ring, on the caller's threads: those of the engine may all
+/// be in joins that look for long before they give a row, and do not let their threads go until
+/// their conditions fail.
+fn alarm(time: Duration, stopped: Stopped) -> (Alarm, AbortOnDropHandle<()>) {
+    let ((begin, begun), (ring, rung)) = (oneshot::channel(), oneshot::channel());
+    let task = tokio::spawn(async move {
+        if begun.await.is_ok() {
+            tokio::time::sleep(time).await;
+            stopped.store(true, Ordering::Relaxed);
+            let _ = ring.send(());
+        }
+    });
+    (Alarm { begin, rung }, AbortOnDropHandle::new(task))
+}
+
+impl Alarm {
+    /// Does work until it has ended or the alarm rings, which counts from now on.
+    async fn within(
+        self,
+        work: impl Future<Output = Result<(), DataFusionError>>,
+        stopped: &Stopped,
+    ) -> Result<(), DataFusionError> {
+        let _ = self.begin.send(());
+        let ended = tokio::select! {
+            ended = work => ended,
+            Ok(()) = self.rung => Ok(()),
+        };
+        if !stopped.load(Ordering::Relaxed) {
+            return ended;
+        }
+        let message = "canceling statement due to sluice.analytics_timeout";
+        Err(DataFusionError::External(Box::new(Error::new(SqlState::QUERY_CANCELED, message))))
     }
-    let message = "canceling statement due to sluice.analytics_timeout";
-    Err(DataFusionError::External(Box::new(Error::new(SqlState::QUERY_CANCELED, message))))
 }
 
 /// Runs a plan for its reader, until nobody reads any more: in the first of these ways that gives

@@ -3,9 +3,9 @@
 //! The row, with its keys, is written before anything of the commit is sent. The outcome that is
 //! hoped for, the timestamp, is written beside what makes it a commit, and written over where it
 //! did not come to that; until then the row's number stands in the gateway's published state. So
-//! the rows below the lowest number that is open are complete, whoever reads them. A cursor is a position in
-//! every incarnation's log, and the timestamp up to which it is complete: of incarnations whose
-//! rows and logs are gone (`departed`), a mark tells the newest commit.
+//! the rows below the lowest number that is open are complete, whoever reads them. A cursor is a
+//! position in every incarnation's log, and the timestamp up to which it is complete: of
+//! incarnations whose rows and logs are gone (`departed`), a mark tells the newest commit.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
