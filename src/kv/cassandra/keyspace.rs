@@ -9,7 +9,7 @@ use bytes::Bytes;
 use scylla::client::session::Session;
 use scylla::statement::unprepared::Statement;
 use scylla::statement::{Consistency, SerialConsistency};
-use scylla::value::CqlValue;
+use scylla::value::{CqlValue, Row as CqlRow};
 
 use super::connect::{About, SerialDomain, change_schema, check_datacenter, texts};
 use super::cql::Names;
@@ -242,12 +242,15 @@ fn not_there(name: &str) -> Error {
     Error::new(SqlState::INVALID_SCHEMA_NAME, message).with_hint("Start a gateway on it first.")
 }
 
-fn settings_statement(keyspace: &str) -> Statement {
+/// The row of settings, if there is one.
+async fn settings_row(session: &Session, keyspace: &str) -> Result<Option<CqlRow>, Trouble> {
     let mut read = Statement::new(format!(
         "SELECT format, commit, serial, identity FROM {keyspace}.settings WHERE name = 'keyspace'"
     ));
     read.set_consistency(Consistency::Serial);
-    read
+    let answer = session.query_unpaged(read, ()).await.map_err(|e| trouble(&e))?;
+    let rows = answer.into_rows_result().ok();
+    Ok(rows.and_then(|rows| rows.maybe_first_row::<CqlRow>().ok().flatten()))
 }
 
 /// The settings that a keyspace has, which must be `wanted` where that is given; none: it is not
@@ -257,16 +260,11 @@ async fn read_settings(
     keyspace: &str,
     wanted: (Option<CommitProtocol>, Option<&SerialDomain>),
 ) -> Result<Option<Settings>> {
-    let answer = match session.query_unpaged(settings_statement(keyspace), ()).await {
-        Ok(answer) => answer,
-        Err(error) => match trouble(&error) {
-            Trouble::NoTable => return Ok(None),
-            other => return Err(other.into_error("read the keyspace's settings")),
-        },
-    };
-    let rows = answer.into_rows_result().ok();
-    let row = rows.and_then(|rows| rows.maybe_first_row::<scylla::value::Row>().ok().flatten());
-    row.map(|row| agree(keyspace, wanted, row.columns)).transpose()
+    match settings_row(session, keyspace).await {
+        Ok(row) => row.map(|row| agree(keyspace, wanted, row.columns)).transpose(),
+        Err(Trouble::NoTable) => Ok(None),
+        Err(other) => Err(other.into_error("read the keyspace's settings")),
+    }
 }
 
 /// Writes the settings of a new keyspace, or reads those it has, which must be `wanted` where that
@@ -287,7 +285,6 @@ async fn settle(
     ));
     insert.set_consistency(Consistency::Quorum);
     insert.set_serial_consistency(Some(SerialConsistency::Serial));
-    let read = settings_statement(keyspace);
     let mut last = Trouble::NoTable;
     for _ in 0..TRIES_MAX {
         // Whatever became of it, by this gateway or another: what is there then counts.
@@ -295,17 +292,10 @@ async fn settle(
         if let Err(error) = inserted {
             last = trouble(&error);
         }
-        let answer = match session.query_unpaged(read.clone(), ()).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                last = trouble(&error);
-                continue;
-            }
-        };
-        let rows = answer.into_rows_result().ok();
-        let row = rows.and_then(|rows| rows.maybe_first_row::<scylla::value::Row>().ok().flatten());
-        if let Some(row) = row {
-            return agree(keyspace, wanted, row.columns);
+        match settings_row(session, keyspace).await {
+            Ok(Some(row)) => return agree(keyspace, wanted, row.columns),
+            Ok(None) => {}
+            Err(trouble) => last = trouble,
         }
     }
     Err(last.into_error("write the keyspace's settings"))
