@@ -187,9 +187,7 @@ async fn lists(sim: Sim, clients: u64, each: u64, crashes: bool) {
 /// The change log names every row there is, with its commit.
 async fn check_log(gate: &Gate, at: Timestamp) {
     let store: SharedStore = gate.store.clone();
-    while store.resolved().await.unwrap() < at {
-        gate.env.sleep(Duration::from_millis(100)).await;
-    }
+    gate.resolves(at, Duration::from_millis(100)).await;
     let (mut known, mut cursor) = (std::collections::HashSet::new(), Cursor::default());
     loop {
         let page = store.changes(LISTS, &cursor, 7).await.unwrap();

@@ -150,9 +150,7 @@ async fn bank(sim: Sim, clients: u64, transfers: u64, crashes: bool) {
     }
     // All that was begun gets its end: a snapshot taken now is soon resolved.
     let at = last.store.snapshot().await.unwrap().at;
-    while last.store.resolved().await.unwrap() < at {
-        sim.sleep(Duration::from_millis(50)).await;
-    }
+    last.resolves(at, Duration::from_millis(50)).await;
 }
 
 #[test]

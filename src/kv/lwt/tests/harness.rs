@@ -54,6 +54,15 @@ pub struct Gate {
     pub env: Arc<NodeEnv>,
 }
 
+impl Gate {
+    /// Waits until nothing more can appear at or below a timestamp.
+    pub async fn resolves(&self, at: Timestamp, pause: Duration) {
+        while self.store.resolved().await.unwrap() < at {
+            self.env.sleep(pause).await;
+        }
+    }
+}
+
 impl Sim {
     pub fn new(seed: u64, faults: Faults) -> Sim {
         let world = World::new(seed);

@@ -191,9 +191,7 @@ fn a_sealer_against_a_late_intent() {
         assert!(commit(&other, vec![write(3, 1)]).await);
         let hold = other.store.snapshot().await.unwrap();
         let seen = get(&other, 1, hold.at).await;
-        while other.store.resolved().await.unwrap() < hold.at {
-            sim.sleep(Duration::from_millis(30)).await;
-        }
+        other.resolves(hold.at, Duration::from_millis(30)).await;
         let page = other.store.changes(SPACE, &Cursor::default(), 100).await.unwrap();
         let logged = page.keys.iter().any(|(k, ts)| *k == key(1) && *ts <= hold.at);
         assert!(seen.is_none() || logged, "seen, and not in the log");
@@ -215,9 +213,7 @@ fn what_was_refused_is_in_no_log() {
             futures::join!(commit(&one, vec![write(1, n)]), commit(&other, vec![write(1, n)]));
         }
         let last = other.store.snapshot().await.unwrap();
-        while other.store.resolved().await.unwrap() < last.at {
-            sim.sleep(Duration::from_millis(30)).await;
-        }
+        other.resolves(last.at, Duration::from_millis(30)).await;
         let page = other.store.changes(SPACE, &Cursor::default(), 100).await.unwrap();
         for (key, ts) in page.keys {
             let version = other.store.get(&key, ts).await.unwrap();
