@@ -325,9 +325,12 @@ impl<'a> Lowering<'a> {
             types.insert(c.id, value.data_type);
             group_exprs.push(value.expr.alias(column_name(c.id)));
         }
+        // The groups have their names below the aggregate already: DataFusion sends what a join
+        // above knows of them to the scan by name.
+        let group_columns: Vec<DfExpr> = groups.iter().map(|(_, c)| column(c.id)).collect();
         let mut calls = Vec::with_capacity(aggregates.len());
         // What is shown of it, where that is not what DataFusion gives.
-        let mut shown: Vec<DfExpr> = groups.iter().map(|(_, c)| column(c.id)).collect();
+        let mut shown = group_columns.clone();
         let mut is_plain = true;
         for call in aggregates {
             let (lowered, id) = (lower_aggregate(&scope, call)?, call.output.id);
@@ -343,12 +346,16 @@ impl<'a> Lowering<'a> {
             return refuse("an aggregate without calls");
         }
         let builder = LogicalPlanBuilder::from(input.plan);
-        let plan = build(match (calls.is_empty(), is_plain) {
-            (true, _) => builder.project(group_exprs).and_then(LogicalPlanBuilder::distinct),
-            (false, true) => builder.aggregate(group_exprs, calls),
-            (false, false) => {
-                let grouped = builder.aggregate(group_exprs, calls);
-                grouped.and_then(|grouped| grouped.project(shown))
+        let plan = build(if calls.is_empty() {
+            builder.project(group_exprs).and_then(LogicalPlanBuilder::distinct)
+        } else {
+            let mut inputs: Vec<ColId> = input.types.keys().copied().collect();
+            inputs.sort_unstable();
+            let below = group_exprs.into_iter().chain(inputs.into_iter().map(column));
+            let grouped = builder.project(below).and_then(|b| b.aggregate(group_columns, calls));
+            match is_plain {
+                true => grouped,
+                false => grouped.and_then(|grouped| grouped.project(shown)),
             }
         })?;
         Ok(LoweredRel { plan, types })
