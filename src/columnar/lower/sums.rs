@@ -173,6 +173,19 @@ impl SumGroups {
         Ok(())
     }
 
+    /// Adds a value to each of `groups`; looks once for a sum that left 128 bits.
+    fn add_all(&mut self, groups: &[usize], values: &[i128]) -> DfResult<()> {
+        let (sums, counts) = (&mut self.sums[..], &mut self.counts[..]);
+        let mut left = false;
+        for (group, value) in groups.iter().zip(values) {
+            let (sum, over) = sums[*group].overflowing_add(*value);
+            sums[*group] = sum;
+            counts[*group] += 1;
+            left |= over;
+        }
+        if left { Err(too_wide()) } else { Ok(()) }
+    }
+
     fn take(&mut self, emit: EmitTo) -> Taken {
         Taken {
             sums: emit.take_needed(&mut self.sums),
@@ -238,10 +251,7 @@ impl GroupsAccumulator for SumGroups {
         let array = input.as_primitive::<Decimal128Type>();
         let own = own_scales(values);
         if array.null_count() == 0 && opt_filter.is_none() && own.is_none() {
-            for (group, value) in group_indices.iter().zip(array.values()) {
-                self.add(*group, *value, 1)?;
-            }
-            return Ok(());
+            return self.add_all(group_indices, array.values());
         }
         for (row, group) in group_indices.iter().enumerate() {
             let wanted = opt_filter.is_none_or(|f| f.is_valid(row) && f.value(row));

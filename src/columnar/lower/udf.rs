@@ -8,6 +8,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, Decimal128Array, Float64Array};
+use arrow::buffer::NullBuffer;
 use arrow::compute::kernels::{arity, numeric};
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type};
 use arrow::error::ArrowError;
@@ -254,29 +255,54 @@ impl ArithmeticUdf {
             _ => (power_of_ten(scale - left.scale())?, power_of_ten(scale - right.scale())?),
         };
         let operation = self.operation;
-        let result: Decimal128Array =
-            arity::try_binary::<_, _, _, Decimal128Type>(left, right, |a, b| {
-                let a = if up_left == 1 { Some(a) } else { product(a, up_left) };
-                let b = if up_right == 1 { Some(b) } else { product(b, up_right) };
+        let narrow = i64::try_from(up_left).ok().zip(i64::try_from(up_right).ok());
+        let narrow = narrow.filter(|_| all_narrow(left.values()) && all_narrow(right.values()));
+        let result: Decimal128Array = match narrow {
+            Some(ups) => {
+                let values = narrow_decimals(operation, left.values(), right.values(), ups);
+                Decimal128Array::new(values.into(), NullBuffer::union(left.nulls(), right.nulls()))
+            }
+            None => arity::try_binary::<_, _, _, Decimal128Type>(left, right, |a, b| {
+                let a = if up_left == 1 { Some(a) } else { a.checked_mul(up_left) };
+                let b = if up_right == 1 { Some(b) } else { b.checked_mul(up_right) };
                 let (Some(a), Some(b)) = (a, b) else { return Err(wide_arrow()) };
                 match operation {
                     Arithmetic::Add => a.checked_add(b),
                     Arithmetic::Subtract => a.checked_sub(b),
-                    _ => product(a, b),
+                    _ => a.checked_mul(b),
                 }
                 .ok_or_else(wide_arrow)
             })
-            .map_err(unwrap_arrow)?;
+            .map_err(unwrap_arrow)?,
+        };
         Ok(Arc::new(result.with_data_type(self.data_type.clone())))
     }
 }
 
-/// A product, if it fits 128 bits. Two 64-bit factors always do, and most are.
-#[inline]
-fn product(a: i128, b: i128) -> Option<i128> {
-    match (i64::try_from(a), i64::try_from(b)) {
-        (Ok(a), Ok(b)) => Some(i128::from(a) * i128::from(b)),
-        _ => a.checked_mul(b),
+/// Whether all values fit 64 bits, as most decimals do.
+fn all_narrow(values: &[i128]) -> bool {
+    let beyond = |v: &i128| (v >> 64) as i64 ^ (*v as i64 >> 63);
+    values.iter().fold(0, |any, value| any | beyond(value)) == 0
+}
+
+/// The operation on values of 64 bits, each first multiplied by its side's power of ten. Nothing
+/// is checked: products of 64 bits fit 127, and so does the sum of two.
+fn narrow_decimals(
+    operation: Arithmetic,
+    left: &[i128],
+    right: &[i128],
+    (up_left, up_right): (i64, i64),
+) -> Vec<i128> {
+    let product = |a: i128, b: i64| i128::from(a as i64) * i128::from(b);
+    let pairs = left.iter().zip(right);
+    match operation {
+        Arithmetic::Add => {
+            pairs.map(|(a, b)| product(*a, up_left) + product(*b, up_right)).collect()
+        }
+        Arithmetic::Subtract => {
+            pairs.map(|(a, b)| product(*a, up_left) - product(*b, up_right)).collect()
+        }
+        _ => pairs.map(|(a, b)| product(*a, *b as i64)).collect(),
     }
 }
 
@@ -401,5 +427,48 @@ impl ScalarUDFImpl for NumericSortKey {
             }
         }
         Ok(ColumnarValue::Array(Arc::new(builder.finish())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_scale(values: &[i128], scale: i8) -> Decimal128Array {
+        Decimal128Array::from(values.to_vec()).with_data_type(DataType::Decimal128(38, scale))
+    }
+
+    /// Alone, two values of 64 bits are not checked; beside a wider one they are.
+    #[test]
+    fn decimals_of_64_bits_and_wider_ones_agree() {
+        let edges = [0, 1, -1, 7, i64::MAX.into(), i64::MIN.into()];
+        let wider = i128::from(i64::MAX) + 1;
+        for operation in [Arithmetic::Add, Arithmetic::Subtract, Arithmetic::Multiply] {
+            let (up, scale) = match operation {
+                Arithmetic::Multiply => (1, 7),
+                _ => (1000, 5),
+            };
+            let udf = ArithmeticUdf::new(operation, DataType::Decimal128(38, scale));
+            for (a, b) in edges.iter().flat_map(|a| edges.map(|b| (*a, b))) {
+                let expected = match operation {
+                    Arithmetic::Add => a + b * up,
+                    Arithmetic::Subtract => a - b * up,
+                    _ => a * b,
+                };
+                for (left, right) in [(vec![a], vec![b]), (vec![a, wider], vec![b, 2])] {
+                    let result = udf.decimals(&of_scale(&left, 5), &of_scale(&right, 2)).unwrap();
+                    assert_eq!(result.as_primitive::<Decimal128Type>().value(0), expected);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_decimal_beyond_128_bits_is_told() {
+        let udf = ArithmeticUdf::new(Arithmetic::Multiply, DataType::Decimal128(38, 0));
+        let most = of_scale(&[i128::MAX / 2], 0);
+        assert!(udf.decimals(&most, &of_scale(&[3], 0)).is_err());
+        let udf = ArithmeticUdf::new(Arithmetic::Add, DataType::Decimal128(38, 0));
+        assert!(udf.decimals(&of_scale(&[i128::MAX], 0), &of_scale(&[1], 0)).is_err());
     }
 }
