@@ -6,6 +6,7 @@
 //! [`RowTable`] shows rows that somebody else reads, so that one plan can mix both paths.
 
 pub mod cache;
+mod filter;
 pub mod prune;
 pub mod rows;
 pub mod scan;

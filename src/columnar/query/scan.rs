@@ -2,22 +2,23 @@
 //!
 //! Row groups are dealt to partitions in turn; the delta's batches go to the last partition. For
 //! each row group that may match, the columns of the predicate are read first; the others only if
-//! a row is left. Filters that arrive while the query runs (the bounds of a hash join's build side,
-//! the worst row of a top-N) are applied like the rest and skip row groups too.
+//! a row is left. Filters that arrive while the query runs (the keys of a hash join's build side,
+//! the worst row of a top-N) skip row groups too, and are applied where they leave out rows enough:
+//! who made them looks again.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::buffer::BooleanBuffer;
-use arrow::compute::{BatchCoalescer, and, prep_null_mask_filter};
+use arrow::compute::BatchCoalescer;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Statistics;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::utils::{collect_columns, conjunction, reassign_expr_columns};
-use datafusion::physical_expr::{DynamicFilterTracking, EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::utils::{conjunction, reassign_expr_columns};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::filter_pushdown::{
     ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation, PushedDown,
@@ -31,6 +32,7 @@ use datafusion::physical_plan::{
     PlanProperties, ReplaceChildrenOptions,
 };
 
+use super::filter::{Filter, Tried};
 use super::{ViewSnapshot, statistics, to_datafusion};
 
 /// Rows of the batches given out.
@@ -311,15 +313,6 @@ struct Scanner {
     skipped: Count,
 }
 
-/// A filter on just the columns it needs.
-struct Filter {
-    whole: Arc<dyn PhysicalExpr>,
-    expr: Arc<dyn PhysicalExpr>,
-    /// The table's columns it reads.
-    columns: Vec<usize>,
-    schema: SchemaRef,
-}
-
 /// A row group being read.
 struct Group {
     file: usize,
@@ -329,18 +322,13 @@ struct Group {
     live: Option<BooleanBuffer>,
     /// The table's columns read so far.
     arrays: Vec<Option<ArrayRef>>,
+    /// For each filter.
+    tried: Vec<Tried>,
 }
 
 impl Scanner {
     fn new(scan: &ViewScan, partition: usize) -> DataFusionResult<Scanner> {
-        let filters = scan.parts.filters.iter().map(|whole| {
-            let mut columns: Vec<usize> =
-                collect_columns(whole).iter().map(|column| column.index()).collect();
-            columns.sort_unstable();
-            let schema = Arc::new(scan.table_schema.project(&columns)?);
-            let expr = reassign_expr_columns(whole.clone(), &schema)?;
-            Ok::<_, DataFusionError>(Filter { whole: whole.clone(), expr, columns, schema })
-        });
+        let filters = scan.parts.filters.iter().map(|whole| Filter::new(whole, &scan.table_schema));
         let last = partition + 1 == scan.parts.partitions;
         Ok(Scanner {
             snapshot: scan.parts.snapshot.clone(),
@@ -411,6 +399,7 @@ impl Scanner {
                 next: 0,
                 live: self.snapshot.overlay.masks[file].live_bits(group),
                 arrays: vec![None; self.columns.len()],
+                tried: vec![Tried::default(); self.filters.len()],
             });
             return Ok(());
         }
@@ -427,8 +416,7 @@ impl Scanner {
     fn may_match(&self, file: usize, group: usize) -> bool {
         let bounds = &self.snapshot.bounds;
         self.filters.iter().all(|filter| {
-            let tracking = DynamicFilterTracking::classify(&filter.whole);
-            !tracking.contains_dynamic_filter()
+            !filter.is_hint
                 || bounds.may_match(&filter.whole, &self.table_schema, &self.columns, file, group)
         })
     }
@@ -453,16 +441,23 @@ impl Scanner {
         group.next += len;
         let mut selected =
             group.live.as_ref().map(|live| BooleanArray::new(live.slice(start, len), None));
-        for filter in &self.filters {
-            if selected.as_ref().is_some_and(|s| s.true_count() == 0) {
+        for (at, filter) in self.filters.iter().enumerate() {
+            let left = selected.as_ref().map_or(len, BooleanArray::true_count);
+            if left == 0 {
                 return Ok(());
+            }
+            if filter.is_hint && group.tried[at].is_in_vain() {
+                continue;
             }
             let arrays: DataFusionResult<Vec<ArrayRef>> = filter
                 .columns
                 .iter()
                 .map(|column| Ok(self.array(group, *column)?.slice(start, len)))
                 .collect();
-            selected = Some(filter.apply(arrays?, len, selected)?);
+            let kept = filter.apply(arrays?, len, selected)?;
+            group.tried[at].rows += left;
+            group.tried[at].kept += kept.true_count();
+            selected = Some(kept);
         }
         if selected.as_ref().is_some_and(|s| s.true_count() == 0) {
             return Ok(());
@@ -499,35 +494,5 @@ impl Scanner {
             None => self.output.push_batch(batch)?,
         }
         Ok(())
-    }
-}
-
-impl Filter {
-    /// The rows among `selected` for which the filter is true. The filter is evaluated only on
-    /// those: a row that an earlier one leaves out cannot make it fail.
-    fn apply(
-        &self,
-        arrays: Vec<ArrayRef>,
-        rows: usize,
-        selected: Option<BooleanArray>,
-    ) -> DataFusionResult<BooleanArray> {
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let batch = RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)?;
-        let value = match &selected {
-            Some(selected) => self.expr.evaluate_selection(&batch, selected)?,
-            None => self.expr.evaluate(&batch)?,
-        };
-        let array = value.into_array(rows)?;
-        let truth = array.as_boolean_opt().ok_or_else(|| {
-            DataFusionError::Internal(format!("filter {} is not boolean", self.expr))
-        })?;
-        let truth = match truth.null_count() == 0 {
-            true => truth.clone(),
-            false => prep_null_mask_filter(truth),
-        };
-        Ok(match selected {
-            Some(selected) => and(&truth, &selected)?,
-            None => truth,
-        })
     }
 }
