@@ -140,6 +140,8 @@ questions() {
 
 benches() {
     part "benchmarks" tests/bench/run.sh
+    part "TPC-H, scale factor 10, in 4 GiB" "$PYTHON" tests/pg/tpch.py --scale 10 --release \
+        --memory 4096
     part "statements on one node beside bare CQL" "$PYTHON" tests/cluster/run.py latency
     part "statements on three nodes beside bare CQL" "$PYTHON" tests/cluster/run.py --nodes 3 latency
 }

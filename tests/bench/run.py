@@ -268,6 +268,7 @@ def bench_isolation(data):
         for path in ("row", "columnar"):
             if path == "columnar":
                 ours.psql("alter table lineitem set (columnar = on);", timeout=3600)
+                ours.psql("refresh columnar view lineitem;", timeout=3600)
             stop = threading.Event()
 
             def endless():

@@ -3,6 +3,7 @@ answers must be the same.
 
     tpch.py --scale 0.01            both paths against PostgreSQL, to the letter
     tpch.py --scale 1 --release     the column path against DuckDB
+    tpch.py --scale 10 --release --memory 4096      the same, with so many megabytes for queries
 """
 
 import argparse
@@ -114,6 +115,7 @@ def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--scale", default="0.01")
     arguments.add_argument("--release", action="store_true")
+    arguments.add_argument("--memory", help="megabytes of all analytical queries")
     options = arguments.parse_args()
     small = float(options.scale) < 0.1
     row, column = "set sluice.read_engines = 'row';\n", "set sluice.read_engines = 'columnar';\n"
@@ -121,7 +123,8 @@ def main():
     folder = tempfile.mkdtemp(prefix="sluice-tpch-")
     try:
         data = generate(options.scale, folder)
-        with sluice(release=options.release) as ours:
+        flags = ["--analytics-memory", options.memory] if options.memory else []
+        with sluice(*flags, release=options.release) as ours:
             load(ours, data)
             expected = {}
             if small:
