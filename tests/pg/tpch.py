@@ -22,6 +22,7 @@ from servers import ROOT, postgres, sluice
 
 TABLES = ["region", "nation", "part", "supplier", "partsupp", "customer", "orders", "lineitem"]
 QUERIES = ROOT / "tests" / "tpch"
+PIECE_ROWS = 10_000_000
 
 
 def generate(scale, folder):
@@ -42,12 +43,24 @@ def queries():
         yield path.stem, path.read_text()
 
 
+def pieces(path):
+    """What COPY reads a file from, in transactions of at most PIECE_ROWS rows; and whether its
+    first line is a header."""
+    lines = int(subprocess.run(["wc", "-l", path], check=True, text=True,
+                               stdout=subprocess.PIPE).stdout.split()[0])
+    if lines <= PIECE_ROWS:
+        return [(f"'{path}'", "true")]
+    return [(f"program 'tail -n +{first} {path} | head -n {PIECE_ROWS}'", "false")
+            for first in range(2, lines + 1, PIECE_ROWS)]
+
+
 def load(server, data):
     started = time.monotonic()
     server.psql((QUERIES / "schema.sql").read_text(), "-v", "ON_ERROR_STOP=1")
     for table in TABLES:
-        server.psql(f"\\copy {table} from '{data / table}.csv' with (format csv, header true)\n",
-                    "-v", "ON_ERROR_STOP=1", timeout=3600)
+        for source, header in pieces(data / f"{table}.csv"):
+            server.psql(f"\\copy {table} from {source} with (format csv, header {header})\n",
+                        "-v", "ON_ERROR_STOP=1", timeout=3600)
     print(f"{server.name} loaded in {time.monotonic() - started:.1f} s", flush=True)
 
 
