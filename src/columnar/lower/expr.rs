@@ -8,14 +8,15 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 
-use arrow::compute::{DatePart, date_part};
+use arrow::compute::DatePart;
 use arrow::datatypes::DataType;
-use datafusion::common::{Column as DfColumn, Result as DfResult, ScalarValue};
+use datafusion::common::{Column as DfColumn, ScalarValue};
 use datafusion::logical_expr::{
-    BinaryExpr, Case, ColumnarValue, Expr as DfExpr, Operator, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility, cast, expr::InList, lit,
+    BinaryExpr, Case, Expr as DfExpr, Operator, ScalarUDF, cast, expr::InList, lit,
 };
 
+use super::extract::ExtractUdf;
+use super::operators::{arithmetic, comparison, date_operator};
 use super::udf::{Arithmetic, ArithmeticUdf, DatumOperation, DatumUdf};
 use crate::columnar::values::{ColumnBuilder, DECIMAL_PRECISION_MAX, arrow_type};
 use crate::error::{Error, Result};
@@ -80,106 +81,8 @@ pub fn literal(datum: &Datum, ty: SqlType) -> Result<Lowered> {
     Ok(Lowered { expr: lit(value), ty, data_type, scale: None })
 }
 
-/// The comparison a function of `pg_proc` makes, read off its name (`int84lt`, `date_eq`, …).
-pub fn comparison(name: &str) -> Option<Operator> {
-    let operators = [
-        ("eq", Operator::Eq),
-        ("ne", Operator::NotEq),
-        ("lt", Operator::Lt),
-        ("le", Operator::LtEq),
-        ("gt", Operator::Gt),
-        ("ge", Operator::GtEq),
-    ];
-    let (stem, tail) = name.split_at_checked(name.len().checked_sub(2)?)?;
-    let operator = operators.iter().find(|(n, _)| *n == tail)?.1;
-    let stem = stem.trim_end_matches('_').trim_start_matches("text_");
-    let known = [
-        "int2",
-        "int4",
-        "int8",
-        "int24",
-        "int42",
-        "int28",
-        "int82",
-        "int48",
-        "int84",
-        "numeric",
-        "float4",
-        "float8",
-        "float48",
-        "float84",
-        "text",
-        "bool",
-        "date",
-        "time",
-        "timestamp",
-        "timestamptz",
-        "uuid",
-        "bpchar",
-        "oid",
-        "char",
-        "name",
-        "bytea",
-    ];
-    known.contains(&stem).then_some(operator)
-}
-
 /// Microseconds of a day.
 const DAY_MICROS: i64 = 86_400_000_000;
-
-/// The comparison of a date with a timestamp, seen from the date; and whether the timestamp stands
-/// first.
-fn date_operator(name: &str) -> Option<(Operator, bool)> {
-    let (tail, swapped) = match (name.strip_prefix("date_"), name.strip_prefix("timestamp_")) {
-        (Some(rest), _) => (rest.strip_suffix("_timestamp")?, false),
-        (None, Some(rest)) => (rest.strip_suffix("_date")?, true),
-        _ => return None,
-    };
-    let operator = match tail {
-        "lt" => Operator::Lt,
-        "le" => Operator::LtEq,
-        "gt" => Operator::Gt,
-        "ge" => Operator::GtEq,
-        "eq" => Operator::Eq,
-        "ne" => Operator::NotEq,
-        _ => return None,
-    };
-    let operator = if swapped { operator.swap()? } else { operator };
-    Some((operator, swapped))
-}
-
-/// The arithmetic a function of `pg_proc` does.
-fn arithmetic(name: &str) -> Option<Arithmetic> {
-    let stem_of = |tail: &str| name.strip_suffix(tail);
-    let known = |stem: &str| {
-        matches!(
-            stem,
-            "int2"
-                | "int4"
-                | "int8"
-                | "int24"
-                | "int42"
-                | "int28"
-                | "int82"
-                | "int48"
-                | "int84"
-                | "float8"
-                | "numeric_"
-        )
-    };
-    [
-        ("pl", Arithmetic::Add),
-        ("add", Arithmetic::Add),
-        ("mi", Arithmetic::Subtract),
-        ("sub", Arithmetic::Subtract),
-        ("mul", Arithmetic::Multiply),
-        ("div", Arithmetic::Divide),
-        ("mod", Arithmetic::Remainder),
-    ]
-    .into_iter()
-    .find(|(tail, _)| stem_of(tail).is_some_and(known))
-    .map(|(_, a)| a)
-}
 
 fn decimal_scale(data_type: &DataType) -> Option<i8> {
     match data_type {
@@ -588,66 +491,6 @@ fn extract(name: &str, field: &Expr, value: &Lowered, ty: SqlType) -> Option<Low
     let data_type = DataType::Decimal128(DECIMAL_PRECISION_MAX, 0);
     let expr = ScalarUDF::from(ExtractUdf::new(part)).call(vec![value.expr.clone()]);
     Some(Lowered { expr, ty, data_type, scale: None })
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Field(DatePart);
-
-impl std::hash::Hash for Field {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        std::mem::discriminant(&self.0).hash(state);
-    }
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct ExtractUdf {
-    field: Field,
-    signature: Signature,
-}
-
-impl ExtractUdf {
-    pub(super) fn new(part: DatePart) -> ExtractUdf {
-        ExtractUdf { field: Field(part), signature: Signature::any(1, Volatility::Immutable) }
-    }
-}
-
-/// Years at which Arrow's calendar and PostgreSQL's may part (infinities, BC): left to datums.
-const EXTRACT_YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
-
-impl ScalarUDFImpl for ExtractUdf {
-    fn name(&self) -> &str {
-        match self.field.0 {
-            DatePart::Year => "extract_year",
-            DatePart::Month => "extract_month",
-            _ => "extract_day",
-        }
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _args: &[DataType]) -> DfResult<DataType> {
-        Ok(DataType::Decimal128(DECIMAL_PRECISION_MAX, 0))
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DfResult<ColumnarValue> {
-        use arrow::array::AsArray as _;
-        use arrow::datatypes::Int32Type;
-        let array = args.args[0].clone().into_array(args.number_rows)?;
-        let years = date_part(&array, DatePart::Year)?;
-        let plain =
-            years.as_primitive::<Int32Type>().iter().flatten().all(|y| EXTRACT_YEARS.contains(&y));
-        if !plain {
-            return Err(super::udf::too_wide());
-        }
-        let part = match self.field.0 {
-            DatePart::Year => years,
-            part => date_part(&array, part)?,
-        };
-        let target = DataType::Decimal128(DECIMAL_PRECISION_MAX, 0);
-        Ok(ColumnarValue::Array(arrow::compute::cast(&part, &target)?))
-    }
 }
 
 /// Brings alternatives to one Arrow type. Decimals of several scales meet at the largest; then

@@ -13,11 +13,14 @@
 
 mod aggregate;
 mod expr;
+mod extract;
 mod floats;
 #[cfg(feature = "spread")]
 pub mod named;
+mod operators;
 mod relation;
 pub mod run;
+mod subqueries;
 mod sums;
 mod udf;
 

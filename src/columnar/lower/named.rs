@@ -7,7 +7,7 @@ use arrow::compute::DatePart;
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
-use super::expr::ExtractUdf;
+use super::extract::ExtractUdf;
 use super::floats::FloatPlace;
 use super::sums::{ExactSum, SumKind};
 use super::udf::{Arithmetic, ArithmeticUdf, NumericSortKey};
