@@ -1,7 +1,7 @@
 #!/bin/bash
 # All benchmarks, each beside its peer in the same run; prints ratios with their spread.
 #
-#     tests/bench/run.sh [pgbench] [tpch] [copy] [isolation] [sstable] [tpcc] [spark]  (default: all)
+#     tests/bench/run.sh [pgbench] [tpch] [delta] [copy] [isolation] [sstable] [tpcc] [spark]  (default: all)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/setup.sh

@@ -6,7 +6,11 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBa
 use arrow::compute::{and, prep_null_mask_filter};
 use arrow::datatypes::SchemaRef;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
-use datafusion::physical_expr::expressions::Column;
+use datafusion::logical_expr::Operator;
+use datafusion::physical_expr::expressions::{
+    BinaryExpr, Column, DynamicFilterPhysicalExpr, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr,
+    Literal, NotExpr,
+};
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use datafusion::physical_expr::{DynamicFilterTracking, PhysicalExpr};
 
@@ -25,7 +29,7 @@ pub(super) struct Filter {
     schema: SchemaRef,
     /// What an operator above knows as the query runs. That looks again.
     pub is_hint: bool,
-    /// It compares columns, and fails on no row.
+    /// It only compares, which fails on no row.
     cannot_fail: bool,
 }
 
@@ -57,7 +61,7 @@ impl Filter {
         let schema = Arc::new(table_schema.project(&columns)?);
         let expr = reassign_expr_columns(whole.clone(), &schema)?;
         let is_hint = DynamicFilterTracking::classify(whole).contains_dynamic_filter();
-        let cannot_fail = is_hint && whole.children().iter().all(|key| key.is::<Column>());
+        let cannot_fail = only_compares(whole);
         Ok(Filter { whole: whole.clone(), expr, columns, schema, is_hint, cannot_fail })
     }
 
@@ -91,4 +95,26 @@ impl Filter {
             None => truth,
         })
     }
+}
+
+/// Whether columns and constants are compared, and nothing is computed. A hint's children are the
+/// keys of its join.
+fn only_compares(expr: &Arc<dyn PhysicalExpr>) -> bool {
+    let plain = match expr.downcast_ref::<BinaryExpr>() {
+        Some(binary) => {
+            use Operator::*;
+            matches!(binary.op(), Eq | NotEq | Lt | LtEq | Gt | GtEq | And | Or)
+        }
+        None => {
+            expr.is::<Column>()
+                || expr.is::<Literal>()
+                || expr.is::<InListExpr>()
+                || expr.is::<IsNullExpr>()
+                || expr.is::<IsNotNullExpr>()
+                || expr.is::<NotExpr>()
+                || expr.is::<LikeExpr>()
+                || expr.is::<DynamicFilterPhysicalExpr>()
+        }
+    };
+    plain && expr.children().into_iter().all(only_compares)
 }

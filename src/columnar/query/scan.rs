@@ -1,10 +1,10 @@
 //! The scan of a view at a snapshot.
 //!
-//! Row groups are dealt to partitions in turn; the delta's batches go to the last partition. For
-//! each row group that may match, the columns of the predicate are read first; the others only if
-//! a row is left. Filters that arrive while the query runs (the keys of a hash join's build side,
-//! the worst row of a top-N) skip row groups too, and are applied where they leave out rows enough:
-//! who made them looks again.
+//! Row groups are dealt to partitions in turn, and so are the delta's batches. For each row group
+//! that may match, the columns of the predicate are read first; the others only if a row is left.
+//! Filters that arrive while the query runs (the keys of a hash join's build side, the worst row of
+//! a top-N) skip row groups too, and are applied where they leave out rows enough: who made them
+//! looks again.
 
 use std::sync::Arc;
 
@@ -329,7 +329,11 @@ struct Group {
 impl Scanner {
     fn new(scan: &ViewScan, partition: usize) -> DataFusionResult<Scanner> {
         let filters = scan.parts.filters.iter().map(|whole| Filter::new(whole, &scan.table_schema));
-        let last = partition + 1 == scan.parts.partitions;
+        let partitions = scan.parts.partitions;
+        let delta = match scan.parts.gives_delta {
+            true => &scan.parts.snapshot.overlay.batches[..],
+            false => &[],
+        };
         Ok(Scanner {
             snapshot: scan.parts.snapshot.clone(),
             columns: scan.parts.columns.clone(),
@@ -337,20 +341,10 @@ impl Scanner {
             projection: scan.parts.projection.clone(),
             schema: scan.schema.clone(),
             filters: filters.collect::<DataFusionResult<_>>()?,
-            groups: scan
-                .parts
-                .groups
-                .iter()
-                .skip(partition)
-                .step_by(scan.parts.partitions)
-                .copied()
-                .collect(),
+            groups: scan.parts.groups.iter().skip(partition).step_by(partitions).copied().collect(),
             next_group: 0,
             current: None,
-            delta: match last && scan.parts.gives_delta {
-                true => scan.parts.snapshot.overlay.batches.clone(),
-                false => Vec::new(),
-            },
+            delta: delta.iter().skip(partition).step_by(partitions).cloned().collect(),
             output: BatchCoalescer::new(scan.schema.clone(), OUTPUT_ROWS),
             finished: false,
             left: scan.parts.fetch,
