@@ -7,12 +7,12 @@ use arrow::compute::{and, prep_null_mask_filter};
 use arrow::datatypes::SchemaRef;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::Operator;
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{
     BinaryExpr, Column, DynamicFilterPhysicalExpr, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr,
     Literal, NotExpr,
 };
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
-use datafusion::physical_expr::{DynamicFilterTracking, PhysicalExpr};
 
 use super::scan::OUTPUT_ROWS;
 
@@ -60,7 +60,7 @@ impl Filter {
         columns.sort_unstable();
         let schema = Arc::new(table_schema.project(&columns)?);
         let expr = reassign_expr_columns(whole.clone(), &schema)?;
-        let is_hint = DynamicFilterTracking::classify(whole).contains_dynamic_filter();
+        let is_hint = whole.is::<DynamicFilterPhysicalExpr>();
         let cannot_fail = only_compares(whole);
         Ok(Filter { whole: whole.clone(), expr, columns, schema, is_hint, cannot_fail })
     }

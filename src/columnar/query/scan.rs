@@ -435,8 +435,8 @@ impl Scanner {
         group.next += len;
         let mut selected =
             group.live.as_ref().map(|live| BooleanArray::new(live.slice(start, len), None));
+        let mut left = selected.as_ref().map_or(len, BooleanArray::true_count);
         for (at, filter) in self.filters.iter().enumerate() {
-            let left = selected.as_ref().map_or(len, BooleanArray::true_count);
             if left == 0 {
                 return Ok(());
             }
@@ -450,10 +450,11 @@ impl Scanner {
                 .collect();
             let kept = filter.apply(arrays?, len, selected)?;
             group.tried[at].rows += left;
-            group.tried[at].kept += kept.true_count();
+            left = kept.true_count();
+            group.tried[at].kept += left;
             selected = Some(kept);
         }
-        if selected.as_ref().is_some_and(|s| s.true_count() == 0) {
+        if left == 0 {
             return Ok(());
         }
         let projection = self.projection.clone();
