@@ -195,7 +195,7 @@ def bench_tpch(data):
 def bench_delta(data):
     """Scans of lineitem where some of its rows have changed since its view was made, beside those
     of the view as it was and those that may be an hour old. The first scan is told too, which
-    reads what changed; from two in a hundred on a new view is made beside the scans."""
+    reads what changed; from ten in a hundred on a new view is made beside the scans."""
     scans = [(tpch.QUERIES / f"{name}.sql").read_text() for name in ("q01", "q06")]
 
     def total(connection):

@@ -34,14 +34,15 @@ RATE = "reads a second"
 RATE_WANTED = 0.7
 TABLES = """
 create table plain (id int primary key, v int);
-create table fresh (id int primary key, v int);
-create table wide (p int, c int, v int, primary key (p, c)) with (partition_by = 'p');
-create table single (id int primary key, v int unique);
-create table columns (id int primary key, v int) with (columnar = on);
+create table fresh (id bigint primary key, v int);
+create table wide (p bigint, c int, v int, primary key (p, c)) with (partition_by = 'p');
+create table single (id bigint primary key, v bigint unique);
+create table columns (id bigint primary key, v int) with (columnar = on);
 insert into plain select x, x from generate_series(1, 50) x;
 """
+# So many that none comes twice.
 NUMBERS = "\\set one random(1, 50)\n" + "".join(
-    f"\\set {name} random(1, 2000000000)\n" for name in "abcde")
+    f"\\set {name} random(1, {2**62})\n" for name in "abcde")
 
 
 def run(cluster, server):
