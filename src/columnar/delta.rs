@@ -21,7 +21,7 @@ use std::time::Duration;
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{MutexGuard, Semaphore};
 
 use super::mask::FileMask;
 use super::rows::ArrowRowWriter;
@@ -57,14 +57,27 @@ struct Chunk {
     live: Vec<bool>,
 }
 
+/// How much a delta may hold; a view with more to add is refreshed first.
+#[derive(Clone, Copy)]
+pub struct DeltaLimits {
+    /// Changed keys.
+    pub keys: usize,
+    /// Bytes of their rows.
+    pub bytes: usize,
+}
+
 /// The cache of one generation.
 pub struct Delta {
     state: tokio::sync::Mutex<State>,
     /// How many keys are known to have changed.
     changed: AtomicUsize,
+    /// Bytes of the rows held.
+    bytes: AtomicUsize,
 }
 
 struct State {
+    /// What it was not enough to hold; more changes never make that less.
+    beyond: Option<DeltaLimits>,
     cursor: Cursor,
     complete_to: Timestamp,
     keys: HashMap<Bytes, Changed>,
@@ -102,6 +115,7 @@ impl Delta {
     pub fn new(view: &View) -> Delta {
         Delta {
             state: tokio::sync::Mutex::new(State {
+                beyond: None,
                 cursor: view.manifest.cursor.clone(),
                 complete_to: view.manifest.at,
                 keys: HashMap::new(),
@@ -110,6 +124,7 @@ impl Delta {
                 chunks: Vec::new(),
             }),
             changed: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
         }
     }
 
@@ -118,31 +133,53 @@ impl Delta {
         self.changed.load(Ordering::Relaxed)
     }
 
-    /// Follows the log to `at` at least, which the caller holds; gives the number of changed keys.
-    pub async fn advance(&self, view: &View, rows: &RowReader, at: Timestamp) -> Result<usize> {
-        let mut state = self.state.lock().await;
-        state.advance(view, rows, at).await?;
-        self.changed.store(state.keys.len(), Ordering::Relaxed);
-        Ok(state.keys.len())
+    /// Bytes of the changed rows that it holds.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
     }
 
-    /// What a query at `at`, held by the caller, with these own writes sees. None if there
-    /// are more than `keys_max` changed keys: the view should be refreshed first.
+    /// Follows the log to `at` at least, which the caller holds. False where it would hold more
+    /// than `limits` then: it stays as it was, and the view should be refreshed.
+    pub async fn advance(
+        &self,
+        view: &View,
+        rows: &RowReader,
+        at: Timestamp,
+        limits: DeltaLimits,
+    ) -> Result<bool> {
+        self.advanced(view, rows, at, limits).await.map(|state| state.is_some())
+    }
+
+    async fn advanced(
+        &self,
+        view: &View,
+        rows: &RowReader,
+        at: Timestamp,
+        limits: DeltaLimits,
+    ) -> Result<Option<MutexGuard<'_, State>>> {
+        let mut state = self.state.lock().await;
+        let is_within = state.advance(view, rows, at, limits).await?;
+        self.changed.store(state.keys.len(), Ordering::Relaxed);
+        self.bytes.store(state.bytes(), Ordering::Relaxed);
+        Ok(is_within.then_some(state))
+    }
+
+    /// What a query at `at`, held by the caller, with these own writes sees. None where that is
+    /// more than `limits`: the view should be refreshed first.
     pub async fn overlay(
         &self,
         view: &View,
         rows: &RowReader,
         at: Timestamp,
         own: &[OwnWrite],
-        keys_max: usize,
+        limits: DeltaLimits,
     ) -> Result<Option<Overlay>> {
-        let mut state = self.state.lock().await;
-        state.advance(view, rows, at).await?;
-        self.changed.store(state.keys.len(), Ordering::Relaxed);
-        if state.keys.len() + own.len() > keys_max {
-            return Ok(None);
+        match self.advanced(view, rows, at, limits).await? {
+            Some(state) if state.keys.len() + own.len() <= limits.keys => {
+                state.overlay(view, rows, at, own).await.map(Some)
+            }
+            _ => Ok(None),
         }
-        state.overlay(view, rows, at, own).await.map(Some)
     }
 }
 
@@ -169,15 +206,47 @@ pub async fn wait_resolved(store: &SharedStore, at: Timestamp) -> Result<Timesta
 }
 
 impl State {
-    async fn advance(&mut self, view: &View, rows: &RowReader, at: Timestamp) -> Result<()> {
-        let store = &rows.store;
+    /// Bytes of the rows it holds.
+    fn bytes(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.batch.get_array_memory_size()).sum()
+    }
+
+    async fn advance(
+        &mut self,
+        view: &View,
+        rows: &RowReader,
+        at: Timestamp,
+        limits: DeltaLimits,
+    ) -> Result<bool> {
         if self.complete_to >= at {
-            return Ok(());
+            return Ok(true);
         }
+        if self.beyond.is_some_and(|b| limits.keys <= b.keys && limits.bytes <= b.bytes) {
+            return Ok(false);
+        }
+        let is_within = self.follow(view, rows, at, limits).await?;
+        if !is_within {
+            self.beyond = Some(limits);
+        }
+        Ok(is_within)
+    }
+
+    async fn follow(
+        &mut self,
+        view: &View,
+        rows: &RowReader,
+        at: Timestamp,
+        limits: DeltaLimits,
+    ) -> Result<bool> {
+        let store = &rows.store;
         let resolved = wait_resolved(store, at).await?;
         // Nothing of the state changes until everything was read: a query that is dropped in
         // between leaves it as it was.
-        let (named, cursor) = changes_since(store, view, &self.cursor).await?;
+        let keys_left = limits.keys.saturating_sub(self.keys.len());
+        let Some((named, cursor)) = changes_since(store, view, &self.cursor, keys_left).await?
+        else {
+            return Ok(false);
+        };
         // The log may be further by now than it was: versions are read where all it named is in.
         let newest = named.values().copied().max().unwrap_or_default().max(resolved);
         let hold = store.hold(newest)?;
@@ -185,7 +254,10 @@ impl State {
             .keys()
             .map(|tail| view.shape.codec().key_from_tail(tail))
             .collect::<Result<_>>()?;
-        let versions = rows.versions(&keys, hold.at).await?;
+        let bytes_left = limits.bytes.saturating_sub(self.bytes());
+        let Some(versions) = rows.versions_within(&keys, hold.at, bytes_left).await? else {
+            return Ok(false);
+        };
         let tails: Vec<&[u8]> =
             named.keys().filter(|k| !self.keys.contains_key(*k)).map(AsRef::as_ref).collect();
         let located = view.locate(&tails)?;
@@ -221,7 +293,8 @@ impl State {
         }
         self.cursor = cursor;
         self.complete_to = resolved;
-        self.compact()
+        self.compact()?;
+        Ok(true)
     }
 
     /// Makes one chunk of all when most rows are dead.
@@ -331,12 +404,13 @@ impl State {
 }
 
 /// Tails of all keys that the log names after `cursor`, with their newest commit; and where the
-/// log goes on.
+/// log goes on. None if there are more than `keys_max`.
 pub async fn changes_since(
     store: &SharedStore,
     view: &View,
     cursor: &Cursor,
-) -> Result<(BTreeMap<Bytes, Timestamp>, Cursor)> {
+    keys_max: usize,
+) -> Result<Option<(BTreeMap<Bytes, Timestamp>, Cursor)>> {
     let mut named: BTreeMap<Bytes, Timestamp> = BTreeMap::new();
     let mut cursor = cursor.clone();
     loop {
@@ -345,9 +419,12 @@ pub async fn changes_since(
             let newest = named.entry(Bytes::copy_from_slice(key.tail())).or_default();
             *newest = ts.max(*newest);
         }
+        if named.len() > keys_max {
+            return Ok(None);
+        }
         cursor = page.next;
         if !page.more {
-            return Ok((named, cursor));
+            return Ok(Some((named, cursor)));
         }
     }
 }
@@ -368,12 +445,29 @@ impl RowReader {
 
     /// The versions of `keys` at a held timestamp.
     pub async fn versions(&self, keys: &[Key], at: Timestamp) -> Result<Vec<Option<Version>>> {
+        Ok(self.versions_within(keys, at, usize::MAX).await?.unwrap_or_default())
+    }
+
+    /// The same; none if their values have more than `bytes_max`.
+    async fn versions_within(
+        &self,
+        keys: &[Key],
+        at: Timestamp,
+        bytes_max: usize,
+    ) -> Result<Option<Vec<Option<Version>>>> {
         let mut versions = Vec::with_capacity(keys.len());
+        let mut bytes = 0;
         for chunk in keys.chunks(ROWS_AT_ONCE) {
             // No semaphore is closed while somebody reads.
             let _turn = self.turns.acquire().await;
-            versions.extend(self.store.get_many(chunk, at).await?);
+            let read = self.store.get_many(chunk, at).await?;
+            let values = read.iter().flatten().flat_map(|version| &version.value);
+            bytes += values.map(Bytes::len).sum::<usize>();
+            if bytes > bytes_max {
+                return Ok(None);
+            }
+            versions.extend(read);
         }
-        Ok(versions)
+        Ok(Some(versions))
     }
 }

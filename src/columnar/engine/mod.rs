@@ -36,7 +36,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
-use super::delta::{Overlay, OwnWrite, RowReader};
+use super::delta::{DeltaLimits, Overlay, OwnWrite, RowReader};
 use super::export::FileOptions;
 use super::files::{Files, LocalFiles};
 use super::query::ViewTable;
@@ -69,6 +69,10 @@ const SORTS_AT_ONCE: usize = 8;
 const COLLECT_BYTES: usize = 32 << 20;
 /// The same, where only rows are known.
 const COLLECT_ROWS: usize = 2_000_000;
+
+/// Of the engine's memory, what the changed rows of one view may take, one in so many; and what makes
+/// the view be refreshed.
+const DELTA_MEMORY_SHARES: (usize, usize) = (2, 8);
 
 /// Settings of the engine.
 #[derive(Clone, Debug)]
@@ -125,7 +129,7 @@ impl EngineOptions {
             queries_max: 8,
             delta_keys_max: 1_000_000,
             refresh_keys_min: 50_000,
-            refresh_percent: 2,
+            refresh_percent: 10,
             refresh_age: Duration::from_secs(300),
             past_kept: Duration::from_secs(900),
             check_interval: Duration::from_secs(1),
@@ -137,6 +141,20 @@ impl EngineOptions {
             exporter: None,
             export_rows_min: 100_000,
         }
+    }
+
+    /// What the delta of a view may hold.
+    fn delta_limits(&self) -> DeltaLimits {
+        DeltaLimits { keys: self.delta_keys_max, bytes: self.memory_bytes / DELTA_MEMORY_SHARES.0 }
+    }
+
+    /// Changed rows, by their number and bytes, from which a view of `rows` is refreshed. Making a
+    /// view costs more than a scan gains from it while few rows have changed: of TPC-H's lineitem,
+    /// scans with one in twenty changed take as long as those of the view alone.
+    fn delta_due(&self, rows: u64) -> DeltaLimits {
+        let share = rows as usize / 100 * self.refresh_percent as usize;
+        let keys = share.max(self.refresh_keys_min).min(self.delta_keys_max / 2);
+        DeltaLimits { keys, bytes: self.memory_bytes / DELTA_MEMORY_SHARES.1 }
     }
 }
 
@@ -361,9 +379,9 @@ impl Engine {
         let overlay = match request.own.is_empty() && request.hold.at == view.manifest.at {
             true => Ok(Some(Overlay::nothing_since(view))),
             false => {
-                let keys_max = request.delta_keys_max.min(self.options.delta_keys_max);
-                let at = request.hold.at;
-                delta.overlay(view, &self.rows, at, &request.own, keys_max).await
+                let keys = request.delta_keys_max.min(self.options.delta_keys_max);
+                let limits = DeltaLimits { keys, ..self.options.delta_limits() };
+                delta.overlay(view, &self.rows, request.hold.at, &request.own, limits).await
             }
         };
         let overlay = match overlay {

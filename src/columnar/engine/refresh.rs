@@ -14,7 +14,7 @@ use crate::columnar::delta::{changes_since, wait_resolved};
 use crate::columnar::export::Progress;
 use crate::columnar::shared::{Shared, names_of};
 use crate::columnar::view::View;
-use crate::columnar::view::build::{Build, Share, is_worth_changing};
+use crate::columnar::view::build::{Build, Share, changes_max, is_worth_changing};
 use crate::error::{Error, Result, SqlState};
 use crate::kv::{Cursor, Hold, Key, KeyRange};
 use crate::types::descriptor::{TableDescriptor, TableId};
@@ -115,7 +115,7 @@ impl Engine {
         let built = self.make(entry, &next, before, (table, &hold, cursor, now_micros, &progress));
         let built = built.await;
         *entry.progress.lock() = None;
-        entry.install(built?, self.keeps_past().then_some(hold));
+        entry.install(built?, self.keeps_past().then_some(hold), self.store.oldest());
         self.publish(entry).await;
         self.forget(entry).await
     }
@@ -135,8 +135,9 @@ impl Engine {
     ) -> Result<View> {
         let changed = match &before {
             Some(g) => {
-                let changed = changes_since(&self.store, &g.view, &g.view.manifest.cursor).await;
-                changed.ok().map(|(changed, _)| changed.into_keys().collect())
+                let (view, cursor) = (&g.view, &g.view.manifest.cursor);
+                let changed = changes_since(&self.store, view, cursor, changes_max(view)).await;
+                changed.ok().flatten().map(|(changed, _)| changed.into_keys().collect())
             }
             // Without a view, or a change log that still goes back to it, all is read.
             None => None,
@@ -225,13 +226,18 @@ impl Engine {
         }
         // Held, that what the log names can be read.
         let hold = self.store.snapshot().await?;
-        let changed = newest.delta.advance(&newest.view, &self.rows, hold.at).await;
-        let changed = changed.inspect_err(|e| entry.failed_reading(e))?;
+        let (delta, limits) = (&newest.delta, self.options.delta_limits());
+        let advanced = delta.advance(&newest.view, &self.rows, hold.at, limits).await;
+        let is_within = advanced.inspect_err(|e| entry.failed_reading(e))?;
         let manifest = &newest.view.manifest;
-        let share = manifest.rows as usize / 100 * self.options.refresh_percent as usize;
-        let age = now.saturating_sub(manifest.made_micros);
-        Ok(changed >= share.max(self.options.refresh_keys_min)
-            || changed > 0 && age >= self.options.refresh_age.as_micros() as i64)
+        let due = self.options.delta_due(manifest.rows);
+        let changed = delta.changed();
+        let is_old = || {
+            let age = now.saturating_sub(manifest.made_micros);
+            age >= self.options.refresh_age.as_micros() as i64
+        };
+        let is_much = changed >= due.keys || delta.bytes() >= due.bytes;
+        Ok(!is_within || is_much || changed > 0 && is_old())
     }
 }
 

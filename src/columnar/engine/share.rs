@@ -280,7 +280,7 @@ impl Engine {
             taken
         });
         let taken = taken.await.map_err(|e| Error::internal(format!("a shared view: {e}")))?;
-        entry.install(taken?, None);
+        entry.install(taken?, None, self.store.oldest());
         self.forget(entry).await
     }
 }

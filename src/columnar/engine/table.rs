@@ -20,8 +20,9 @@ use crate::error::{Error, Result, SqlState};
 use crate::kv::Hold;
 use crate::types::descriptor::{ColumnId, TableDescriptor};
 
-/// Generations kept for transactions whose snapshot is older than the newest.
-pub(super) const GENERATIONS_MAX: usize = 2;
+/// The newest generations are kept for what runs beside a refresh, and the one that the oldest
+/// snapshot still needs: three at most.
+const GENERATIONS_RECENT: usize = 2;
 
 /// A generation in use.
 pub(super) struct Generation {
@@ -245,8 +246,9 @@ impl TableEntry {
     }
 
     /// Makes `view` the newest generation. Queries over older ones go on. `hold` keeps the
-    /// store's versions at its snapshot for readers that are not exact.
-    pub(super) fn install(&self, view: View, hold: Option<Hold>) {
+    /// store's versions at its snapshot for readers that are not exact; `oldest` is what anybody
+    /// still reads at.
+    pub(super) fn install(&self, view: View, hold: Option<Hold>, oldest: Timestamp) {
         let mut generations = self.generations.lock();
         if self.broken.swap(false, Ordering::SeqCst) {
             generations.clear();
@@ -260,9 +262,10 @@ impl TableEntry {
         let generation = Generation::new(view);
         *generation.hold.lock() = hold;
         generations.push(Arc::new(generation));
-        while generations.len() > GENERATIONS_MAX {
-            generations.remove(0);
-        }
+        let needed = generations.iter().rposition(|g| g.view.manifest.at <= oldest);
+        let recent = generations.len().saturating_sub(GENERATIONS_RECENT);
+        let mut place = 0..;
+        generations.retain(|_| place.next().is_some_and(|i| i >= recent || Some(i) == needed));
         *self.last_error.lock() = None;
     }
 

@@ -273,8 +273,12 @@ impl Build<'_> {
 /// Whether so many changed keys are less work than the whole table as it is now.
 pub fn is_worth_changing(before: &View, table: &TableDescriptor, changed: usize) -> bool {
     let has_base = before.files.iter().any(|f| f.record.kind == FileKind::Base);
-    let limit = before.manifest.rows * CHANGED_PERCENT_MAX / 100;
-    has_base && before.shape.table.columns == table.columns && changed as u64 <= limit
+    has_base && before.shape.table.columns == table.columns && changed <= changes_max(before)
+}
+
+/// How many changed keys those are at most.
+pub fn changes_max(before: &View) -> usize {
+    (before.manifest.rows * CHANGED_PERCENT_MAX / 100) as usize
 }
 
 /// Goes on with the files of a manifest that is the folder's now.
