@@ -70,8 +70,8 @@ const COLLECT_BYTES: usize = 32 << 20;
 /// The same, where only rows are known.
 const COLLECT_ROWS: usize = 2_000_000;
 
-/// Of the engine's memory, what the changed rows of one view may take, one in so many; and what makes
-/// the view be refreshed.
+/// Of the engine's memory, what the changed rows of one view may take, one in so many; and what
+/// makes the view be refreshed.
 const DELTA_MEMORY_SHARES: (usize, usize) = (2, 8);
 
 /// Settings of the engine.

@@ -344,8 +344,10 @@ impl Scanner {
             groups: scan.parts.groups.iter().skip(partition).step_by(partitions).copied().collect(),
             next_group: 0,
             current: None,
-            delta: delta.iter().skip(partition).step_by(partitions).cloned().collect(),
-            output: BatchCoalescer::new(scan.schema.clone(), OUTPUT_ROWS),
+            delta: delta.iter().flat_map(slices).skip(partition).step_by(partitions).collect(),
+            // What is large enough by itself is not copied once more.
+            output: BatchCoalescer::new(scan.schema.clone(), OUTPUT_ROWS)
+                .with_biggest_coalesce_batch_size(Some(OUTPUT_ROWS / 2)),
             finished: false,
             left: scan.parts.fetch,
             metrics: BaselineMetrics::new(&scan.metrics, partition),
@@ -490,4 +492,10 @@ impl Scanner {
         }
         Ok(())
     }
+}
+
+/// A batch in pieces of a scan's size: it may hold all that changed at once.
+fn slices(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
+    let rows = batch.num_rows();
+    (0..rows).step_by(OUTPUT_ROWS).map(move |at| batch.slice(at, OUTPUT_ROWS.min(rows - at)))
 }
