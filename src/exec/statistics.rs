@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::kv::{KeyRange, SharedStore, SpaceId};
@@ -28,12 +29,25 @@ pub struct StoreStatistics {
     store: SharedStore,
     clock: Arc<dyn Clock>,
     known: Arc<Mutex<Known>>,
+    /// Estimates that are being fetched of tables of which nothing is known.
+    fetching: watch::Sender<usize>,
 }
 
 impl StoreStatistics {
     /// Of the tables in `store`.
     pub fn new(store: SharedStore, clock: Arc<dyn Clock>) -> StoreStatistics {
-        StoreStatistics { store, clock, known: Arc::default() }
+        let fetching = watch::Sender::new(0);
+        StoreStatistics { store, clock, known: Arc::default(), fetching }
+    }
+
+    /// Waits for the first estimates of tables; false if none was on its way, or none came in time.
+    pub async fn fetched(&self, patience: Duration) -> bool {
+        let mut fetching = self.fetching.subscribe();
+        if *fetching.borrow_and_update() == 0 {
+            return false;
+        }
+        let none_left = fetching.wait_for(|fetching| *fetching == 0);
+        tokio::time::timeout(patience, none_left).await.is_ok()
     }
 
     /// Takes what ANALYZE found: the next statement is planned by it.
@@ -85,10 +99,13 @@ impl Statistics for StoreStatistics {
         // Before the answer can come, which then replaces it.
         self.known.lock().insert(space, now + FRESH_FETCHED, before);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let all = self.known.clone();
+            let (all, fetching) = (self.known.clone(), self.fetching.clone());
+            let is_first = known.is_none();
+            fetching.send_modify(|count| *count += usize::from(is_first));
             runtime.spawn(async move {
                 let rows = estimate.await;
                 all.lock().insert(space, now + FRESH_FETCHED, rows.or(before));
+                fetching.send_modify(|count| *count -= usize::from(is_first));
             });
         }
         before

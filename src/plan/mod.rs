@@ -24,6 +24,7 @@ mod physical;
 mod rewrite;
 pub mod route;
 pub mod scalar;
+pub mod sizes;
 pub mod stats;
 #[cfg(test)]
 pub(crate) mod tests;

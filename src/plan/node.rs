@@ -12,6 +12,7 @@ use super::foreign::ForeignPlan;
 use super::foreign::write::ForeignWritePlan;
 use super::route::{ColumnarQuery, TableRoute};
 use super::scalar::{Scalar, Scalars};
+use super::sizes::Sizes;
 use crate::encoding::table::{IndexCodec, RowDecoder, TableCodec};
 use crate::functions::{AggregateFn, Function, SetFn, WindowFn};
 use crate::kv::LockMode;
@@ -47,6 +48,8 @@ pub struct Plan {
     pub tables: Vec<(Arc<TableDescriptor>, LockMode)>,
     /// How many nodes there are, subplans included: ids are below it.
     pub nodes: usize,
+    /// The sizes of tables that it was made for.
+    pub sizes: Sizes,
     /// WHERE CURRENT OF: whose row is written. Its key is the parameter after all others.
     pub current_of: Option<CurrentOf>,
 }

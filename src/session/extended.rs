@@ -93,13 +93,16 @@ impl Session {
         }
         self.transaction()?;
         let known = self.database.catalog.snapshot();
-        let prepared = match self.prepare_text(query, types) {
+        let mut prepared = match self.prepare_text(query, types) {
             // Another gateway may have changed the schema.
             Err(_) if self.database.catalog.refresh(&known).await? => {
                 self.prepare_text(query, types)?
             }
             prepared => prepared?,
         };
+        if self.was_guessed(&prepared).await {
+            prepared = self.resized(&prepared)?;
+        }
         self.keep_statement(name, prepared, false)
     }
 
@@ -135,6 +138,7 @@ impl Session {
     pub fn bind(&mut self, request: BindRequest<'_>) -> Result<()> {
         let known = self.statement(request.statement)?.clone();
         let prepared = self.revalidate(&known)?;
+        let prepared = self.resized(&prepared)?;
         if !Arc::ptr_eq(&known, &prepared) {
             self.statements.entry(request.statement.to_owned()).and_modify(|named| {
                 named.prepared = prepared.clone();

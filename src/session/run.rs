@@ -61,7 +61,8 @@ impl Session {
             && let StatementKind::Execute(name, arguments) = &parsed.kind
         {
             let (named, parameters) = self.execute_named(&parsed, name, arguments).await?;
-            prepared = self.revalidate(&named)?;
+            let named = self.revalidate(&named)?;
+            prepared = self.resized(&named)?;
             portal.parameters = parameters;
         }
         match &prepared.body {

@@ -4,6 +4,7 @@
 //! another one, it is bound again; if its columns would change, 0A000 as in PostgreSQL.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::client::Field;
 use super::columns::ViewStatistics;
@@ -12,7 +13,7 @@ use super::{POSTGRES_EPOCH_MICROS, Session};
 use crate::catalog::CatalogSnapshot;
 use crate::error::{Error, Result, SqlState};
 use crate::functions::EvalContext;
-use crate::plan::{self, Plan, PlanSettings, ReadEngines};
+use crate::plan::{self, Plan, PlanSettings, ReadEngines, Statistics};
 use crate::sql::bind::{Binder, Bound};
 use crate::sql::bound::{Column, CursorTable};
 use crate::sql::statement::{Declare, ExplainOptions};
@@ -21,6 +22,11 @@ use crate::types::{BaseType, SqlType, pg_type};
 
 /// Most parameters a statement may have: their count is sent in two bytes.
 const PARAMETERS_MAX: usize = 65_535;
+
+/// How long a statement that reads much waits for the sizes of its tables, the first time.
+const SIZES_PATIENCE: Duration = Duration::from_millis(500);
+/// Rows read by key that are as dear as much.
+const MUCH: f64 = 20.0;
 
 /// What a client is told whose prepared statement would give other columns than it was told.
 pub(super) const RESULT_CHANGED: &str = "cached plan must not change result type";
@@ -73,6 +79,13 @@ impl Prepared {
     /// What kind of statement it is; none: an empty text.
     pub fn kind(&self) -> Option<&StatementKind> {
         self.parsed.as_deref().map(|parsed| &parsed.kind)
+    }
+
+    fn plan(&self) -> Option<&Plan> {
+        match &self.body {
+            Body::Plan(plan) | Body::Declare(plan, _) | Body::Explain(_, plan) => Some(plan),
+            Body::Empty | Body::Utility => None,
+        }
     }
 }
 
@@ -147,8 +160,40 @@ impl Session {
     pub(super) fn find_plan(&self, key: &PlanKey) -> Option<Arc<Prepared>> {
         let found = self.database.plans.find(key)?;
         let kind = found.kind()?;
-        let fits = self.is_schema(&found.schema);
+        let fits = self.is_schema(&found.schema) && self.is_sized(&found);
         (fits && self.check_not_failed(kind).is_ok()).then_some(found)
+    }
+
+    /// Whether the tables have about the sizes that a statement was planned for.
+    fn is_sized(&self, prepared: &Prepared) -> bool {
+        let Some(plan) = prepared.plan() else { return true };
+        plan.sizes.hold(self.database.clock.monotonic(), |table| {
+            let table = prepared.schema.table_by_id(table)?;
+            self.database.statistics.rows(&table)
+        })
+    }
+
+    /// Whether a statement that reads much was planned by sizes that nobody knew, and they have
+    /// come by now: then it is planned again.
+    pub(super) async fn was_guessed(&mut self, prepared: &Prepared) -> bool {
+        let Some(plan) = prepared.plan() else { return false };
+        let statistics = &self.database.statistics;
+        let much = statistics.costs().get * MUCH;
+        plan.sizes.are_guessed()
+            && plan.root.cost > much
+            && statistics.fetched(SIZES_PATIENCE).await
+            && !self.is_sized(prepared)
+    }
+
+    /// A statement planned again, for the sizes that its tables have now.
+    pub(super) fn resized(&mut self, prepared: &Arc<Prepared>) -> Result<Arc<Prepared>> {
+        match &prepared.parsed {
+            Some(parsed) if !self.is_sized(prepared) => {
+                let types = prepared.parameters.iter().map(|ty| Some(*ty)).collect();
+                self.prepare(parsed.clone(), Some(types)).map(Arc::new)
+            }
+            _ => Ok(prepared.clone()),
+        }
     }
 
     /// Shares a plan, unless it was made against this transaction's own schema.
@@ -166,9 +211,15 @@ impl Session {
         parsed: Arc<ParsedStatement>,
     ) -> Result<Prepared> {
         let known = self.database.catalog.snapshot();
-        match self.prepare(parsed.clone(), None) {
-            Err(_) if self.database.catalog.refresh(&known).await? => self.prepare(parsed, None),
+        let prepared = match self.prepare(parsed.clone(), None) {
+            Err(_) if self.database.catalog.refresh(&known).await? => {
+                self.prepare(parsed.clone(), None)
+            }
             prepared => prepared,
+        }?;
+        match self.was_guessed(&prepared).await {
+            true => self.prepare(parsed, None),
+            false => Ok(prepared),
         }
     }
 

@@ -269,8 +269,8 @@ impl Names {
         (text.to_owned(), vec![Value::Text(self.keyspace.clone()), Value::Text(self.bare(table))])
     }
 
-    /// Partition keys of a table, at most so many.
-    pub fn some_partitions(&self, table: Table, limit: u64) -> Bound_ {
+    /// Partition keys of a table, the first of the ring, at most so many.
+    pub fn some_partitions(&self, table: Table, limit: usize) -> Bound_ {
         (format!("SELECT DISTINCT pk FROM{}LIMIT {limit}", self.prefix(table)), Vec::new())
     }
 

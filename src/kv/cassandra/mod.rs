@@ -66,7 +66,7 @@ const REQUESTS_MAX: usize = 2048;
 /// Times that a request makes its table and tries again.
 const TABLE_TRIES_MAX: u32 = 5;
 /// Partitions of a table that are counted, for an estimate of its rows.
-const PARTITIONS_COUNTED: u64 = 1000;
+const PARTITIONS_COUNTED: usize = 1000;
 
 /// Before a table's columns are read again, when one was not known.
 const COLUMN_PAUSE: Duration = Duration::from_millis(50);
@@ -482,17 +482,12 @@ impl Partitions for Cassandra {
             Box::pin(async move {
                 let (text, values) = self.names.size(table);
                 let answer = self.select(text, &values, CqlConsistency::One).await?;
-                let (partitions, bytes) = rows::decode_sizes(&answer)?;
-                // Each SSTable counts for 128 partitions at least: few are counted here.
+                let mean = rows::decode_mean(&answer)?;
+                // A node counts its partitions every five minutes, and those of its files only.
                 let (text, values) = self.names.some_partitions(table, PARTITIONS_COUNTED);
-                let few = self.select(text, &values, CqlConsistency::One).await?;
-                let few = few.rows_num() as u64;
-                if few < PARTITIONS_COUNTED {
-                    return Ok((few, bytes / partitions.max(1) * few));
-                }
-                // One node tells of the ranges that are its own.
-                let nodes = self.about.nodes as u64;
-                Ok((partitions * nodes, bytes * nodes))
+                let first = self.select(text, &values, CqlConsistency::One).await?;
+                let partitions = rows::decode_density(&first, PARTITIONS_COUNTED)?;
+                Ok((partitions, partitions * mean))
             })
         })
         .await

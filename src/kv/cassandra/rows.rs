@@ -224,16 +224,35 @@ pub(super) fn decode_log_static(answer: &QueryRowsResult) -> Result<Option<Row>,
     Ok(found)
 }
 
-/// Partitions and bytes of `system.size_estimates`.
-pub(super) fn decode_sizes(answer: &QueryRowsResult) -> Result<(u64, u64), Trouble> {
-    let (mut rows, mut bytes) = (0, 0);
+/// Bytes of a partition by `system.size_estimates`, where anything is known.
+pub(super) fn decode_mean(answer: &QueryRowsResult) -> Result<u64, Trouble> {
+    let (mut partitions, mut bytes) = (0, 0);
     each(answer, |cells| {
         let (count, mean) = (cells.number()?.max(0) as u64, cells.number()?.max(0) as u64);
-        rows += count;
+        partitions += count;
         bytes += count * mean;
         Ok(())
     })?;
-    Ok((rows, bytes))
+    Ok(bytes / partitions.max(1))
+}
+
+/// Partitions of a table, from keys of the first `limit` of its ring: all, if there are no more;
+/// else as many as the ring would have if they were as dense everywhere. Tokens are evenly
+/// distributed, so a thousand tell it within a tenth.
+pub(super) fn decode_density(answer: &QueryRowsResult, limit: usize) -> Result<u64, Trouble> {
+    let (mut count, mut last) = (0_usize, i64::MIN);
+    each(answer, |cells| {
+        (count, last) = (count + 1, super::batches::token(&cells.bytes()?));
+        Ok(())
+    })?;
+    Ok(if count < limit { count as u64 } else { partitions_of(count, last) })
+}
+
+/// How many partitions a ring has that has `count` up to the token `last`.
+fn partitions_of(count: usize, last: i64) -> u64 {
+    let covered = last.wrapping_sub(i64::MIN) as u64;
+    let partitions = count as u128 * u128::from(u64::MAX) / u128::from(covered.max(1));
+    u64::try_from(partitions).unwrap_or(u64::MAX)
 }
 
 /// The cells of an answer's one row.
@@ -275,4 +294,20 @@ pub(super) fn cells(answer: &QueryRowsResult) -> Result<Vec<Vec<Option<Bytes>>>,
         Ok(())
     })?;
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_has_as_many_partitions_as_its_beginning_lets_expect() {
+        let whole = i64::MAX;
+        assert_eq!(partitions_of(1000, whole), 1000);
+        let thousandth = i64::MIN + (u64::MAX / 1000) as i64;
+        let found = partitions_of(1000, thousandth);
+        assert!((999_000..=1_001_000).contains(&found), "{found}");
+        // As few as there may be, whatever the last token is.
+        assert!(partitions_of(1, i64::MIN) >= 1);
+    }
 }

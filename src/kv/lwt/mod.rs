@@ -448,20 +448,34 @@ impl Store for LwtStore {
         gateway.remember(&Arc::new(snapshot));
         let limit = PageLimit { rows_max: PAGE_ROWS, bytes_max: usize::MAX };
         let (mut found, mut from) = (Estimate::default(), None);
+        let (mut ended, mut last) = (0_usize, None);
         for _ in 0..ESTIMATE_PAGES_MAX {
             let page = self.scan(range, Timestamp::MAX, false, limit, from).await?;
             found.rows += page.entries.len() as u64;
             found.bytes += page.entries.iter().map(size).sum::<u64>();
+            for entry in &page.entries {
+                let partition = entry.key.partition();
+                if last.as_deref().is_some_and(|last: &[u8]| last != partition) {
+                    ended += 1;
+                }
+                last = Some(partition.to_vec());
+            }
             from = page.next;
             if from.is_none() {
                 return Ok(found);
             }
         }
         let (partitions, bytes) = gateway.partitions.size(Table::Space(range.space)).await?;
-        // Many rows may share a partition.
-        let of_bytes = bytes / (found.bytes / found.rows.max(1) + ROW_OVERHEAD);
-        let rows = of_bytes.max(partitions).max(found.rows);
-        Ok(Estimate { rows, bytes: bytes.max(found.bytes) })
+        let width = found.bytes / found.rows.max(1);
+        // Many rows may share a partition. If none was read to its end, its bytes tell; of a table
+        // whose nodes have not counted them yet, only that it has more rows than were read.
+        let read = found.rows / (ended as u64 + 1);
+        let each = match ended {
+            0 => read.max(bytes / partitions.max(1) / (width + ROW_OVERHEAD)),
+            _ => read,
+        };
+        let rows = (partitions * each.max(1)).max(found.rows);
+        Ok(Estimate { rows, bytes: bytes.max(rows * width) })
     }
 
     async fn close(&self) -> Result<()> {

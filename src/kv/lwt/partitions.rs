@@ -457,8 +457,8 @@ pub trait Partitions: Send + Sync + 'static {
         Ok(Vec::new())
     }
 
-    /// The nodes' own statistics (`system.size_estimates`): partitions, and their bytes. Few
-    /// partitions are counted.
+    /// About how many partitions a table has, and their bytes: 0 where the nodes know of none yet
+    /// (`system.size_estimates`).
     async fn size(&self, table: Table) -> Result<(u64, u64), Failure>;
 
     /// How fast it answers, if that is measured.

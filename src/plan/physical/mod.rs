@@ -16,6 +16,7 @@ mod route;
 mod scan;
 mod window;
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use super::PlanSettings;
 use super::node::*;
 use super::rewrite::Recheck;
 use super::scalar::{Compiler, Scalar, Scalars, Scope};
+use super::sizes::Sizes;
 use super::{explain, stats, tree};
 use crate::error::{Error, Result};
 use crate::functions::FunctionKind;
@@ -50,6 +52,7 @@ pub struct Planner<'a> {
     frames: Vec<Vec<ColId>>,
     subplans: Vec<Arc<Subplan>>,
     tables: Vec<(Arc<TableDescriptor>, LockMode)>,
+    sizes: RefCell<Sizes>,
     nodes: usize,
     waits: bool,
     /// Estimated rows of the CTEs in scope.
@@ -139,6 +142,7 @@ pub fn plan(
         routes,
         columnar,
         tables: planner.tables,
+        sizes: planner.sizes.into_inner(),
         nodes: planner.nodes,
         current_of: None,
     })
@@ -155,6 +159,7 @@ impl<'a> Planner<'a> {
             frames: Vec::new(),
             subplans: Vec::new(),
             tables: Vec::new(),
+            sizes: RefCell::default(),
             nodes: 0,
             waits: false,
             ctes: HashMap::new(),

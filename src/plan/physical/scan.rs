@@ -13,6 +13,7 @@ use crate::plan::compare::{Order, comparison};
 use crate::plan::node::{Op, PlanNode, ScanPlan, VirtualPlan};
 use crate::plan::route;
 use crate::plan::scalar::Scalar;
+use crate::plan::sizes::or_default;
 use crate::plan::{stats, tree};
 use crate::sql::bound::{ColId, Expr, Scan};
 use crate::types::Datum;
@@ -95,7 +96,9 @@ impl Planner<'_> {
         if let Some(files) = &table.files {
             return (files.rows as f64).max(stats::ROWS_MIN);
         }
-        self.settings.statistics.rows(table).map_or(stats::ROWS_DEFAULT, |r| r.max(stats::ROWS_MIN))
+        let rows = self.settings.statistics.rows(table);
+        self.sizes.borrow_mut().note(table.id, rows);
+        or_default(rows)
     }
 
     /// Different values of a column.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use self::build::*;
 use super::explain::{ExplainOptions, explain};
-use super::{AccessCosts, Path, PlanSettings, ReadEngines, Statistics, plan};
+use super::{AccessCosts, NoStatistics, Path, PlanSettings, ReadEngines, Statistics, plan};
 use crate::functions::functions_named;
 use crate::kv::Pace;
 use crate::sql::bound::*;
@@ -304,6 +304,25 @@ fn an_engine_that_cannot_serve_is_refused() {
     };
     let error = plan(Statement::Query(scan("t", 1, 0)), &settings).unwrap_err();
     assert_eq!(error.code().as_str(), "55000");
+}
+
+#[test]
+fn a_plan_knows_the_sizes_it_was_made_for() {
+    let context = context();
+    let settings = |statistics| PlanSettings {
+        eval: &context,
+        statistics,
+        ordered: true,
+        seq_scans: true,
+        engines: ReadEngines { row: true, columnar: true },
+        labels: false,
+    };
+    let planned =
+        |statistics| plan(Statement::Query(scan("t", 1, 0)), &settings(statistics)).unwrap().sizes;
+    let (known, guessed) = (planned(&Sizes), planned(&NoStatistics));
+    assert!(!known.are_guessed() && guessed.are_guessed());
+    let now = Duration::from_secs(1);
+    assert!(!known.hold(now, |_| Some(1e12)) && guessed.hold(now, |_| Some(1000.0)));
 }
 
 /// The sizes of a cluster that is far away.

@@ -3,7 +3,7 @@
 //! A gateway's request goes to a coordinator, which is a task of the cluster: it goes on when the
 //! gateway has lost patience or is gone, so a request can take effect long after.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -510,16 +510,18 @@ impl Partitions for Connection {
             let rows = accord.ring(table, None, usize::MAX).rows;
             let value = |row: &Row| row.get(Column::Va).map_or(0, |value| value.len());
             let bytes = rows.iter().map(|(pk, row)| pk.len() + row.key.key.len() + value(row));
-            return Ok((rows.len() as u64, bytes.sum::<usize>() as u64));
+            let bytes = bytes.sum::<usize>() as u64;
+            let partitions: HashSet<_> = rows.into_iter().map(|(pk, _)| pk).collect();
+            return Ok((partitions.len() as u64, bytes));
         }
         let (heads, _) = self.cluster.replicas[0].lock().ring(table, None, usize::MAX);
-        let mut size = (0, 0);
+        let (mut partitions, mut bytes) = (HashSet::new(), 0);
         for (key, row) in &heads {
             let values = [Column::Va, Column::Iv].iter().filter_map(|c| row.get(c));
             let values: usize = values.filter_map(|c| Some(c.value.as_ref()?.len())).sum();
-            size.0 += 1;
-            size.1 += (key.partition.len() + key.row.key.len() + values) as u64;
+            partitions.insert(&key.partition);
+            bytes += (key.partition.len() + key.row.key.len() + values) as u64;
         }
-        Ok(size)
+        Ok((partitions.len() as u64, bytes))
     }
 }
