@@ -165,6 +165,9 @@ pub struct Engine {
     options: EngineOptions,
     runtime: Option<Runtime>,
     environment: Arc<RuntimeEnv>,
+    /// What queries without limits of their own are planned with. Making one registers all of
+    /// DataFusion's functions, and those who ask share their thread with others' statements.
+    context: OnceLock<SessionContext>,
     cache: Arc<ChunkCache>,
     /// Of rows that changed.
     rows: RowReader,
@@ -246,6 +249,7 @@ impl Engine {
             options,
             shares: quota::Shares::default(),
             environment: Arc::new(environment),
+            context: OnceLock::new(),
             tables: Mutex::default(),
             past_wanted: AtomicI64::new(i64::MIN),
             this: this.clone(),
@@ -407,7 +411,8 @@ impl Engine {
 
     /// A session of DataFusion with the engine's memory and parallelism.
     pub fn context(&self) -> SessionContext {
-        self.context_within(self.options.memory_bytes, &self.environment)
+        let make = || self.context_within(self.options.memory_bytes, &self.environment);
+        self.context.get_or_init(make).clone()
     }
 
     fn context_within(&self, memory_bytes: usize, environment: &Arc<RuntimeEnv>) -> SessionContext {
