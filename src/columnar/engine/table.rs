@@ -262,10 +262,11 @@ impl TableEntry {
         let generation = Generation::new(view);
         *generation.hold.lock() = hold;
         generations.push(Arc::new(generation));
-        let needed = generations.iter().rposition(|g| g.view.manifest.at <= oldest);
+        // Where the oldest snapshot is older than all, later ones may need the first.
+        let needed = generations.iter().rposition(|g| g.view.manifest.at <= oldest).unwrap_or(0);
         let recent = generations.len().saturating_sub(GENERATIONS_RECENT);
         let mut place = 0..;
-        generations.retain(|_| place.next().is_some_and(|i| i >= recent || Some(i) == needed));
+        generations.retain(|_| place.next().is_some_and(|i| i >= recent || i == needed));
         *self.last_error.lock() = None;
     }
 
