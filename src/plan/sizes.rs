@@ -40,12 +40,15 @@ impl Sizes {
         if now < self.next_look.load(Ordering::Relaxed) {
             return true;
         }
-        let pause = if self.are_guessed() { Duration::ZERO } else { LOOK_PAUSE };
-        self.next_look.store(now + pause.as_micros() as u64, Ordering::Relaxed);
-        self.tables.iter().all(|(table, then)| {
+        let hold = self.tables.iter().all(|(table, then)| {
             let (then, now) = (or_default(*then), rows(*table).map(|rows| or_default(Some(rows))));
             now.is_none_or(|now| now <= then * FAR && then <= now * FAR)
-        })
+        });
+        // Who else has the plan is to learn at once that it is no good any more.
+        if hold && !self.are_guessed() {
+            self.next_look.store(now + LOOK_PAUSE.as_micros() as u64, Ordering::Relaxed);
+        }
+        hold
     }
 }
 
@@ -83,6 +86,7 @@ mod tests {
         let known = sizes(Some(1000.0));
         assert!(known.hold(at(1), |_| Some(1000.0)) && known.hold(at(2), |_| Some(9000.0)));
         assert!(!known.hold(at(4), |_| Some(9000.0)));
+        assert!(!known.hold(at(4), |_| Some(9000.0)), "nor for the next who has it");
         let guessed = sizes(None);
         assert!(guessed.are_guessed() && guessed.hold(at(1), |_| None));
         assert!(!guessed.hold(at(1), |_| Some(9000.0)));

@@ -93,16 +93,14 @@ impl Session {
         }
         self.transaction()?;
         let known = self.database.catalog.snapshot();
-        let mut prepared = match self.prepare_text(query, types) {
+        let prepared = match self.prepare_text(query, types) {
             // Another gateway may have changed the schema.
             Err(_) if self.database.catalog.refresh(&known).await? => {
                 self.prepare_text(query, types)?
             }
             prepared => prepared?,
         };
-        if self.was_guessed(&prepared).await {
-            prepared = self.resized(&prepared)?;
-        }
+        let prepared = self.known_sizes(prepared).await?;
         self.keep_statement(name, prepared, false)
     }
 

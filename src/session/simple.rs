@@ -50,7 +50,7 @@ impl Session {
             self.backend.stop_clock();
             self.start_clock();
             self.transaction()?;
-            let prepared = Arc::new(self.prepare_newest(Arc::new(parsed)).await?);
+            let prepared = self.prepare_newest(Arc::new(parsed)).await?;
             if alone {
                 match shape.take() {
                     Some(shape) => self.offer_shape(shape, key.clone(), &prepared),

@@ -173,16 +173,16 @@ impl Session {
         })
     }
 
-    /// Whether a statement that reads much was planned by sizes that nobody knew, and they have
-    /// come by now: then it is planned again.
-    pub(super) async fn was_guessed(&mut self, prepared: &Prepared) -> bool {
-        let Some(plan) = prepared.plan() else { return false };
+    /// A statement that reads much and was planned by sizes that nobody knew waits for them, and is
+    /// planned again.
+    pub(super) async fn known_sizes(&mut self, prepared: Arc<Prepared>) -> Result<Arc<Prepared>> {
         let statistics = &self.database.statistics;
         let much = statistics.costs().get * MUCH;
-        plan.sizes.are_guessed()
-            && plan.root.cost > much
-            && statistics.fetched(SIZES_PATIENCE).await
-            && !self.is_sized(prepared)
+        let waits = |plan: &Plan| plan.sizes.are_guessed() && plan.root.cost > much;
+        if prepared.plan().is_some_and(waits) && statistics.fetched(SIZES_PATIENCE).await {
+            return self.resized(&prepared);
+        }
+        Ok(prepared)
     }
 
     /// A statement planned again, for the sizes that its tables have now.
@@ -209,18 +209,13 @@ impl Session {
     pub(super) async fn prepare_newest(
         &mut self,
         parsed: Arc<ParsedStatement>,
-    ) -> Result<Prepared> {
+    ) -> Result<Arc<Prepared>> {
         let known = self.database.catalog.snapshot();
         let prepared = match self.prepare(parsed.clone(), None) {
-            Err(_) if self.database.catalog.refresh(&known).await? => {
-                self.prepare(parsed.clone(), None)
-            }
+            Err(_) if self.database.catalog.refresh(&known).await? => self.prepare(parsed, None),
             prepared => prepared,
         }?;
-        match self.was_guessed(&prepared).await {
-            true => self.prepare(parsed, None),
-            false => Ok(prepared),
-        }
+        self.known_sizes(Arc::new(prepared)).await
     }
 
     /// Binds and plans a statement. Parameters without a type get theirs from where they stand;
