@@ -55,6 +55,15 @@ struct Changed {
 struct Chunk {
     batch: RecordBatch,
     live: Vec<bool>,
+    /// Of the batch.
+    bytes: usize,
+}
+
+impl Chunk {
+    /// A chunk of rows that all live.
+    fn new(batch: RecordBatch) -> Chunk {
+        Chunk { live: vec![true; batch.num_rows()], bytes: batch.get_array_memory_size(), batch }
+    }
 }
 
 /// How much a delta may hold; a view with more to add is refreshed first.
@@ -208,7 +217,7 @@ pub async fn wait_resolved(store: &SharedStore, at: Timestamp) -> Result<Timesta
 impl State {
     /// Bytes of the rows it holds.
     fn bytes(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.batch.get_array_memory_size()).sum()
+        self.chunks.iter().map(|chunk| chunk.bytes).sum()
     }
 
     async fn advance(
@@ -289,7 +298,7 @@ impl State {
             self.order.insert((ts, tail), ());
         }
         if row > 0 {
-            self.chunks.push(Chunk { batch: writer.finish()?, live: vec![true; row] });
+            self.chunks.push(Chunk::new(writer.finish()?));
         }
         self.cursor = cursor;
         self.complete_to = resolved;
@@ -323,7 +332,7 @@ impl State {
                 changed.slot = Some((0, places[chunk][row]));
             }
         }
-        self.chunks = vec![Chunk { live: vec![true; batch.num_rows()], batch }];
+        self.chunks = vec![Chunk::new(batch)];
         Ok(())
     }
 

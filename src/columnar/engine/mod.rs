@@ -70,9 +70,10 @@ const COLLECT_BYTES: usize = 32 << 20;
 /// The same, where only rows are known.
 const COLLECT_ROWS: usize = 2_000_000;
 
-/// Of the engine's memory, what the changed rows of one view may take, one in so many; and what
-/// makes the view be refreshed.
-const DELTA_MEMORY_SHARES: (usize, usize) = (2, 8);
+/// One in so many of the engine's memory is what the changed rows of a view may take,
+const DELTA_MEMORY_MAX: usize = 2;
+/// and one in so many makes it be refreshed.
+const DELTA_MEMORY_DUE: usize = 8;
 
 /// Settings of the engine.
 #[derive(Clone, Debug)]
@@ -145,7 +146,7 @@ impl EngineOptions {
 
     /// What the delta of a view may hold.
     fn delta_limits(&self) -> DeltaLimits {
-        DeltaLimits { keys: self.delta_keys_max, bytes: self.memory_bytes / DELTA_MEMORY_SHARES.0 }
+        DeltaLimits { keys: self.delta_keys_max, bytes: self.memory_bytes / DELTA_MEMORY_MAX }
     }
 
     /// Changed rows, by their number and bytes, from which a view of `rows` is refreshed. Making a
@@ -154,7 +155,7 @@ impl EngineOptions {
     fn delta_due(&self, rows: u64) -> DeltaLimits {
         let share = rows as usize / 100 * self.refresh_percent as usize;
         let keys = share.max(self.refresh_keys_min).min(self.delta_keys_max / 2);
-        DeltaLimits { keys, bytes: self.memory_bytes / DELTA_MEMORY_SHARES.1 }
+        DeltaLimits { keys, bytes: self.memory_bytes / DELTA_MEMORY_DUE }
     }
 }
 
