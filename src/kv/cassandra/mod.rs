@@ -487,7 +487,7 @@ impl Partitions for Cassandra {
                 let (text, values) = self.names.some_partitions(table, PARTITIONS_COUNTED);
                 let first = self.select(text, &values, CqlConsistency::One).await?;
                 let partitions = rows::decode_density(&first, PARTITIONS_COUNTED)?;
-                Ok((partitions, partitions * mean))
+                Ok((partitions, partitions.saturating_mul(mean)))
             })
         })
         .await
