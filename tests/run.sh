@@ -49,9 +49,20 @@ lint() {
     cargo check --no-default-features --quiet
 }
 
+# By the times of its files, Cargo may take for this checkout's what another one built in FOLDER.
+own_target() {
+    local folder=$1 mark=$1/checkout
+    mkdir -p "$folder"
+    if [ "$(cat "$mark" 2>/dev/null)" != "$PWD" ]; then
+        cargo clean --quiet --package sluice --target-dir "$folder"
+        echo "$PWD" > "$mark"
+    fi
+}
+
 build() {
     # Not `cargo build` too: tests have features of their own dependencies, and every crate would
     # be built twice. The program is built for the tests that run it.
+    own_target "$CARGO_TARGET_DIR"
     cargo test --no-run --quiet
 }
 
@@ -113,6 +124,7 @@ older() {
 
 shared() {
     local target=$CARGO_TARGET_DIR/s3
+    own_target "$target"
     part "build with S3 and shared scans" env CARGO_TARGET_DIR="$target" \
         cargo test --no-run --quiet --features s3,spread --test it --lib
     part "column path with S3 and shared scans" env CARGO_TARGET_DIR="$target" \
