@@ -3,6 +3,7 @@
 //! What fits into one conditional batch is one (`whole`). A few partitions are one batch in each,
 //! without waiting for more (`implicit`). All else is intents and a verdict (`several`).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -114,9 +115,11 @@ impl Gateway {
     pub async fn run_commit(self: &Arc<Self>, commit: &Commit) -> Result<CommitOutcome> {
         let result = self.try_commit(commit).await;
         let keys = self.end_locks(commit.txn);
-        let written = |key: &crate::kv::Key| commit.writes.iter().any(|w| w.key == *key);
-        let committed = matches!(result, Ok(CommitOutcome::Committed(_)));
-        let left = keys.into_iter().filter(|key| !committed || !written(key)).collect();
+        let written: HashSet<&Key> = match &result {
+            Ok(CommitOutcome::Committed(_)) => commit.writes.iter().map(|w| &w.key).collect(),
+            _ => HashSet::new(),
+        };
+        let left = keys.into_iter().filter(|key| !written.contains(key)).collect();
         self.remove_soon(commit.txn, left);
         result
     }

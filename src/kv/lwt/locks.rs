@@ -1,4 +1,4 @@
-//! Row locks: entries in the head of a row, taken and given up by conditional batches.
+//! Row locks: entries in the head of a row, taken (`taking`) and given up by conditional batches.
 //!
 //! Which of its transactions hold what, a gateway also knows by itself, so that its own entries
 //! are dead at once when their transaction has ended, and are removed when somebody has time.
@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::StreamExt;
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 
 use super::deadlock::Waiting;
@@ -18,8 +20,9 @@ use super::peers::Retired;
 use super::rows::*;
 use super::settle::{Sequence, static_number};
 use super::tables::{is_local, is_table};
+use super::taking::TAKEN_AT_ONCE;
 use crate::error::{Error, Result, SqlState};
-use crate::kv::{Key, LockMode, LockRequest, LockWait, Locked, TxnId};
+use crate::kv::{Key, LockMode, TxnId};
 
 /// What this gateway's transactions hold, or are about to.
 #[derive(Default)]
@@ -148,90 +151,8 @@ impl Gateway {
         }
     }
 
-    /// Takes locks, all (less the skipped) or none.
-    pub async fn take_locks(
-        self: &Arc<Self>,
-        request: &LockRequest,
-    ) -> Result<Vec<Option<Locked>>> {
-        self.check()?;
-        let mut taking = Taking::new(self, request.txn);
-        let mut locked: Vec<Option<Locked>> = vec![None; request.keys.len()];
-        if request.keys.iter().any(is_table) {
-            for (key, locked) in request.keys.iter().zip(&mut locked) {
-                if !is_table(key) {
-                    return Err(Error::internal("locks of tables and of rows in one request"));
-                }
-                *locked = self.take_table(request, key).await?;
-            }
-            return Ok(locked);
-        }
-        for (partition, group) in by_partition(request.keys.iter()) {
-            self.take_group(request, &partition, group, &mut taking, &mut locked).await?;
-        }
-        taking.keep();
-        Ok(locked)
-    }
-
-    pub async fn take_group(
-        self: &Arc<Self>,
-        request: &LockRequest,
-        partition: &Partition,
-        mut group: Vec<(usize, Bytes)>,
-        taking: &mut Taking,
-        locked: &mut [Option<Locked>],
-    ) -> Result<()> {
-        let mut waiting = Waiting::of(self, request);
-        let mut waited = vec![false; request.keys.len()];
-        let mut attempt = 0;
-        loop {
-            self.check()?;
-            let latch = self.latches.take(partition).await;
-            let select = Select::Heads(group.iter().map(|(_, ck)| ck.clone()).collect());
-            let rows = self.read(partition, select, Consistency::Quorum).await?;
-            let mut wanted = Vec::new();
-            let mut in_the_way = None;
-            for (i, ck) in &group {
-                let key = &request.keys[*i];
-                let record = head_of(&rows, ck)?;
-                match self.blocked(key, &record, request.txn, request.mode).await? {
-                    None => wanted.push((*i, ck.clone(), record)),
-                    Some(blocked) => {
-                        in_the_way = Some((*i, blocked));
-                        break;
-                    }
-                }
-            }
-            if let Some((i, blocked)) = in_the_way {
-                drop(latch);
-                match request.wait {
-                    LockWait::Block { .. } => {
-                        waited[i] |= blocked.attempt.is_none();
-                        self.clear(&blocked, &mut waiting).await?;
-                    }
-                    _ if self.is_leftover(&blocked).await? => {}
-                    LockWait::NoWait => {
-                        return Err(not_available("could not obtain lock on row"));
-                    }
-                    LockWait::SkipLocked => group.retain(|(j, _)| *j != i),
-                }
-                continue;
-            }
-            if self.take_free(request, partition, &rows, &wanted, taking, locked).await? {
-                for (i, ..) in &wanted {
-                    if let Some(locked) = &mut locked[*i] {
-                        locked.waited = waited[*i];
-                    }
-                }
-                return Ok(());
-            }
-            drop(latch);
-            self.pause(attempt).await;
-            attempt += 1;
-        }
-    }
-
     /// Whether what is in the way is only what an ended attempt left, now removed.
-    async fn is_leftover(self: &Arc<Self>, blocked: &Blocked) -> Result<bool> {
+    pub async fn is_leftover(self: &Arc<Self>, blocked: &Blocked) -> Result<bool> {
         let Some(attempt) = blocked.attempt else { return Ok(false) };
         let Some(verdict) = self.resolve(attempt, 1).await? else { return Ok(false) };
         let (partition, clustering) = place(&blocked.key);
@@ -239,70 +160,8 @@ impl Gateway {
         Ok(true)
     }
 
-    /// Takes locks on rows that were found free. False: something changed meanwhile.
-    async fn take_free(
-        self: &Arc<Self>,
-        request: &LockRequest,
-        partition: &Partition,
-        rows: &[Row],
-        wanted: &[(usize, Bytes, Record)],
-        taking: &mut Taking,
-        locked: &mut [Option<Locked>],
-    ) -> Result<bool> {
-        let mut batch = Batch::new(partition);
-        let mut first = None;
-        for (i, ck, record) in wanted {
-            let key = &request.keys[*i];
-            let before = taking.enter(key, request.mode);
-            locked[*i] =
-                Some(Locked { current: record.version(), waited: false, fresh: before.is_none() });
-            let entered = record
-                .locks
-                .iter()
-                .any(|h| h.txn == request.txn && h.mode >= request.mode && before == Some(h.mode));
-            if entered {
-                continue;
-            }
-            first.get_or_insert_with(|| ck.clone());
-            let row = RowKey::head(ck);
-            batch.demand(&row, Column::Ts, ts_cell(record.ts));
-            batch.demand(&row, Column::Lk, record.locks_cell.clone());
-            batch.demand(&row, Column::In, None);
-            let mut holders = self.living(&record.locks, key).await?;
-            holders.retain(|h| h.txn != request.txn);
-            let mode = before.unwrap_or(request.mode).max(request.mode);
-            let incarnation = self.incarnation;
-            holders.push(Holder { txn: request.txn, incarnation, mode });
-            batch.set(&row, Column::Lk, encode_locks(&holders));
-        }
-        let Some(first) = first else { return Ok(true) };
-        let seen = static_number(rows, Column::Lg)?;
-        let sequence = Sequence {
-            column: Column::Lg,
-            seen,
-            next: self.tick_above(crate::clock::Timestamp(seen)).0,
-        };
-        sequence.add_to(&mut batch);
-        let me = request.txn;
-        let expected = batch.writes[0].value.clone();
-        let select = Select::Heads(vec![first.clone()]);
-        let taken = self
-            .settle(vec![batch], sequence, select, move |rows| {
-                let record = head_of(rows, &first)?;
-                let mine = record.locks.iter().any(|h| h.txn == me);
-                Ok(mine && record.locks_cell == expected)
-            })
-            .await?;
-        if taken {
-            for version in wanted.iter().filter_map(|(_, _, record)| record.version()) {
-                self.observe(version.ts);
-            }
-        }
-        Ok(taken)
-    }
-
     /// The entries that still mean something.
-    async fn living(self: &Arc<Self>, holders: &[Holder], key: &Key) -> Result<Vec<Holder>> {
+    pub async fn living(self: &Arc<Self>, holders: &[Holder], key: &Key) -> Result<Vec<Holder>> {
         let mut living = Vec::with_capacity(holders.len() + 1);
         for holder in holders {
             if self.is_alive(holder, key).await? {
@@ -315,16 +174,38 @@ impl Gateway {
     /// Removes a transaction's entries from rows, but for keys it holds (again) by then. Late
     /// lock batches of it find their number passed.
     pub async fn remove_entries(self: &Arc<Self>, txn: TxnId, keys: &[Key]) -> Result<()> {
-        for (partition, group) in by_partition(keys.iter()) {
-            let _latch = self.latches.take(&partition).await;
+        let groups = by_partition(keys.iter());
+        let work: Vec<BoxFuture<'_, Result<()>>> = groups
+            .iter()
+            .map(|(partition, group)| self.remove_group(txn, partition, keys, group))
+            .collect();
+        let mut work = futures::stream::iter(work).buffer_unordered(TAKEN_AT_ONCE);
+        let mut all = Ok(());
+        while let Some(removed) = work.next().await {
+            all = all.and(removed);
+        }
+        self.progress.notify_waiters();
+        all
+    }
+
+    /// Those of one partition.
+    fn remove_group<'a>(
+        self: &'a Arc<Self>,
+        txn: TxnId,
+        partition: &'a Partition,
+        keys: &'a [Key],
+        group: &'a [(usize, Bytes)],
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let _latch = self.latches.take(partition).await;
             let mut attempt = 0;
             loop {
                 let select = Select::Heads(group.iter().map(|(_, ck)| ck.clone()).collect());
-                let rows = self.read(&partition, select, Consistency::Quorum).await?;
+                let rows = self.read(partition, select, Consistency::Quorum).await?;
                 let seen = static_number(&rows, Column::Lg)?;
                 let next = self.tick_above(crate::clock::Timestamp(seen)).0;
-                let mut batch = Batch::new(&partition);
-                for (i, ck) in &group {
+                let mut batch = Batch::new(partition);
+                for (i, ck) in group {
                     let record = head_of(&rows, ck)?;
                     let row = RowKey::head(ck);
                     let (mine, mode) = (|h: &Holder| h.txn == txn, self.held.mode(txn, &keys[*i]));
@@ -343,14 +224,12 @@ impl Gateway {
                 let sequence = Sequence { column: Column::Lg, seen, next };
                 sequence.add_to(&mut batch);
                 if let Ok(Applied::Yes) = self.partitions.cas(batch).await {
-                    break;
+                    return Ok(());
                 }
                 self.pause(attempt).await;
                 attempt += 1;
             }
-        }
-        self.progress.notify_waiters();
-        Ok(())
+        })
     }
 
     /// Ends a transaction's locks here; the keys of which the store has entries.
@@ -379,61 +258,16 @@ impl Gateway {
             return;
         }
         let this = self.in_background();
-        self.env.spawn(Box::pin(async move {
-            if let Err(error) = this.remove_entries(txn, &keys).await {
-                // They are dead all the same, and whoever meets them removes them.
-                tracing::warn!(%error, "locks of an ended transaction are left");
-            }
-        }));
+        self.env.spawn(Box::pin(async move { this.remove_surely(txn, &keys).await }));
+    }
+
+    /// Removes entries however long it takes: in other gateways they are in the way until then.
+    pub async fn remove_surely(self: &Arc<Self>, txn: TxnId, keys: &[Key]) {
+        self.surely(|| self.remove_entries(txn, keys)).await;
     }
 }
 
 /// A timestamp as `ts` has it: null where nothing was written.
 pub fn ts_cell(ts: crate::clock::Timestamp) -> Option<Bytes> {
     (ts.0 > 0).then(|| number(ts.0))
-}
-
-/// Gives back what a request took, unless it is kept.
-pub struct Taking {
-    gateway: Arc<Gateway>,
-    txn: TxnId,
-    /// Each key, with the mode held before.
-    taken: Vec<(Key, Option<LockMode>)>,
-}
-
-impl Taking {
-    /// Nothing taken yet.
-    pub fn new(gateway: &Arc<Gateway>, txn: TxnId) -> Taking {
-        Taking { gateway: gateway.clone(), txn, taken: Vec::new() }
-    }
-
-    /// Keeps what was taken.
-    pub fn keep(mut self) {
-        self.taken.clear();
-    }
-
-    /// Notes a key as held, before its batch is sent, so that a release of an earlier lock on it
-    /// lets this one be. The mode before this request.
-    fn enter(&mut self, key: &Key, mode: LockMode) -> Option<LockMode> {
-        if let Some((_, before)) = self.taken.iter().find(|(taken, _)| taken == key) {
-            return *before;
-        }
-        let before = self.gateway.held.mode(self.txn, key);
-        if before.is_none_or(|held| held < mode) {
-            self.taken.push((key.clone(), before));
-            self.gateway.held.set(self.txn, key, Some(mode));
-        }
-        before
-    }
-}
-
-impl Drop for Taking {
-    fn drop(&mut self) {
-        let mut keys = Vec::new();
-        for (key, before) in self.taken.drain(..).rev() {
-            self.gateway.held.set(self.txn, &key, before);
-            keys.push(key);
-        }
-        self.gateway.remove_soon(self.txn, keys);
-    }
 }

@@ -53,6 +53,7 @@ mod snapshots;
 mod sorting;
 pub mod stored;
 mod tables;
+mod taking;
 #[cfg(test)]
 mod tests;
 mod whole;
@@ -448,17 +449,14 @@ impl Store for LwtStore {
         gateway.remember(&Arc::new(snapshot));
         let limit = PageLimit { rows_max: PAGE_ROWS, bytes_max: usize::MAX };
         let (mut found, mut from) = (Estimate::default(), None);
-        let (mut ended, mut last) = (0_usize, None);
+        let (mut ended, mut last): (u64, Option<Key>) = (0, None);
         for _ in 0..ESTIMATE_PAGES_MAX {
             let page = self.scan(range, Timestamp::MAX, false, limit, from).await?;
             found.rows += page.entries.len() as u64;
             found.bytes += page.entries.iter().map(size).sum::<u64>();
-            for entry in &page.entries {
-                let partition = entry.key.partition();
-                if last.as_deref().is_some_and(|last: &[u8]| last != partition) {
-                    ended += 1;
-                }
-                last = Some(partition.to_vec());
+            for Entry { key, .. } in &page.entries {
+                let before = last.replace(key.clone());
+                ended += u64::from(before.is_some_and(|b| b.partition() != key.partition()));
             }
             from = page.next;
             if from.is_none() {
@@ -469,13 +467,13 @@ impl Store for LwtStore {
         let width = found.bytes / found.rows.max(1);
         // Many rows may share a partition. If none was read to its end, its bytes tell; of a table
         // whose nodes have not counted them yet, only that it has more rows than were read.
-        let read = found.rows / (ended as u64 + 1);
+        let read = found.rows / (ended + 1);
         let each = match ended {
             0 => read.max(bytes / partitions.max(1) / (width + ROW_OVERHEAD)),
             _ => read,
         };
-        let rows = (partitions * each.max(1)).max(found.rows);
-        Ok(Estimate { rows, bytes: bytes.max(rows * width) })
+        let rows = partitions.saturating_mul(each.max(1)).max(found.rows);
+        Ok(Estimate { rows, bytes: bytes.max(rows.saturating_mul(width)) })
     }
 
     async fn close(&self) -> Result<()> {

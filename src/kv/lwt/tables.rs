@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 
 use super::deadlock::Waiting;
 use super::gateway::Gateway;
-use super::locks::{Blocked, Taking, by_partition, not_available};
+use super::locks::{Blocked, not_available};
 use super::partitions::{Partition, Table};
 use super::peers::{Retired, View};
 use super::published::{Closed, GatewayState};
@@ -224,13 +224,8 @@ impl Gateway {
         before: Option<LockMode>,
     ) -> Result<Option<bool>> {
         let (space, txn, mode) = (key.space(), request.txn, request.mode);
-        let mut taking = Taking::new(self, txn);
-        let mut locked = [None];
         let alone = LockRequest { keys: vec![key.clone()], ..request.clone() };
-        for (partition, group) in by_partition(alone.keys.iter()) {
-            self.take_group(&alone, &partition, group, &mut taking, &mut locked).await?;
-        }
-        let [Some(Locked { mut waited, .. })] = locked else { return Ok(None) };
+        let Some((taking, mut waited)) = self.take_entry(&alone).await? else { return Ok(None) };
         let before = before.filter(|held| *held > LockMode::Share);
         let mut closing = Closing { gateway: self, space, txn, before, done: false };
         self.tables.close(space, txn, Some(mode));

@@ -3,6 +3,7 @@ mod bank;
 mod departed;
 mod harness;
 mod history;
+mod locking;
 mod model;
 mod model_implicit;
 mod newest;
