@@ -10,7 +10,7 @@
 //! - `commit`, `several`: one batch in one partition, or intents and a verdict;
 //! - `load`: rows of new spaces, without a commit;
 //! - `settle`: outcomes of batches and of other gateways' commits;
-//! - `locks`, `deadlock`: row locks, cycles of waiters; `tables`: locks of tables; `changes`: the
+//! - `locks`, `taking`, `deadlock`: row locks, cycles of waiters; `tables`: locks of tables; `changes`: the
 //!   change log.
 //!
 //! The protocol and what holds it up: `ARCHITECTURE.md`, *The cluster store*. No state of a gateway
