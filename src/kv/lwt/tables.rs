@@ -22,6 +22,7 @@ use super::partitions::{Partition, Table};
 use super::peers::{Retired, View};
 use super::published::{Closed, GatewayState};
 use super::rows::Incarnation;
+use super::taking::Taking;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, SqlState};
 use crate::kv::{Commit, Key, LockMode, LockRequest, LockWait, Locked, SpaceId, TxnId};
@@ -225,7 +226,12 @@ impl Gateway {
     ) -> Result<Option<bool>> {
         let (space, txn, mode) = (key.space(), request.txn, request.mode);
         let alone = LockRequest { keys: vec![key.clone()], ..request.clone() };
-        let Some((taking, mut waited)) = self.take_entry(&alone).await? else { return Ok(None) };
+        let taking = Taking::new(self, txn);
+        let taken = self.take_rows(&alone, &taking).await?;
+        if taken.iter().all(|group| group.locked.is_empty()) {
+            return Ok(None);
+        }
+        let mut waited = taken.iter().any(|group| !group.waited.is_empty());
         let before = before.filter(|held| *held > LockMode::Share);
         let mut closing = Closing { gateway: self, space, txn, before, done: false };
         self.tables.close(space, txn, Some(mode));

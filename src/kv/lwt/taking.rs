@@ -12,6 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::channel::oneshot;
 use futures::future::{BoxFuture, join_all};
+use parking_lot::Mutex;
 
 use super::deadlock::Waiting;
 use super::gateway::Gateway;
@@ -28,15 +29,14 @@ use crate::kv::{Key, LockMode, LockRequest, LockWait, Locked, TxnId};
 pub const TAKEN_AT_ONCE: usize = 64;
 
 /// The keys of a request in one partition, and what came of them.
-struct Group<'a> {
+pub struct Group<'a> {
     request: &'a LockRequest,
     partition: Partition,
     /// Places in the request with their clustering keys; what is skipped is taken out.
     keys: Vec<(usize, Bytes)>,
-    taking: Taking,
-    locked: BTreeMap<usize, Locked>,
+    pub locked: BTreeMap<usize, Locked>,
     /// Keys for which another transaction was waited for.
-    waited: Vec<usize>,
+    pub waited: Vec<usize>,
 }
 
 /// How a try to lock what one partition has ended.
@@ -63,44 +63,39 @@ impl Gateway {
             }
             return Ok(locked);
         }
-        for mut group in self.take_rows(request).await? {
-            for (i, one) in std::mem::take(&mut group.locked) {
+        let taking = Taking::new(self, request.txn);
+        for group in self.take_rows(request, &taking).await? {
+            for (i, one) in group.locked {
                 locked[i] = Some(Locked { waited: group.waited.contains(&i), ..one });
             }
-            group.taking.keep();
         }
+        taking.keep();
         Ok(locked)
     }
 
-    /// Takes the lock entry of one key. What to keep it by, or none: skipped.
-    pub async fn take_entry(
+    /// Takes the locks of rows, as `taking` knows.
+    pub async fn take_rows<'a>(
         self: &Arc<Self>,
-        request: &LockRequest,
-    ) -> Result<Option<(Taking, bool)>> {
-        let mut groups = self.take_rows(request).await?;
-        let group = groups.pop().filter(|group| !group.locked.is_empty());
-        Ok(group.map(|group| (group.taking, !group.waited.is_empty())))
-    }
-
-    /// Takes the locks of rows. Those that are not kept then are given back.
-    async fn take_rows<'a>(self: &Arc<Self>, request: &'a LockRequest) -> Result<Vec<Group<'a>>> {
+        request: &'a LockRequest,
+        taking: &Taking,
+    ) -> Result<Vec<Group<'a>>> {
         let mut groups: Vec<Group<'a>> = by_partition(request.keys.iter())
             .into_iter()
-            .map(|(partition, keys)| Group::new(self, request, partition, keys))
+            .map(|(partition, keys)| Group::new(request, partition, keys))
             .collect();
         let (mut taken, mut width) = (0, TAKEN_AT_ONCE);
         while taken < groups.len() {
             let end = groups.len().min(taken + width);
             let now = &mut groups[taken..end];
-            match self.try_groups(now).await? {
+            match self.try_groups(now, taking).await? {
                 None => {
                     taken = end;
                     width = (2 * width).min(TAKEN_AT_ONCE);
                 }
                 Some((at, i, blocked)) => {
                     let (first, beyond) = now.split_at_mut(at + 1);
-                    join_all(beyond.iter_mut().map(Group::give_back)).await;
-                    self.wait_for_group(&mut first[at], (i, blocked)).await?;
+                    taking.give_back(beyond.iter_mut().flat_map(Group::empty).collect()).await;
+                    self.wait_for_group(&mut first[at], taking, (i, blocked)).await?;
                     taken += at + 1;
                     width = 1;
                 }
@@ -113,16 +108,11 @@ impl Gateway {
     async fn try_groups(
         self: &Arc<Self>,
         groups: &mut [Group<'_>],
+        taking: &Taking,
     ) -> Result<Option<(usize, usize, Blocked)>> {
-        if let [group] = groups {
-            return Ok(match self.try_group(group).await? {
-                Tried::Taken => None,
-                Tried::Blocked(i, blocked) => Some((0, i, blocked)),
-            });
-        }
         let work: Vec<BoxFuture<'_, Result<Tried>>> = groups
             .iter_mut()
-            .map(|group| -> BoxFuture<'_, _> { Box::pin(self.try_group(group)) })
+            .map(|group| -> BoxFuture<'_, _> { Box::pin(self.try_group(group, taking)) })
             .collect();
         let mut first = None;
         for (at, tried) in join_all(work).await.into_iter().enumerate() {
@@ -137,6 +127,7 @@ impl Gateway {
     async fn wait_for_group(
         self: &Arc<Self>,
         group: &mut Group<'_>,
+        taking: &Taking,
         mut by: (usize, Blocked),
     ) -> Result<()> {
         let mut waiting = Waiting::of(self, group.request);
@@ -146,14 +137,14 @@ impl Gateway {
                 group.waited.push(i);
             }
             self.clear(&blocked, &mut waiting).await?;
-            by = match self.try_group(group).await? {
+            by = match self.try_group(group, taking).await? {
                 Tried::Taken => return Ok(()),
                 Tried::Blocked(i, blocked) => (i, blocked),
             };
         }
     }
 
-    async fn try_group(self: &Arc<Self>, group: &mut Group<'_>) -> Result<Tried> {
+    async fn try_group(self: &Arc<Self>, group: &mut Group<'_>, taking: &Taking) -> Result<Tried> {
         let request = group.request;
         let mut attempt = 0;
         loop {
@@ -182,11 +173,11 @@ impl Gateway {
                     LockWait::NoWait => {
                         return Err(not_available("could not obtain lock on row"));
                     }
-                    LockWait::SkipLocked => group.skip(i),
+                    LockWait::SkipLocked => drop(taking.leave(group.skip(i))),
                 }
                 continue;
             }
-            if self.take_free(group, &rows, &wanted).await? {
+            if self.take_free(group, taking, &rows, &wanted).await? {
                 return Ok(Tried::Taken);
             }
             drop(latch);
@@ -199,6 +190,7 @@ impl Gateway {
     async fn take_free(
         self: &Arc<Self>,
         group: &mut Group<'_>,
+        taking: &Taking,
         rows: &[Row],
         wanted: &[(usize, Bytes, Record)],
     ) -> Result<bool> {
@@ -207,7 +199,7 @@ impl Gateway {
         let mut first = None;
         for (i, ck, record) in wanted {
             let key = &request.keys[*i];
-            let before = group.taking.enter(key, request.mode);
+            let before = taking.enter(key, request.mode);
             let locked =
                 Locked { current: record.version(), waited: false, fresh: before.is_none() };
             group.locked.insert(*i, locked);
@@ -255,83 +247,70 @@ impl Gateway {
 }
 
 impl<'a> Group<'a> {
-    fn new(
-        gateway: &Arc<Gateway>,
-        request: &'a LockRequest,
-        partition: Partition,
-        keys: Vec<(usize, Bytes)>,
-    ) -> Group<'a> {
-        let taking = Taking::new(gateway, request.txn);
-        Group { request, partition, keys, taking, locked: BTreeMap::new(), waited: Vec::new() }
+    fn new(request: &'a LockRequest, partition: Partition, keys: Vec<(usize, Bytes)>) -> Group<'a> {
+        Group { request, partition, keys, locked: BTreeMap::new(), waited: Vec::new() }
     }
 
-    fn skip(&mut self, i: usize) {
+    /// Passes over a key.
+    fn skip(&mut self, i: usize) -> &'a Key {
         self.keys.retain(|(j, _)| *j != i);
         self.locked.remove(&i);
-        self.taking.leave(&self.request.keys[i]);
+        &self.request.keys[i]
     }
 
-    /// Nothing of it is taken then, in the store neither.
-    async fn give_back(&mut self) {
+    /// Has nothing locked; its keys.
+    fn empty(&mut self) -> impl Iterator<Item = &'a Key> {
         self.locked.clear();
-        self.taking.give_back().await;
+        let keys = &self.request.keys;
+        self.keys.iter().map(|(i, _)| &keys[*i])
     }
 }
 
-/// Gives back what was taken, unless it is kept.
+/// Gives back what a request took, unless it is kept.
 pub struct Taking {
     gateway: Arc<Gateway>,
     txn: TxnId,
     /// Each key, with the mode held before.
-    taken: BTreeMap<Key, Option<LockMode>>,
+    taken: Mutex<BTreeMap<Key, Option<LockMode>>>,
 }
 
 impl Taking {
-    fn new(gateway: &Arc<Gateway>, txn: TxnId) -> Taking {
-        Taking { gateway: gateway.clone(), txn, taken: BTreeMap::new() }
+    /// Nothing taken yet.
+    pub fn new(gateway: &Arc<Gateway>, txn: TxnId) -> Taking {
+        Taking { gateway: gateway.clone(), txn, taken: Mutex::default() }
     }
 
     /// Keeps what was taken.
-    pub fn keep(mut self) {
-        self.taken.clear();
+    pub fn keep(self) {
+        self.taken.lock().clear();
     }
 
     /// Notes a key as held, before its batch is sent, so that a release of an earlier lock on it
     /// lets this one be. The mode before this request.
-    fn enter(&mut self, key: &Key, mode: LockMode) -> Option<LockMode> {
-        if let Some(before) = self.taken.get(key) {
+    fn enter(&self, key: &Key, mode: LockMode) -> Option<LockMode> {
+        let mut taken = self.taken.lock();
+        if let Some(before) = taken.get(key) {
             return *before;
         }
         let before = self.gateway.held.mode(self.txn, key);
         if before.is_none_or(|held| held < mode) {
-            self.taken.insert(key.clone(), before);
+            taken.insert(key.clone(), before);
             self.gateway.held.set(self.txn, key, Some(mode));
         }
         before
     }
 
-    /// Has a key held as it was before, which no batch has taken.
-    fn leave(&mut self, key: &Key) {
-        if let Some(before) = self.taken.remove(key) {
-            self.gateway.held.set(self.txn, key, before);
-        }
+    /// Has a key held as it was before, if it was taken; the key then.
+    fn leave(&self, key: &Key) -> Option<Key> {
+        let (key, before) = self.taken.lock().remove_entry(key)?;
+        self.gateway.held.set(self.txn, &key, before);
+        Some(key)
     }
 
-    /// Has all keys held as they were before; the keys.
-    fn forget(&mut self) -> Vec<Key> {
-        let taken = std::mem::take(&mut self.taken);
-        let held = &self.gateway.held;
-        let forgotten = taken.into_iter().map(|(key, before)| {
-            held.set(self.txn, &key, before);
-            key
-        });
-        forgotten.collect()
-    }
-
-    /// Gives back what was taken, and returns when it is in nobody's way any more. It is given back
-    /// to the end, whether somebody waits for that or not.
-    async fn give_back(&mut self) {
-        let keys = self.forget();
+    /// Gives keys back, and returns when they are in nobody's way any more. They are given back to
+    /// the end, whether somebody waits for that or not.
+    async fn give_back(&self, keys: Vec<&Key>) {
+        let keys: Vec<Key> = keys.into_iter().filter_map(|key| self.leave(key)).collect();
         if keys.is_empty() {
             return;
         }
@@ -347,7 +326,8 @@ impl Taking {
 
 impl Drop for Taking {
     fn drop(&mut self) {
-        let keys = self.forget();
-        self.gateway.remove_soon(self.txn, keys);
+        let keys: Vec<Key> = self.taken.lock().keys().cloned().collect();
+        let left = keys.iter().filter_map(|key| self.leave(key)).collect();
+        self.gateway.remove_soon(self.txn, left);
     }
 }
