@@ -10,8 +10,8 @@
 //! - `commit`, `several`: one batch in one partition, or intents and a verdict;
 //! - `load`: rows of new spaces, without a commit;
 //! - `settle`: outcomes of batches and of other gateways' commits;
-//! - `locks`, `taking`, `deadlock`: row locks, cycles of waiters; `tables`: locks of tables; `changes`: the
-//!   change log.
+//! - `locks`, `taking`, `deadlock`: row locks, cycles of waiters; `tables`: locks of tables;
+//! - `changes`: the change log.
 //!
 //! The protocol and what holds it up: `ARCHITECTURE.md`, *The cluster store*. No state of a gateway
 //! outlives it, and none needs to.
