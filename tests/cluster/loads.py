@@ -12,6 +12,7 @@ import native
 from gateways import expecting
 
 ROWS = 20_000
+FILLED = 5_000
 # Above what goes out at once, so that the first row's key is found in the store.
 FAR = 60_000
 TABLE = "create table {} (id int primary key, code text unique, part int not null, amount int " \
@@ -30,6 +31,7 @@ def run(cluster, pair, keyspace):
         refusals(a, expect)
         references(a, b, expect)
         truncated(pair[1].dsn(), a, b, expect)
+        filled(pair[1].dsn(), a, b, expect)
         columnar(a, b, expect)
         statements(a, b, expect)
         progress(pair, a, b, expect)
@@ -161,6 +163,64 @@ def sqlstate(connection, sql):
     """The SQLSTATE that a statement fails with; a transaction it is in goes on."""
     failed = told(connection, lambda: connection.execute(sql))
     return failed and failed[0]
+
+
+def filled(dsn, a, b, expect):
+    """Indexes and keys of a table that has rows, and new types of its columns: what they fill is
+    loaded too, seen whole or not at all, by an index that was not there by nobody."""
+    with a.transaction():
+        a.execute("create table heap (id int, code text, part int, amount int)")
+        copy(a, "heap", numbered(FILLED))
+    b.execute("insert into heap values (-1, 'late', 3, 0)")
+    count = FILLED + 1
+    older = psycopg.connect(dsn, autocommit=True)
+    older.execute("begin isolation level repeatable read")
+    older.execute("select 1 from heap limit 1")
+    before = lwts(a)
+    a.execute("create index heap_part on heap (part)")
+    a.execute("alter table heap add unique (code)")
+    spent = lwts(a) - before
+    expect("few lightweight transactions for indexes", spent < 300 and spent, spent)
+    by_index = "select count(*) from heap where part = 3"
+    expect("by the index", b.execute(by_index).fetchone(), (FILLED // 10 + 1,))
+    expect("by a snapshot before it", older.execute(by_index).fetchone(), (FILLED // 10 + 1,))
+    older.execute("rollback")
+    expect("held unique", sqlstate(b, "insert into heap values (-2, 'c77', 0, 0)"), "23505")
+    older.execute("begin isolation level repeatable read")
+    older.execute("select 1 from loaded limit 1")
+    before = lwts(a)
+    a.execute("alter table heap add primary key (id)")
+    a.execute("alter table heap alter column amount type bigint")
+    spent = lwts(a) - before
+    expect("few lightweight transactions for rows", spent < 300 and spent, spent)
+    expect("by a snapshot before the rows", sqlstate(older, "select count(*) from heap"), "40001")
+    older.close()
+    whole = "select count(*), count(distinct code), sum(id) from heap"
+    wanted = (count, count, FILLED * (FILLED - 1) // 2 - 1)
+    expect("rewritten", b.execute(whole).fetchone(), wanted)
+    expect("by its key", b.execute("select code from heap where id = 77").fetchone(), ("c77",))
+    expect("by the index then", b.execute(by_index).fetchone(), (FILLED // 10 + 1,))
+    expect("held unique then", sqlstate(b, "insert into heap values (77, 'x', 0, 0)"), "23505")
+    b.execute("update heap set part = 11, code = 'moved' where id = 77")
+    moved = b.execute("select id from heap where part = 11").fetchall()
+    expect("changed by the index", moved, [(77,)])
+    failed = told(a, lambda: a.execute("alter table heap add unique (amount, part)"))
+    expect("unique", failed, None)
+    failed = told(a, lambda: a.execute("create unique index on heap (part)"))
+    expect("not unique", failed and failed[0], "23505")
+    try:
+        with a.transaction():
+            a.execute("delete from heap where id < 100")
+            a.execute("savepoint one")
+            a.execute("create unique index gone on heap (id, part)")
+            a.execute("alter table heap drop constraint heap_pkey, add primary key (code)")
+            expect("in its transaction", a.execute("select count(*), count(distinct id) from heap "
+                                                   "where part < 100").fetchone(),
+                   (count - 101, count - 101))
+            raise InterruptedError
+    except InterruptedError:
+        pass
+    expect("after a rollback", b.execute(whole).fetchone()[:2], (count, count))
 
 
 def refusals(a, expect):

@@ -148,7 +148,7 @@ impl Runner<'_> {
             .collect();
         let theirs = places(parent, &key.parent_columns);
         let mut keys: HashSet<Vec<u8>> = HashSet::new();
-        self.each_row(parent, &mut |_, row, _| {
+        self.each_row(parent, &mut |_, row| {
             let mut bytes = Vec::new();
             for (at, (_, ty)) in theirs.iter().zip(&types) {
                 key::encode(&row[*at], *ty, false, false, &mut bytes)?;
@@ -158,7 +158,7 @@ impl Runner<'_> {
         })
         .await?;
         let own = places(table, &key.columns);
-        self.each_row(table, &mut |runner, row, _| {
+        self.each_row(table, &mut |runner, row| {
             let values: Vec<&Datum> = own.iter().map(|at| &row[*at]).collect();
             let nulls = values.iter().filter(|v| v.is_null()).count();
             if nulls == values.len() || (nulls > 0 && !key.match_full) {

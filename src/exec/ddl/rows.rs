@@ -6,61 +6,103 @@ use bytes::Bytes;
 
 use super::Runner;
 use super::define::RowExpr;
-use crate::encoding::table::{IndexCodec, TableCodec};
+use crate::catalog;
+use crate::encoding::table::{IndexCodec, RowDecoder, TableCodec};
 use crate::error::{Error, Result, SqlState};
-use crate::kv::{Key, KeyRange, PageLimit, SpaceId};
+use crate::kv::{Continuation, Hold, Key, KeyRange, PageLimit, SharedStore};
 use crate::types::descriptor::{ColumnId, IndexDescriptor, TableDescriptor};
 use crate::types::{Datum, Row, io};
 
 /// How much of a table is read at once.
 const PAGE: PageLimit = PageLimit { rows_max: 1024, bytes_max: 4 << 20 };
 
-/// What becomes of each row: the row, and the key it has now.
-type Visit<'v> = dyn FnMut(&mut Runner<'_>, Row, &Key) -> Result<()> + Send + 'v;
+/// What becomes of each row.
+type Visit<'v> = dyn FnMut(&mut Runner<'_>, Row) -> Result<()> + Send + 'v;
+
+/// The rows of a locked table: the newest committed ones, with the transaction's own changes on top.
+struct TableRows {
+    store: SharedStore,
+    hold: Hold,
+    range: KeyRange,
+    decoder: RowDecoder,
+    /// What the transaction wrote; taken when all others were given.
+    own: BTreeMap<Key, Option<Bytes>>,
+    /// Where the scan goes on; none: it has ended.
+    from: Option<Option<Continuation>>,
+}
+
+impl TableRows {
+    /// Some more of them, each with its key; none: that was all.
+    async fn next(&mut self) -> Result<Option<Vec<(Row, Key)>>> {
+        let mut rows = Vec::new();
+        let Some(from) = self.from.take() else {
+            for (key, value) in std::mem::take(&mut self.own) {
+                if let Some(value) = value {
+                    rows.push((self.decoder.decode(&key, &value)?, key));
+                }
+            }
+            return Ok((!rows.is_empty()).then_some(rows));
+        };
+        let page = self.store.scan(&self.range, self.hold.at, false, PAGE, from).await?;
+        for entry in page.entries {
+            if !self.own.contains_key(&entry.key) {
+                rows.push((self.decoder.decode(&entry.key, &entry.value)?, entry.key));
+            }
+        }
+        self.from = page.next.map(Some);
+        Ok(Some(rows))
+    }
+}
 
 impl Runner<'_> {
-    /// Visits every row of a locked table: the newest committed ones, with the transaction's own
-    /// changes on top.
+    async fn rows_of(&mut self, table: &TableDescriptor) -> Result<TableRows> {
+        let codec = TableCodec::new(table)?;
+        let all: Vec<ColumnId> = table.columns.iter().map(|c| c.id).collect();
+        // Earlier parts of this statement included.
+        self.change.txn.begin_statement().await?;
+        let own = self.change.txn.own_changes(table.space()).collect();
+        let store = self.change.catalog().store().clone();
+        Ok(TableRows {
+            decoder: codec.decoder(&all)?,
+            own,
+            hold: store.snapshot().await?,
+            store,
+            range: KeyRange::all(table.space()),
+            from: Some(None),
+        })
+    }
+
+    /// Visits every row of a locked table.
     pub(super) async fn each_row(
         &mut self,
         table: &TableDescriptor,
         visit: &mut Visit<'_>,
     ) -> Result<()> {
-        let codec = TableCodec::new(table)?;
-        let all: Vec<ColumnId> = table.columns.iter().map(|c| c.id).collect();
-        let decoder = codec.decoder(&all)?;
-        let own = self.own_rows(table.space()).await?;
-        let store = self.change.catalog().store().clone();
-        let hold = store.snapshot().await?;
-        let range = KeyRange::all(table.space());
-        let mut from = None;
-        loop {
+        let mut rows = self.rows_of(table).await?;
+        while let Some(page) = rows.next().await? {
             self.check_cancel()?;
-            let page = store.scan(&range, hold.at, false, PAGE, from).await?;
-            for entry in &page.entries {
-                if !own.contains_key(&entry.key) {
-                    let row = decoder.decode(&entry.key, &entry.value)?;
-                    visit(self, row, &entry.key)?;
-                }
-            }
-            from = page.next;
-            if from.is_none() {
-                break;
-            }
-        }
-        for (key, value) in &own {
-            if let Some(value) = value {
-                let row = decoder.decode(key, value)?;
-                visit(self, row, key)?;
+            for (row, _) in page {
+                visit(self, row)?;
             }
         }
         Ok(())
     }
 
-    /// What the transaction itself wrote to a space, earlier parts of this statement included.
-    async fn own_rows(&mut self, space: SpaceId) -> Result<BTreeMap<Key, Option<Bytes>>> {
-        self.change.txn.begin_statement().await?;
-        Ok(self.change.txn.own_changes(space).collect())
+    /// Gives a space that this transaction has made a row, or an entry. False: the key has one.
+    async fn place(&mut self, key: Key, value: Bytes, tracked: bool) -> Result<bool> {
+        let txn = &mut self.change.txn;
+        if txn.may_load(key.space()) {
+            let is_free = txn.loaded(&key).await?.is_none();
+            if is_free {
+                txn.load(key, value).await?;
+            }
+            return Ok(is_free);
+        }
+        let is_free = txn.own(&key).flatten().is_none();
+        if is_free {
+            txn.put(key, value, tracked)?;
+        }
+        Ok(is_free)
     }
 
     /// Fills an index of a locked table. 23505 where it is unique and rows are not.
@@ -70,14 +112,17 @@ impl Runner<'_> {
         index: &IndexDescriptor,
     ) -> Result<()> {
         let codec = IndexCodec::new(table, index)?;
-        self.each_row(table, &mut |runner, row, key| {
-            let entry = codec.entry(&row, key)?;
-            if entry.unique && runner.change.txn.own(&entry.key).flatten().is_some() {
-                return Err(not_unique(runner, table, index, &row));
+        let mut rows = self.rows_of(table).await?;
+        while let Some(page) = rows.next().await? {
+            self.check_cancel()?;
+            for (row, key) in page {
+                let entry = codec.entry(&row, &key)?;
+                if !self.place(entry.key, entry.value, false).await? {
+                    return Err(not_unique(self, table, index, &row));
+                }
             }
-            runner.change.txn.put(entry.key, entry.value, false)
-        })
-        .await
+        }
+        self.change.txn.end_loads().await
     }
 
     /// Copies the rows of `old` into the new space of `new`, each as `convert` makes it, and fills
@@ -94,30 +139,35 @@ impl Runner<'_> {
             .iter()
             .map(|index| Ok((index, IndexCodec::new(new, index)?)))
             .collect::<Result<Vec<_>>>()?;
+        if self.change.txn.may_load(new.space()) {
+            catalog::describe(self.change.catalog().store(), new).await?;
+        }
         let micros = self.eval.clock.wall_micros() as u64;
         let mut number: u64 = 0;
-        self.each_row(old, &mut |runner, row, old_key| {
-            let row = convert(runner, row)?;
-            check_not_null(new, &row)?;
-            number += 1;
-            let key = match (old.hidden_key, new.hidden_key) {
-                // Hidden row ids stay what they are: they tell the order of insertion.
-                (true, true) => Key::new(new.space(), old_key.tail(), old_key.tail().len()),
-                _ => codec.row_key(&row, row_id(micros, number))?,
-            };
-            if !new.hidden_key && runner.change.txn.own(&key).flatten().is_some() {
-                return Err(not_unique(runner, new, &new.primary, &row));
-            }
-            for (index, codec) in &indexes {
-                let entry = codec.entry(&row, &key)?;
-                if entry.unique && runner.change.txn.own(&entry.key).flatten().is_some() {
-                    return Err(not_unique(runner, new, index, &row));
+        let mut rows = self.rows_of(old).await?;
+        while let Some(page) = rows.next().await? {
+            self.check_cancel()?;
+            for (row, old_key) in page {
+                let row = convert(self, row)?;
+                check_not_null(new, &row)?;
+                number += 1;
+                let key = match (old.hidden_key, new.hidden_key) {
+                    // Hidden row ids stay what they are: they tell the order of insertion.
+                    (true, true) => Key::new(new.space(), old_key.tail(), old_key.tail().len()),
+                    _ => codec.row_key(&row, row_id(micros, number))?,
+                };
+                if !self.place(key.clone(), codec.row_value(&row)?, new.columnar).await? {
+                    return Err(not_unique(self, new, &new.primary, &row));
                 }
-                runner.change.txn.put(entry.key, entry.value, false)?;
+                for (index, codec) in &indexes {
+                    let entry = codec.entry(&row, &key)?;
+                    if !self.place(entry.key, entry.value, false).await? {
+                        return Err(not_unique(self, new, index, &row));
+                    }
+                }
             }
-            runner.change.txn.put(key, codec.row_value(&row)?, new.columnar)
-        })
-        .await
+        }
+        self.change.txn.end_loads().await
     }
 
     /// 23514 if a row of a locked table breaks a condition.
@@ -127,7 +177,7 @@ impl Runner<'_> {
         name: &str,
         condition: &RowExpr,
     ) -> Result<()> {
-        self.each_row(table, &mut |_, row, _| {
+        self.each_row(table, &mut |_, row| {
             if matches!(condition.value(&row)?, Datum::Bool(false)) {
                 return Err(Error::new(
                     SqlState::CHECK_VIOLATION,
@@ -157,7 +207,7 @@ impl Runner<'_> {
             .filter(|(_, c)| columns.contains(&c.id))
             .map(|(at, _)| at)
             .collect();
-        self.each_row(table, &mut |_, row, _| match places.iter().find(|at| row[**at].is_null()) {
+        self.each_row(table, &mut |_, row| match places.iter().find(|at| row[**at].is_null()) {
             Some(at) => Err(contains_nulls(table, &table.columns[*at].name)),
             None => Ok(()),
         })
