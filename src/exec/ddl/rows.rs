@@ -19,7 +19,8 @@ const PAGE: PageLimit = PageLimit { rows_max: 1024, bytes_max: 4 << 20 };
 /// What becomes of each row.
 type Visit<'v> = dyn FnMut(&mut Runner<'_>, Row) -> Result<()> + Send + 'v;
 
-/// The rows of a locked table: the newest committed ones, with the transaction's own changes on top.
+/// The rows of a locked table: the newest committed ones, with the transaction's own changes on
+/// top.
 struct TableRows {
     store: SharedStore,
     hold: Hold,
