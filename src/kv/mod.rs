@@ -399,7 +399,8 @@ pub struct Locked {
     pub fresh: bool,
 }
 
-/// What a write demands of the head it replaces.
+/// What a write demands of the head it replaces. One that demands something does not wait for who
+/// has the row locked, where locks are dear: it counts as changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
     /// Nothing: the writer holds the lock, or writes blindly.

@@ -2,6 +2,7 @@
 conflict, as if they had waited; blocks that asked for it are refused at COMMIT."""
 
 import threading
+import time
 
 import psycopg
 
@@ -24,6 +25,7 @@ def run(pair):
         a.execute("insert into counters values (1, 0)")
         after_ddl(pair, a, expect)
         alone(pair, a, expect, wrong)
+        waits(pair, a, expect)
         blocks(pair, a, expect)
         references(pair, a, expect, wrong)
     return wrong
@@ -85,6 +87,40 @@ def alone(pair, a, expect, wrong):
     done = a.execute("insert into names values (-1, 'n1') on conflict (name) do update "
                      "set id = -1 returning id").fetchall()
     expect("ON CONFLICT", done, [(-1,)])
+
+
+def waits(pair, a, expect):
+    """Who meets a lock waits for it as anybody does, and can be cancelled; what was cancelled does
+    not happen later."""
+    for gateway in pair:
+        with psycopg.connect(gateway.dsn(), autocommit=True) as b:
+            a.execute("begin")
+            a.execute("update counters set n = 7 where id = 1")
+            a.execute("insert into counters values (2, 0)")
+            b.execute("set statement_timeout = '700ms'")
+            for sql in ("update counters set n = 8 where id = 1", "insert into counters values (2, 1)"):
+                began = time.monotonic()
+                try:
+                    b.execute(sql)
+                    expect(sql, "did not wait", "57014")
+                except psycopg.Error as error:
+                    expect(sql, error.sqlstate, "57014")
+                expect("soon", time.monotonic() - began < 5, True)
+            a.execute("delete from counters where id = 2")
+            a.execute("commit")
+            b.execute("reset statement_timeout")
+            time.sleep(0.5)
+            rows = a.execute("select id, n from counters").fetchall()
+            expect("what was cancelled", rows, [(1, 7)])
+            a.execute("begin")
+            a.execute("update counters set n = 9 where id = 1")
+            waiting = threading.Thread(
+                target=b.execute, args=("update counters set n = n + 1 where id = 1",))
+            waiting.start()
+            time.sleep(0.5)
+            a.execute("commit")
+            finish([waiting], 60)
+            expect("after the wait", a.execute("select n from counters").fetchone(), (10,))
 
 
 def blocks(pair, a, expect):

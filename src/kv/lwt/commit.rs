@@ -19,6 +19,7 @@ use super::pieces::{Way, way};
 use super::published::Open;
 use super::read::Reader;
 use super::rows::*;
+use super::tables::{is_table, schema_changed};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result, SqlState};
 use crate::kv::{Commit, CommitOutcome, Expect, Key, LockMode, SCHEMA_SPACE, SpaceId, Write};
@@ -132,7 +133,7 @@ impl Gateway {
         let parts = parts(self, commit)?;
         let way = way(self, commit, &parts);
         let mut waiting = Waiting::new(self, commit.txn, 0, 0);
-        let mut attempt = 0;
+        let (mut attempt, began) = (0, self.time.monotonic());
         loop {
             let step = match &way {
                 Way::Whole(pieces) => self.try_whole(commit, pieces).await?,
@@ -144,6 +145,13 @@ impl Gateway {
             };
             match step {
                 Step::Done(outcome) => return Ok(outcome),
+                // Who shared a table that DDL changes meanwhile is refused in the end.
+                Step::Blocked(blocked)
+                    if is_table(&blocked.key)
+                        && self.since(began) >= self.options.settle_timeout / 2 =>
+                {
+                    return Err(schema_changed());
+                }
                 Step::Blocked(blocked) => self.clear(&blocked, &mut waiting).await?,
                 Step::Again => self.pause(attempt).await,
             }
@@ -171,6 +179,7 @@ impl Gateway {
         for (partition, group) in super::locks::by_partition(commit.reads.iter().map(|r| &r.key)) {
             let keys: Vec<Bytes> = group.iter().map(|(_, ck)| ck.clone()).collect();
             let found = self.versions_at(snapshot, &partition, &keys, reader).await?;
+            self.step();
             for (n, (i, _)) in group.iter().enumerate() {
                 let read = &commit.reads[*i];
                 let same = found.as_ref().is_ok_and(|found| {
@@ -213,6 +222,12 @@ impl Gateway {
                 return Err(Error::internal("a lock was lost while its gateway lives"));
             }
             if let Some(blocked) = self.blocked(&write.key, &record, commit.txn, mode).await? {
+                // Its statement is run again with locks, and waits for them: a commit that waits
+                // could not be cancelled.
+                if blocked.attempt.is_none() && write.expect != Expect::Any {
+                    let (key, found) = (write.key.clone(), record.version());
+                    return Ok(Check::Refused(CommitOutcome::WriteConflict { key, found }));
+                }
                 return Ok(Check::Blocked(blocked));
             }
             let holds = match write.expect {

@@ -43,6 +43,8 @@ pub struct Gateway {
     pub partitions: Arc<dyn Partitions>,
     /// Where requests are counted.
     pub requests: Option<Arc<Requests>>,
+    /// How much of a commit of many parts is done.
+    steps: AtomicU64,
 }
 
 impl Deref for Gateway {
@@ -196,7 +198,8 @@ impl Gateway {
                 closed: AtomicBool::new(false),
             }
         });
-        let gateway = Arc::new(Gateway { core, partitions, requests: None });
+        let gateway =
+            Arc::new(Gateway { core, partitions, requests: None, steps: AtomicU64::new(0) });
         let view = gateway.view().await?;
         {
             let mut own = gateway.own.lock();
@@ -213,7 +216,7 @@ impl Gateway {
     /// An incarnation whose requests are not counted.
     fn of(core: Arc<Core>) -> Arc<Gateway> {
         let partitions: Arc<dyn Partitions> = core.cluster.clone();
-        Arc::new(Gateway { core, partitions, requests: None })
+        Arc::new(Gateway { core, partitions, requests: None, steps: AtomicU64::new(0) })
     }
 
     /// The same incarnation, for what nobody waits for.
@@ -225,7 +228,25 @@ impl Gateway {
     pub fn counting(&self, requests: Arc<Requests>) -> Arc<Gateway> {
         let (core, below) = (self.core.clone(), self.core.cluster.clone());
         let partitions = Arc::new(Counting { below, requests: requests.clone() });
-        Arc::new(Gateway { core, partitions, requests: Some(requests) })
+        let (requests, steps) = (Some(requests), AtomicU64::new(0));
+        Arc::new(Gateway { core, partitions, requests, steps })
+    }
+
+    /// The same, for one commit.
+    pub fn for_commit(&self) -> Arc<Gateway> {
+        let (core, partitions) = (self.core.clone(), self.partitions.clone());
+        let (requests, steps) = (self.requests.clone(), AtomicU64::new(0));
+        Arc::new(Gateway { core, partitions, requests, steps })
+    }
+
+    /// A part of a commit that has many is done.
+    pub fn step(&self) {
+        self.steps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many parts of its commit are done.
+    pub fn steps(&self) -> u64 {
+        self.steps.load(Ordering::Relaxed)
     }
 
     /// What all handles of this incarnation share, for who must not keep it.

@@ -142,15 +142,21 @@ impl LwtStore {
             let _ = answer.send(work.await);
         };
         gateway.env.spawn(Box::pin(task));
-        let patience = gateway.env.sleep(gateway.options.settle_timeout);
-        match select(answered, patience).await {
-            Either::Left((Ok(result), _)) => result,
-            _ => {
-                let message = "the outcome of the commit is not known";
-                Err(Error::new(SqlState::STATEMENT_COMPLETION_UNKNOWN, message)
-                    .with_hint("Look whether its effects are there before doing it again."))
+        let mut answered = answered;
+        let mut steps = None;
+        // A commit of many parts takes as long as it takes, while it goes on.
+        while steps != Some(gateway.steps()) {
+            steps = Some(gateway.steps());
+            let patience = gateway.env.sleep(gateway.options.settle_timeout);
+            match select(answered, patience).await {
+                Either::Left((Ok(result), _)) => return result,
+                Either::Left((Err(_), _)) => break,
+                Either::Right(((), still)) => answered = still,
             }
         }
+        let message = "the outcome of the commit is not known";
+        Err(Error::new(SqlState::STATEMENT_COMPLETION_UNKNOWN, message)
+            .with_hint("Look whether its effects are there before doing it again."))
     }
 
     async fn scan_partition(
@@ -378,7 +384,7 @@ impl Store for LwtStore {
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome> {
-        let gateway = self.gateway_of(commit.txn);
+        let gateway = self.gateway_of(commit.txn).for_commit();
         let work = gateway.clone();
         Self::detached(&gateway, async move { work.run_commit(&commit).await }).await
     }

@@ -11,8 +11,8 @@ pub struct LwtOptions {
     pub heartbeat: Duration,
     /// A waiter looks for a deadlock each time this has passed.
     pub deadlock_timeout: Duration,
-    /// A commit whose outcome is not known by then is reported as such (40003); the gateway goes
-    /// on settling it.
+    /// A commit that has not come further by then, and whose outcome is not known, is reported as
+    /// such (40003); the gateway goes on settling it.
     pub settle_timeout: Duration,
     /// Rows of one conditional batch.
     pub batch_rows_max: usize,

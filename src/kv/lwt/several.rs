@@ -161,7 +161,10 @@ impl Gateway {
             let mut above = Timestamp::ZERO;
             for part in cut {
                 match self.place_part(commit, part, attempt).await? {
-                    Prewrite::Placed(floor) => above = above.max(floor),
+                    Prewrite::Placed(floor) => {
+                        above = above.max(floor);
+                        self.step();
+                    }
                     other => return Ok(other),
                 }
             }

@@ -328,7 +328,8 @@ pub fn check_open(me: Incarnation, partition: &Partition, view: &View) -> Result
     closed.next().map_or(Ok(()), |_| Err(schema_changed()))
 }
 
-fn schema_changed() -> Error {
+/// 40001
+pub fn schema_changed() -> Error {
     Error::new(
         SqlState::SERIALIZATION_FAILURE,
         "could not serialize access due to concurrent changes of the schema",

@@ -164,3 +164,54 @@ fn a_lock_given_up_while_nothing_is_reached_is_not_left() {
         assert_eq!(a.store.gateway().incarnation, incarnation);
     });
 }
+
+/// A commit cannot be cancelled while it waits, so one that demands something does not.
+#[test]
+fn what_demands_a_row_as_it_was_does_not_wait_for_its_lock() {
+    for_seeds(3, Faults::none(), |sim| async move {
+        let (a, b) = (sim.gate().await, sim.gate().await);
+        let held =
+            LockRequest { txn: txn(), keys: vec![row(0)], mode: LockMode::Update, wait: BLOCK };
+        a.store.lock(held.clone()).await.unwrap();
+        let write = |n, expect| Write {
+            key: row(n),
+            value: Some(Bytes::from_static(b"v")),
+            expect,
+            tracked: false,
+        };
+        for gate in [&a, &b] {
+            let alone = commit(vec![write(0, Expect::Absent)]);
+            let outcome = gate.store.commit(alone).await.unwrap();
+            assert_eq!(outcome, CommitOutcome::WriteConflict { key: row(0), found: None });
+            let among = commit(vec![write(2, Expect::Any), write(0, Expect::Absent)]);
+            let outcome = gate.store.commit(among).await.unwrap();
+            assert!(matches!(outcome, CommitOutcome::WriteConflict { .. }), "{outcome:?}");
+        }
+        a.store.abandon(held.txn);
+        let outcome = b.store.commit(commit(vec![write(0, Expect::Any)])).await.unwrap();
+        assert!(matches!(outcome, CommitOutcome::Committed(_)), "{outcome:?}");
+    });
+}
+
+#[test]
+fn a_commit_that_goes_on_is_waited_for() {
+    let slow = Faults {
+        delay: Duration::from_secs(1),
+        timeout: Duration::from_secs(60),
+        ..Faults::none()
+    };
+    for_seeds(2, slow, |sim| async move {
+        let gate = sim.gate().await;
+        let began = gate.env.clock().monotonic();
+        let write = |n: u16| Write {
+            key: Key::new(SPACE, &n.to_be_bytes(), 2),
+            value: Some(Bytes::from_static(b"v")),
+            expect: Expect::Any,
+            tracked: false,
+        };
+        let outcome = gate.store.commit(commit((0..800).map(write).collect())).await.unwrap();
+        assert!(matches!(outcome, CommitOutcome::Committed(_)), "{outcome:?}");
+        let took = gate.env.clock().monotonic() - began;
+        assert!(took > 2 * gate.store.gateway().options.settle_timeout, "{took:?}");
+    });
+}

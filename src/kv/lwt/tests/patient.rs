@@ -13,7 +13,7 @@ use crate::kv::conformance::spread::Spread;
 /// Short, so that a trial is; long enough that a busy machine does not miss a heartbeat.
 const LEASE: Duration = Duration::from_millis(1500);
 /// How long a caller waits for an outcome.
-const PATIENCE: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A gateway's way to the cluster, with a fault at one request.
 struct Hurt {
