@@ -156,16 +156,27 @@ impl Gateway {
         futures::stream::iter(work).buffer_unordered(PARALLEL_MAX).collect::<()>().await;
     }
 
-    /// Finishes a row now, for an attempt that was met.
+    /// Whether this gateway is about to finish an attempt's rows itself. Then nobody of it may do
+    /// that before: it knows a verdict that is not on record yet, and who settles the attempt for
+    /// it, should it die until then, looks for intents.
+    fn finishes_itself(&self, of: Attempt) -> bool {
+        of.incarnation == self.incarnation && self.has_open(of.floor)
+    }
+
+    /// Finishes a row now, for an attempt that was met. False: that will be done.
     pub async fn finish_row(
         self: &Arc<Self>,
         partition: &Partition,
         key: &Bytes,
         of: Attempt,
         verdict: Verdict,
-    ) -> Result<()> {
+    ) -> Result<bool> {
+        if self.finishes_itself(of) {
+            return Ok(false);
+        }
         let rows = Rows { partition: partition.clone(), keys: vec![key.clone()], heads: None };
-        self.finish_rows(&rows, of, verdict).await
+        self.finish_rows(&rows, of, verdict).await?;
+        Ok(true)
     }
 
     /// The same in the background.

@@ -156,8 +156,7 @@ impl Gateway {
         let Some(attempt) = blocked.attempt else { return Ok(false) };
         let Some(verdict) = self.resolve(attempt, 1).await? else { return Ok(false) };
         let (partition, clustering) = place(&blocked.key);
-        self.finish_row(&partition, &clustering, attempt, verdict).await?;
-        Ok(true)
+        self.finish_row(&partition, &clustering, attempt, verdict).await
     }
 
     /// The entries that still mean something.
