@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::Runner;
 use super::define::RowExpr;
 use crate::catalog;
-use crate::encoding::table::{IndexCodec, RowDecoder, TableCodec};
+use crate::encoding::table::{IndexCodec, IndexEntry, RowDecoder, TableCodec};
 use crate::error::{Error, Result, SqlState};
 use crate::kv::{Continuation, Hold, Key, KeyRange, PageLimit, SharedStore};
 use crate::types::descriptor::{ColumnId, IndexDescriptor, TableDescriptor};
@@ -89,21 +89,41 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// Gives a space that this transaction has made a row, or an entry. False: the key has one.
-    async fn place(&mut self, key: Key, value: Bytes, tracked: bool) -> Result<bool> {
-        let txn = &mut self.change.txn;
-        if txn.may_load(key.space()) {
-            let is_free = txn.loaded(&key).await?.is_none();
-            if is_free {
-                txn.load(key, value).await?;
-            }
-            return Ok(is_free);
-        }
-        let is_free = txn.own(&key).flatten().is_none();
+    /// Gives a space that this transaction has made a row. A key that others may have too is
+    /// looked for: false where one has it.
+    async fn place_row(&mut self, key: Key, value: Bytes, new: &TableDescriptor) -> Result<bool> {
+        let is_free = new.hidden_key || self.is_free_key(&key).await?;
         if is_free {
-            txn.put(key, value, tracked)?;
+            self.place(key, value, new.columnar).await?;
         }
         Ok(is_free)
+    }
+
+    /// The same with an entry of an index.
+    async fn place_entry(&mut self, entry: IndexEntry) -> Result<bool> {
+        let is_free = !entry.unique || self.is_free_key(&entry.key).await?;
+        if is_free {
+            self.place(entry.key, entry.value, false).await?;
+        }
+        Ok(is_free)
+    }
+
+    /// Whether this transaction has not yet placed anything there.
+    async fn is_free_key(&mut self, key: &Key) -> Result<bool> {
+        let txn = &mut self.change.txn;
+        let found = match txn.may_load(key.space()) {
+            true => txn.loaded(key).await?,
+            false => txn.own(key).flatten(),
+        };
+        Ok(found.is_none())
+    }
+
+    async fn place(&mut self, key: Key, value: Bytes, tracked: bool) -> Result<()> {
+        let txn = &mut self.change.txn;
+        match txn.may_load(key.space()) {
+            true => txn.load(key, value).await,
+            false => txn.put(key, value, tracked),
+        }
     }
 
     /// Fills an index of a locked table. 23505 where it is unique and rows are not.
@@ -118,7 +138,7 @@ impl Runner<'_> {
             self.check_cancel()?;
             for (row, key) in page {
                 let entry = codec.entry(&row, &key)?;
-                if !self.place(entry.key, entry.value, false).await? {
+                if !self.place_entry(entry).await? {
                     return Err(not_unique(self, table, index, &row));
                 }
             }
@@ -157,12 +177,12 @@ impl Runner<'_> {
                     (true, true) => Key::new(new.space(), old_key.tail(), old_key.tail().len()),
                     _ => codec.row_key(&row, row_id(micros, number))?,
                 };
-                if !self.place(key.clone(), codec.row_value(&row)?, new.columnar).await? {
+                if !self.place_row(key.clone(), codec.row_value(&row)?, new).await? {
                     return Err(not_unique(self, new, &new.primary, &row));
                 }
                 for (index, codec) in &indexes {
                     let entry = codec.entry(&row, &key)?;
-                    if !self.place(entry.key, entry.value, false).await? {
+                    if !self.place_entry(entry).await? {
                         return Err(not_unique(self, new, index, &row));
                     }
                 }
