@@ -2,6 +2,7 @@
 transaction. Their rows are plain writes, so what is looked at is that nobody sees them too early or
 in part, that constraints hold as ever, and that nothing is left of a load that did not commit."""
 
+import contextlib
 import signal
 import threading
 import time
@@ -116,6 +117,15 @@ def lwts(connection):
     return connection.execute("select lwts from pg_stat_cluster_requests").fetchone()[0]
 
 
+@contextlib.contextmanager
+def few_lwts(connection, expect, what):
+    """What is done meanwhile takes few lightweight transactions."""
+    before = lwts(connection)
+    yield
+    spent = lwts(connection) - before
+    expect(f"few lightweight transactions for {what}", spent < 300 and spent, spent)
+
+
 def told(connection, work):
     """The SQLSTATE, detail and context that a transaction fails with; none: it commits."""
     try:
@@ -128,9 +138,8 @@ def told(connection, work):
 
 def loads(cql, a, b, expect):
     """All rows, at the commit and not before, with their indexes, for cqlsh too."""
-    before = lwts(a)
     began = time.monotonic()
-    with a.transaction():
+    with few_lwts(a, expect, "a load"), a.transaction():
         a.execute(TABLE.format("loaded"))
         a.execute("create index loaded_part on loaded (part)")
         copy(a, "loaded", numbered(ROWS))
@@ -138,8 +147,6 @@ def loads(cql, a, b, expect):
         expect("before the commit", sqlstate(b, "select count(*) from loaded"), "42P01")
     took = time.monotonic() - began
     print(f"   {ROWS} rows with two indexes: {ROWS / took:.0f} rows/s")
-    spent = lwts(a) - before
-    expect("few lightweight transactions", spent < 300 and spent, spent)
     whole = (ROWS, ROWS * (ROWS - 1) // 2, ROWS)
     sums = "select count(*), sum(id), count(distinct code) from loaded"
     expect("on the other gateway", b.execute(sums).fetchone(), whole)
@@ -176,11 +183,9 @@ def filled(dsn, a, b, expect):
     older = psycopg.connect(dsn, autocommit=True)
     older.execute("begin isolation level repeatable read")
     older.execute("select 1 from heap limit 1")
-    before = lwts(a)
-    a.execute("create index heap_part on heap (part)")
-    a.execute("alter table heap add unique (code)")
-    spent = lwts(a) - before
-    expect("few lightweight transactions for indexes", spent < 300 and spent, spent)
+    with few_lwts(a, expect, "indexes"):
+        a.execute("create index heap_part on heap (part)")
+        a.execute("alter table heap add unique (code)")
     by_index = "select count(*) from heap where part = 3"
     expect("by the index", b.execute(by_index).fetchone(), (FILLED // 10 + 1,))
     expect("by a snapshot before it", older.execute(by_index).fetchone(), (FILLED // 10 + 1,))
@@ -188,11 +193,9 @@ def filled(dsn, a, b, expect):
     expect("held unique", sqlstate(b, "insert into heap values (-2, 'c77', 0, 0)"), "23505")
     older.execute("begin isolation level repeatable read")
     older.execute("select 1 from loaded limit 1")
-    before = lwts(a)
-    a.execute("alter table heap add primary key (id)")
-    a.execute("alter table heap alter column amount type bigint")
-    spent = lwts(a) - before
-    expect("few lightweight transactions for rows", spent < 300 and spent, spent)
+    with few_lwts(a, expect, "rows"):
+        a.execute("alter table heap add primary key (id)")
+        a.execute("alter table heap alter column amount type bigint")
     expect("by a snapshot before the rows", sqlstate(older, "select count(*) from heap"), "40001")
     older.close()
     whole = "select count(*), count(distinct code), sum(id) from heap"

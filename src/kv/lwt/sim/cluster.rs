@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -85,6 +85,8 @@ pub struct Cluster {
     ballots: AtomicU64,
     /// A replica hears nothing while its bit is set.
     cut: AtomicU64,
+    /// Batches on attempts' records get lost, and nobody is told.
+    verdicts_lost: AtomicBool,
     /// Where the tables of spaces have Accord.
     accord: Option<Accord>,
 }
@@ -107,6 +109,7 @@ impl Cluster {
             faults: Mutex::new(faults),
             ballots: AtomicU64::new(1),
             cut: AtomicU64::new(0),
+            verdicts_lost: AtomicBool::new(false),
         })
     }
 
@@ -124,6 +127,11 @@ impl Cluster {
             true => self.cut.fetch_or(1 << replica, Ordering::SeqCst),
             false => self.cut.fetch_and(!(1 << replica), Ordering::SeqCst),
         };
+    }
+
+    /// Loses all verdicts, or no more.
+    pub fn lose_verdicts(&self, lost: bool) {
+        self.verdicts_lost.store(lost, Ordering::SeqCst);
     }
 
     /// What the tables of spaces have instead of Paxos, if a quorum is there for it.
@@ -459,6 +467,10 @@ impl Partitions for Connection {
     async fn cas(&self, batch: Batch) -> Result<Applied, Failure> {
         let cluster = self.cluster.clone();
         self.ask(async move {
+            let is_verdict = batch.partition.table == Table::Transactions;
+            if is_verdict && cluster.verdicts_lost.load(Ordering::SeqCst) {
+                return std::future::pending().await;
+            }
             if let Some(accord) = cluster.accord_of(batch.partition.table)? {
                 return Ok(accord.cas(&[batch]));
             }

@@ -95,11 +95,6 @@ impl Sim {
 
     /// A new gateway, its clock wrong by up to five seconds and a few percent.
     pub async fn gate(&self) -> Gate {
-        self.gate_over(|connection| connection).await
-    }
-
-    /// The same, with a way of its own to the cluster.
-    pub async fn gate_over(&self, way: impl Fn(Arc<Connection>) -> Arc<dyn Partitions>) -> Gate {
         let node = {
             let mut nodes = self.nodes.lock();
             *nodes += 1;
@@ -121,7 +116,7 @@ impl Sim {
             ..LwtOptions::default()
         };
         loop {
-            let connection = way(Connection::new(&self.cluster, env.clone()));
+            let connection = Connection::new(&self.cluster, env.clone());
             if let Ok(store) = LwtStore::open(connection, env.clone(), options.clone()).await {
                 return Gate { store, env };
             }

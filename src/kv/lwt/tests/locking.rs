@@ -18,6 +18,10 @@ fn row(n: u64) -> Key {
     Key::new(SPACE, &[(n / 2) as u8, (n % 2) as u8], 1)
 }
 
+fn write(key: Key, expect: Expect) -> Write {
+    Write { key, value: Some(Bytes::from_static(b"v")), expect, tracked: false }
+}
+
 /// Who believes to hold what.
 #[derive(Default)]
 struct Holding(Vec<(TxnId, LockMode, Vec<Key>)>);
@@ -81,13 +85,7 @@ async fn lock_and_end(sim: &Sim, gate: &Gate, holding: Option<&Mutex<Holding>>) 
     if mode == LockMode::Share || sim.world.random(2) == 0 {
         return gate.store.abandon(txn);
     }
-    let write = |key| Write {
-        key,
-        value: Some(Bytes::from_static(b"v")),
-        expect: Expect::Any,
-        tracked: false,
-    };
-    let writes = got.into_iter().take(3).map(write).collect();
+    let writes = got.into_iter().take(3).map(|key| write(key, Expect::Any)).collect();
     if let Err(error) = gate.store.commit(Commit { txn, ..commit(writes) }).await {
         assert!(is_allowed(&error), "{error:?}");
     }
@@ -173,22 +171,16 @@ fn what_demands_a_row_as_it_was_does_not_wait_for_its_lock() {
         let held =
             LockRequest { txn: txn(), keys: vec![row(0)], mode: LockMode::Update, wait: BLOCK };
         a.store.lock(held.clone()).await.unwrap();
-        let write = |n, expect| Write {
-            key: row(n),
-            value: Some(Bytes::from_static(b"v")),
-            expect,
-            tracked: false,
-        };
         for gate in [&a, &b] {
-            let alone = commit(vec![write(0, Expect::Absent)]);
+            let alone = commit(vec![write(row(0), Expect::Absent)]);
             let outcome = gate.store.commit(alone).await.unwrap();
             assert_eq!(outcome, CommitOutcome::WriteConflict { key: row(0), found: None });
-            let among = commit(vec![write(2, Expect::Any), write(0, Expect::Absent)]);
+            let among = commit(vec![write(row(2), Expect::Any), write(row(0), Expect::Absent)]);
             let outcome = gate.store.commit(among).await.unwrap();
             assert!(matches!(outcome, CommitOutcome::WriteConflict { .. }), "{outcome:?}");
         }
         a.store.abandon(held.txn);
-        let outcome = b.store.commit(commit(vec![write(0, Expect::Any)])).await.unwrap();
+        let outcome = b.store.commit(commit(vec![write(row(0), Expect::Any)])).await.unwrap();
         assert!(matches!(outcome, CommitOutcome::Committed(_)), "{outcome:?}");
     });
 }
@@ -203,12 +195,7 @@ fn a_commit_that_goes_on_is_waited_for() {
     for_seeds(2, slow, |sim| async move {
         let gate = sim.gate().await;
         let began = gate.env.clock().monotonic();
-        let write = |n: u16| Write {
-            key: Key::new(SPACE, &n.to_be_bytes(), 2),
-            value: Some(Bytes::from_static(b"v")),
-            expect: Expect::Any,
-            tracked: false,
-        };
+        let write = |n: u16| write(Key::new(SPACE, &n.to_be_bytes(), 2), Expect::Any);
         let outcome = gate.store.commit(commit((0..800).map(write).collect())).await.unwrap();
         assert!(matches!(outcome, CommitOutcome::Committed(_)), "{outcome:?}");
         let took = gate.env.clock().monotonic() - began;

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::super::partitions::*;
 use super::harness::*;
 use super::*;
 use crate::kv::conformance::txn;
@@ -263,54 +262,6 @@ fn a_retired_gateway_joins_again() {
     });
 }
 
-/// A way to the cluster on which no verdict arrives.
-struct WithoutVerdicts(Arc<Connection>);
-
-#[async_trait]
-impl Partitions for WithoutVerdicts {
-    async fn read(
-        &self,
-        partition: &Partition,
-        select: Select,
-        consistency: Consistency,
-    ) -> Result<Vec<Row>, Failure> {
-        self.0.read(partition, select, consistency).await
-    }
-
-    async fn ring(
-        &self,
-        table: Table,
-        after: Option<RingPosition>,
-        limit: usize,
-    ) -> Result<RingPage, Failure> {
-        self.0.ring(table, after, limit).await
-    }
-
-    async fn write(
-        &self,
-        partition: &Partition,
-        writes: Vec<CellWrite>,
-        timestamp: u64,
-    ) -> Result<(), Failure> {
-        self.0.write(partition, writes, timestamp).await
-    }
-
-    async fn cas(&self, batch: Batch) -> Result<Applied, Failure> {
-        match batch.partition.table {
-            Table::Transactions => std::future::pending().await,
-            _ => self.0.cas(batch).await,
-        }
-    }
-
-    async fn remove(&self, table: Table) -> Result<(), Failure> {
-        self.0.remove(table).await
-    }
-
-    async fn size(&self, table: Table) -> Result<(u64, u64), Failure> {
-        self.0.size(table).await
-    }
-}
-
 /// Who meets the intents of a commit of its own gateway, which is acknowledged and has no verdict
 /// on record yet, reads them or waits; and then the gateway dies.
 #[test]
@@ -318,11 +269,11 @@ fn what_was_acknowledged_before_its_verdict_outlives_its_gateway() {
     for_seeds(4, Faults::none(), |mut sim| async move {
         sim.implicit_max = Some(32);
         let (first, second) = (write(1, 1), write(2, 1));
-        let dying = sim.gate_over(|connection| Arc::new(WithoutVerdicts(connection))).await;
-        let other = sim.gate().await;
+        let (dying, other) = (sim.gate().await, sim.gate().await);
         assert!(commit(&other, vec![write(1, 0), write(2, 0)]).await);
         // Their rows are finished.
         sim.sleep(Duration::from_millis(100)).await;
+        sim.cluster.lose_verdicts(true);
         assert!(commit(&dying, vec![first, second]).await);
         let task = dying.clone();
         sim.spawn(&dying, async move {
@@ -333,6 +284,7 @@ fn what_was_acknowledged_before_its_verdict_outlives_its_gateway() {
         assert_eq!(newest(&dying, 1).await, Some(1));
         sim.sleep(Duration::from_millis(100)).await;
         sim.world.pause(dying.env.node, LEASE * 1000);
+        sim.cluster.lose_verdicts(false);
         sim.sleep(LEASE * 4).await;
         let hold = other.store.snapshot().await.unwrap();
         let found = (get(&other, 1, hold.at).await, get(&other, 2, hold.at).await);
