@@ -156,6 +156,9 @@ benches() {
         --memory 4096
     part "statements on one node beside bare CQL" "$PYTHON" tests/cluster/run.py latency
     part "statements on three nodes beside bare CQL" "$PYTHON" tests/cluster/run.py --nodes 3 latency
+    part "setup of the next Cassandra" setup_cassandra_next
+    part "statements by Accord beside bare CQL" "$PYTHON" tests/cluster/run.py --commit accord latency
+    part "the demo on a cluster at its full rate" "$PYTHON" tests/cluster/run.py --long demo
 }
 
 part "setup" setup

@@ -1,8 +1,11 @@
-"""`sluice demo --cluster` as a user runs it, its smoke script, and what is left when it ends."""
+"""`sluice demo --cluster` as a user runs it, its smoke script, and what is left when it ends; for
+longer with a release build, and as many events as the demo sends by itself."""
 
 import contextlib
 import os
 import pathlib
+import re
+import statistics
 import subprocess
 import tempfile
 import time
@@ -15,7 +18,10 @@ from nodes import free_port, jars
 READY_TIMEOUT_S = 300
 LINES_TIMEOUT_S = 60
 END_TIMEOUT_S = 60
-RATE, EVENTS = 800, 1_000_000
+LINE = "lightweight transactions/s"
+# Events a second: of a debug build, and of a release build, which keeps up for so many lines.
+RATE, RATE_LONG, EVENTS = 800, 2_000, 1_000_000
+LINES_LONG, RATE_SHARE = 30, 0.95
 
 
 def processes_of(folder):
@@ -28,15 +34,15 @@ def processes_of(folder):
     return found
 
 
-def run(program):
+def run(program, long):
     """What was wrong. `program` is the binary."""
-    wrong = []
+    wrong, rate = [], RATE_LONG if long else RATE
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="sluice-demo-test-") as folder:
         log = pathlib.Path(folder) / "out"
         with open(log, "w") as out:
             demo = subprocess.Popen(
-                [program, "demo", "--cluster", "--cassandra", str(jars()), "--rate", str(RATE),
+                [program, "demo", "--cluster", "--cassandra", str(jars()), "--rate", str(rate),
                  "--events", str(EVENTS), "--listen", f"127.0.0.1:{port}"],
                 stdout=out, stderr=subprocess.STDOUT,
                 # However few the events are, agents make a view that is made anew.
@@ -54,8 +60,10 @@ def run(program):
             if smoke.returncode:
                 wrong.append(f"smoke.sh ended with {smoke.returncode}")
             made_by_agents(url, wrong)
-            line = wait_for(log, demo, "lightweight transactions/s", LINES_TIMEOUT_S)
+            line = wait_for(log, demo, LINE, LINES_TIMEOUT_S)
             print(f"   {line.strip()}")
+            if long:
+                keeps_up(log, demo, rate, wrong)
         except RuntimeError as error:
             wrong.append(str(error))
         finally:
@@ -96,13 +104,32 @@ def made_by_agents(url, wrong):
             wrong.append(f"the view comes from {source[0]}")
 
 
+def keeps_up(log, demo, rate, wrong):
+    """As many events a second as were asked for, by the median of its lines from now on."""
+    seen = len(lines(log, LINE))
+    until = time.monotonic() + LINES_LONG * LINES_TIMEOUT_S
+    while len(lines(log, LINE)) < seen + LINES_LONG:
+        if demo.poll() is not None or time.monotonic() > until:
+            raise RuntimeError(f"it fell silent:\n{log.read_text()[-3000:]}")
+        time.sleep(0.5)
+    last = lines(log, LINE)[seen:]
+    rates = [int(re.search(r", (\d+)/s", line).group(1)) for line in last]
+    print(f"   {statistics.median(rates):.0f} ({min(rates)}-{max(rates)}) events/s by "
+          f"{len(rates)} lines, the last one:\n   {last[-1].strip()}")
+    if statistics.median(rates) < rate * RATE_SHARE:
+        wrong.append(f"{statistics.median(rates)} of {rate} events/s")
+
+
+def lines(log, mark):
+    return [line for line in log.read_text().splitlines() if mark in line]
+
+
 def wait_for(log, demo, mark, seconds):
     """The last line of a log that has a mark, as soon as there is one."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        lines = [line for line in log.read_text().splitlines() if mark in line]
-        if lines:
-            return lines[-1]
+        if found := lines(log, mark):
+            return found[-1]
         if demo.poll() is not None:
             break
         time.sleep(0.5)

@@ -4,17 +4,17 @@
 
 Parts: conformance (the store seam's suite), scripts (tests/sql beside PostgreSQL), schema (DDL on
 two gateways), sequences (of two gateways), native (rows as other readers find them), hopes (writes
-without locks), loads (bulk loads into new tables), bank (money, with gateways killed), foreign (the cluster's own tables through SQL),
-views (columnar, of two gateways), agents (views from the nodes' files, shared), requests (of each
-class of statement, as documented), refusals (users, passwords, certificates), sstables
-(Cassandra's files beside its SELECT), measures (requests and latencies); when named also demo
-(`sluice demo --cluster` and compose/smoke.sh; slow with a debug build), spark (reads rows where
-they lie, as it does other tables), isolation (Hermitage's anomalies), latency (of statements,
-release build), quorum (too few nodes answer), retired (a gateway stands still), rolling (restart
-of gateways), topology (a node joins and leaves; memory for one more), loops (DDL on two gateways
-that are killed at random), sizes (more than the cluster takes at once), rates (of bulk loads),
-objects (views in S3), spread (scans over gateways). With three nodes the faults of bank and agents
-are nodes killed too.
+without locks), loads (bulk loads into new tables), bank (money, with gateways killed), foreign (the
+cluster's own tables through SQL), views (columnar, of two gateways), agents (views from the nodes'
+files, shared), requests (of each class of statement, as documented), refusals (users, passwords,
+certificates), sstables (Cassandra's files beside its SELECT), measures (requests and latencies);
+when named also demo (`sluice demo --cluster` and compose/smoke.sh; --long: a release build, at its
+full rate), spark (reads rows where they lie, as it does other tables), isolation (Hermitage's
+anomalies), latency (of statements, release build), quorum (too few nodes answer), retired (a
+gateway stands still), rolling (restart of gateways), topology (a node joins and leaves; memory for
+one more), loops (DDL on two gateways that are killed at random), sizes (more than the cluster takes
+at once), rates (of bulk loads), objects (views in S3), spread (scans over gateways). With three
+nodes the faults of bank and agents are nodes killed too.
 """
 
 import argparse
@@ -100,10 +100,10 @@ def measures(cluster, _):
     return rust(cluster, "raw", "kv::cassandra::tests::measures", "--", "--nocapture")[0]
 
 
-def latencies(cluster, _):
+def latencies(cluster, options):
     """Statements through a release build, beside bare CQL."""
     with gateways(cluster, keyspace="latency", release=True) as ours:
-        return latency.run(cluster, ours[0])
+        return latency.run(cluster, ours[0], options.commit)
 
 
 def requests(cluster, options):
@@ -351,9 +351,9 @@ def foreigners(cluster, _):
         return foreign.run(cluster, pair)
 
 
-def demonstration(_cluster, _):
+def demonstration(_cluster, options):
     """`sluice demo --cluster`, which has a node of its own."""
-    return demo.run(sluice_binary())
+    return demo.run(sluice_binary(options.long), options.long)
 
 
 PARTS = {"conformance": conformance, "scripts": scripts, "schema": schema, "sequences": numbers,

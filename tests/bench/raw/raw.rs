@@ -1,11 +1,11 @@
-//! What bare CQL takes: `raw HOST:PORT REPLICATION SECONDS CLIENTS`.
+//! What bare CQL takes: `raw HOST:PORT REPLICATION SECONDS CLIENTS lwt|accord`.
 //!
 //! Prints a line for each kind of work: its name, the median in milliseconds of one client, and for
 //! point reads also how many a second `CLIENTS` clients get.
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use futures::future::{BoxFuture, try_join_all};
 use scylla::client::execution_profile::ExecutionProfile;
@@ -20,17 +20,76 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 /// Rows that are read and updated.
 const ROWS: i64 = 50;
 
+/// What a commit is: a conditional batch for each partition, or one transaction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Commit {
+    Lwt,
+    Accord,
+}
+
+impl Commit {
+    /// `INSERT` of rows that must not be there yet; with LWT it has one row.
+    fn insert(self, table: &str, key: &[&str], rows: usize) -> String {
+        let marks = vec!["?"; key.len() + 1].join(", ");
+        let insert = format!("INSERT INTO {table} ({}, v) VALUES ({marks})", key.join(", "));
+        match self {
+            Commit::Lwt => format!("{insert} IF NOT EXISTS"),
+            Commit::Accord => transaction(table, key, rows, "NULL", &insert),
+        }
+    }
+
+    fn update(self) -> String {
+        let update = "UPDATE plain SET v = ? WHERE id = ?";
+        match self {
+            Commit::Lwt => format!("{update} IF v != -1"),
+            Commit::Accord => transaction("plain", &["id"], 1, "NOT NULL", update),
+        }
+    }
+
+    /// The values of an `INSERT`: Accord's has the keys to look for before the rows.
+    fn values(self, keys: &[Vec<i64>]) -> Vec<i64> {
+        let sought = keys.concat();
+        let rows = keys.iter().flat_map(|key| [&key[..], &[0]].concat());
+        match self {
+            Commit::Lwt => rows.collect(),
+            Commit::Accord => sought.into_iter().chain(rows).collect(),
+        }
+    }
+}
+
+/// So many rows are looked for, and if they are as expected, the change is made for each.
+fn transaction(table: &str, key: &[&str], rows: usize, expected: &str, change: &str) -> String {
+    let sought: Vec<String> = key.iter().map(|column| format!("{column} = ?")).collect();
+    let each = |of: &dyn Fn(usize) -> String, between: &str| {
+        (0..rows).map(of).collect::<Vec<_>>().join(between)
+    };
+    let lets = each(
+        &|n| format!("LET r{n} = (SELECT v FROM {table} WHERE {});", sought.join(" AND ")),
+        " ",
+    );
+    let shown = each(&|n| format!("r{n}.v"), ", ");
+    let tested = each(&|n| format!("r{n} IS {expected}"), " AND ");
+    let then = each(&|_| format!("{change};"), " ");
+    format!(
+        "BEGIN TRANSACTION {lets} SELECT {shown}; IF {tested} THEN {then} END IF COMMIT TRANSACTION"
+    )
+}
+
 struct Raw {
     session: Session,
+    commit: Commit,
     read: PreparedStatement,
     write: PreparedStatement,
     insert: PreparedStatement,
     update: PreparedStatement,
+    /// Rows of one partition: one with LWT, where a batch has five; else all.
     wide: PreparedStatement,
+    /// Rows of five partitions: one with LWT, else all.
+    five: PreparedStatement,
 }
 
 impl Raw {
-    async fn connect(point: &str, replication: &str) -> Outcome<Raw> {
+    async fn connect(point: &str, replication: &str, commit: Commit) -> Outcome<Raw> {
         let profile = ExecutionProfile::builder()
             .consistency(Consistency::Quorum)
             .serial_consistency(Some(SerialConsistency::Serial))
@@ -40,17 +99,23 @@ impl Raw {
             .default_execution_profile_handle(profile.build().into_handle())
             .build()
             .await?;
-        let ddl = [
-            "DROP KEYSPACE IF EXISTS raw".to_owned(),
-            format!(
-                "CREATE KEYSPACE raw WITH replication = \
-                 {{'class': 'SimpleStrategy', 'replication_factor': {replication}}}"
-            ),
-            "CREATE TABLE raw.plain (id bigint PRIMARY KEY, v bigint)".to_owned(),
-            "CREATE TABLE raw.wide (p bigint, c int, v bigint, PRIMARY KEY (p, c))".to_owned(),
+        let mode = match commit {
+            Commit::Lwt => "",
+            Commit::Accord => " WITH transactional_mode = 'full'",
+        };
+        // Of its own, since one with Accord's tables cannot be dropped.
+        let keyspace = format!("raw_{}", UNIX_EPOCH.elapsed()?.as_millis());
+        let replication =
+            format!("{{'class': 'SimpleStrategy', 'replication_factor': {replication}}}");
+        let create = format!("CREATE KEYSPACE {keyspace} WITH replication = {replication}");
+        session.query_unpaged(create, ()).await?;
+        session.use_keyspace(keyspace, false).await?;
+        let tables = [
+            "CREATE TABLE plain (id bigint PRIMARY KEY, v bigint)",
+            "CREATE TABLE wide (p bigint, c bigint, v bigint, PRIMARY KEY (p, c))",
         ];
-        for text in ddl {
-            session.query_unpaged(text, ()).await?;
+        for table in tables {
+            session.query_unpaged(format!("{table}{mode}"), ()).await?;
         }
         let prepare = async |text: &str| {
             let mut statement = session.prepare(text).await?;
@@ -59,11 +124,13 @@ impl Raw {
             Outcome::Ok(statement)
         };
         let raw = Raw {
-            read: prepare("SELECT v FROM raw.plain WHERE id = ?").await?,
-            write: prepare("INSERT INTO raw.plain (id, v) VALUES (?, ?)").await?,
-            insert: prepare("INSERT INTO raw.plain (id, v) VALUES (?, ?) IF NOT EXISTS").await?,
-            update: prepare("UPDATE raw.plain SET v = ? WHERE id = ? IF v != -1").await?,
-            wide: prepare("INSERT INTO raw.wide (p, c, v) VALUES (?, ?, 0) IF NOT EXISTS").await?,
+            commit,
+            read: prepare("SELECT v FROM plain WHERE id = ?").await?,
+            write: prepare("INSERT INTO plain (id, v) VALUES (?, ?)").await?,
+            insert: prepare(&commit.insert("plain", &["id"], 1)).await?,
+            update: prepare(&commit.update()).await?,
+            wide: prepare(&commit.insert("wide", &["p", "c"], 5)).await?,
+            five: prepare(&commit.insert("plain", &["id"], 5)).await?,
             session,
         };
         for id in 0..ROWS {
@@ -78,37 +145,59 @@ impl Raw {
         Ok(())
     }
 
-    async fn insert(&self, id: i64) -> Outcome<()> {
-        self.session.execute_unpaged(&self.insert, (id, 0i64)).await?;
+    async fn write(&self, statement: &PreparedStatement, values: &[i64]) -> Outcome<()> {
+        self.session.execute_unpaged(statement, values).await?;
+        Ok(())
+    }
+
+    async fn insert(&self, statement: &PreparedStatement, keys: &[Vec<i64>]) -> Outcome<()> {
+        self.write(statement, &self.commit.values(keys)).await
+    }
+
+    async fn batch(&self, statement: &PreparedStatement, keys: &[Vec<i64>]) -> Outcome<()> {
+        let mut batch = Batch::new(BatchType::Unlogged);
+        batch.set_consistency(Consistency::Quorum);
+        batch.set_serial_consistency(Some(SerialConsistency::Serial));
+        keys.iter().for_each(|_| batch.append_statement(statement.clone()));
+        let values: Vec<Vec<i64>> =
+            keys.iter().map(|key| self.commit.values(std::slice::from_ref(key))).collect();
+        self.session.batch(&batch, values).await?;
         Ok(())
     }
 
     /// One kind of work, `id` being a number that is used once.
     async fn run(&self, work: Work, id: i64) -> Outcome<()> {
-        match work {
-            Work::Read => self.read(id).await,
-            Work::Write => {
-                self.session.execute_unpaged(&self.write, (id, id)).await?;
-                Ok(())
-            }
-            Work::Lwt => self.insert(id).await,
-            Work::Update => {
+        match (work, self.commit) {
+            (Work::Read, _) => self.read(id).await,
+            (Work::Write, _) => self.write(&self.write, &[id, id]).await,
+            (Work::Insert, _) => self.insert(&self.insert, &[vec![id]]).await,
+            (Work::Update, commit) => {
                 self.read(id).await?;
-                self.session.execute_unpaged(&self.update, (id, id % ROWS)).await?;
-                Ok(())
+                let (changed, sought) = ([id, id % ROWS], [id % ROWS]);
+                match commit {
+                    Commit::Lwt => self.write(&self.update, &changed).await,
+                    Commit::Accord => {
+                        self.write(&self.update, &[&sought[..], &changed].concat()).await
+                    }
+                }
             }
-            Work::FiveRows => {
-                let mut batch = Batch::new(BatchType::Unlogged);
-                batch.set_consistency(Consistency::Quorum);
-                batch.set_serial_consistency(Some(SerialConsistency::Serial));
-                (0..5).for_each(|_| batch.append_statement(self.wide.clone()));
-                let values: Vec<(i64, i32)> = (0..5).map(|c| (id, c)).collect();
-                self.session.batch(&batch, values).await?;
-                Ok(())
+            (Work::FiveRows, commit) => {
+                let keys: Vec<_> = (0..5).map(|c| vec![id, c]).collect();
+                match commit {
+                    Commit::Lwt => self.batch(&self.wide, &keys).await,
+                    Commit::Accord => self.insert(&self.wide, &keys).await,
+                }
             }
-            Work::FiveLwts => {
-                try_join_all((0..5).map(|n| self.insert(id * 8 + n))).await?;
-                Ok(())
+            (Work::FivePartitions, commit) => {
+                let keys: Vec<_> = (0..5).map(|n| vec![id * 8 + n]).collect();
+                match commit {
+                    Commit::Lwt => {
+                        try_join_all(keys.chunks(1).map(|key| self.insert(&self.five, key)))
+                            .await?;
+                        Ok(())
+                    }
+                    Commit::Accord => self.insert(&self.five, &keys).await,
+                }
             }
         }
     }
@@ -118,19 +207,19 @@ impl Raw {
 enum Work {
     Read,
     Write,
-    Lwt,
+    Insert,
     Update,
     FiveRows,
-    FiveLwts,
+    FivePartitions,
 }
 
 const WORKS: [(&str, Work); 6] = [
     ("read", Work::Read),
     ("write", Work::Write),
-    ("lwt", Work::Lwt),
-    ("read and lwt", Work::Update),
-    ("lwt of five rows", Work::FiveRows),
-    ("five lwts", Work::FiveLwts),
+    ("insert", Work::Insert),
+    ("read and update", Work::Update),
+    ("insert of five rows", Work::FiveRows),
+    ("insert into five partitions", Work::FivePartitions),
 ];
 
 async fn median(raw: &Raw, work: Work, seconds: f64, next: &mut i64) -> Outcome<f64> {
@@ -170,11 +259,16 @@ async fn throughput(raw: &Arc<Raw>, seconds: f64, clients: i64) -> Outcome<f64> 
 #[tokio::main]
 async fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [point, replication, seconds, clients] = &arguments[..] else {
-        return Err("usage: raw HOST:PORT REPLICATION SECONDS CLIENTS".into());
+    let [point, replication, seconds, clients, commit] = &arguments[..] else {
+        return Err("usage: raw HOST:PORT REPLICATION SECONDS CLIENTS lwt|accord".into());
+    };
+    let commit = match commit.as_str() {
+        "lwt" => Commit::Lwt,
+        "accord" => Commit::Accord,
+        other => return Err(format!("neither lwt nor accord: {other}").into()),
     };
     let seconds: f64 = seconds.parse()?;
-    let raw = Arc::new(Raw::connect(point, replication).await?);
+    let raw = Arc::new(Raw::connect(point, replication, commit).await?);
     // New numbers are above those of the rows, and five times eight of each fit.
     let mut next = ROWS * 1000;
     // The first round is for the cluster's own compiler.
