@@ -1,7 +1,6 @@
 //! The names PostgreSQL makes up for keys, indexes and CHECK constraints.
 
-/// Names are cut to this many bytes.
-pub const NAME_BYTES_MAX: usize = 63;
+use crate::types::NAME_BYTES_MAX;
 
 /// `table_column_label`, each part cut so that the whole fits: the longer one first.
 pub fn object_name(table: &str, column: &str, label: &str) -> String {

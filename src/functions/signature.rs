@@ -165,6 +165,7 @@ pub(super) mod types {
     pub const ANYCOMPATIBLE: SqlType = SqlType::of(BaseType::AnyCompatible);
     pub const ANYCOMPATIBLEARRAY: SqlType = SqlType::of(BaseType::AnyCompatibleArray);
     pub const CHAR: SqlType = SqlType::of(BaseType::SingleChar);
+    pub const ACLITEM_ARRAY: SqlType = SqlType::array_of(BaseType::AclItem);
     pub const TEXT_ARRAY: SqlType = SqlType::array_of(BaseType::Text);
     pub const INT4_ARRAY: SqlType = SqlType::array_of(BaseType::Int4);
     pub const FLOAT8_ARRAY: SqlType = SqlType::array_of(BaseType::Float8);

@@ -147,6 +147,12 @@ pub struct ColumnDescriptor {
 }
 
 impl ColumnDescriptor {
+    /// Whether its default calls a sequence, which it names by OID.
+    pub fn calls_sequence(&self, oid: u32) -> bool {
+        let named = format!("'{oid}'::regclass");
+        self.default.as_ref().is_some_and(|default| default.contains(&named))
+    }
+
     /// A column that takes NULL and has no default.
     pub fn new(id: ColumnId, name: &str, ty: SqlType) -> ColumnDescriptor {
         let name = name.to_owned();

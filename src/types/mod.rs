@@ -18,6 +18,9 @@ pub use array::Array;
 pub use interval::Interval;
 pub use numeric::Numeric;
 
+/// Longest name of anything (`NAMEDATALEN` - 1).
+pub const NAME_BYTES_MAX: usize = 63;
+
 /// A type without modifiers. The discriminant is PostgreSQL's OID (pg_type.dat).
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,

@@ -11,6 +11,7 @@
 mod attributes;
 mod builtin;
 pub(super) mod cells;
+mod dependencies;
 mod information;
 mod objects;
 mod references;

@@ -1,13 +1,15 @@
-//! Schemas, relations, indexes, constraints, sequences, comments and what depends on what.
+//! Schemas, relations, indexes, constraints, sequences and comments.
 
 use std::sync::Arc;
 
-use super::super::descriptor::{DATABASE_OWNER, SchemaDescriptor, SequenceDescriptor, oids};
+use super::super::descriptor::{
+    DATABASE_OWNER, INFORMATION_SCHEMA, SchemaDescriptor, SequenceDescriptor, oids,
+};
 use super::super::foreign;
 use super::super::snapshot::visible_indexes;
 use super::cells::*;
 use super::types::{collation_of, operator_class};
-use super::{Source, all, attributes};
+use super::{Source, all, attributes, dependencies};
 use crate::types::descriptor::{
     ConstraintTiming, ForeignAction, ForeignKeyDescriptor, IndexDescriptor, RelationKind,
     TableDescriptor,
@@ -34,7 +36,8 @@ pub(super) fn rows(name: &str, source: &Source<'_>) -> Option<Vec<Row>> {
         "pg_sequence" => source.snapshot.sequences().map(|s| sequence(s)).collect(),
         "pg_description" => descriptions(source),
         "pg_shdescription" => shared_descriptions(source),
-        "pg_depend" => dependencies(source),
+        "pg_depend" => dependencies::rows(source),
+        "pg_init_privs" => initial_grants(source),
         _ => return None,
     })
 }
@@ -51,16 +54,26 @@ impl Source<'_> {
     }
 }
 
+/// What initialization grants of a schema, if anything: all to the owner, the use of it to everybody.
+fn granted(schema: &SchemaDescriptor) -> Option<Datum> {
+    let owner = &schema.owner;
+    let shared = schema.is_system() || owner == DATABASE_OWNER;
+    shared.then(|| acl_array([format!("{owner}=UC/{owner}"), format!("=U/{owner}")]))
+}
+
+/// `pg_init_privs`. PostgreSQL's `initdb` grants `information_schema` later than it looks.
+fn initial_grants(source: &Source<'_>) -> Vec<Row> {
+    let row = |s: &Arc<SchemaDescriptor>| {
+        let granted = granted(s).filter(|_| s.name != INFORMATION_SCHEMA)?;
+        Some(vec![oid(s.oid), oid(oids::CLASS_SCHEMA), int4(0), char(b'i'), granted])
+    };
+    source.snapshot.schemas().filter_map(row).collect()
+}
+
 fn namespaces(source: &Source<'_>) -> Vec<Row> {
     let schemas = source.snapshot.schemas();
     let row = |s: &Arc<SchemaDescriptor>| {
-        // What initialization grants: all to the owner, the use of it to everybody.
-        let shared = s.is_system() || s.owner == DATABASE_OWNER;
-        let granted = match shared {
-            true => acl_array([format!("{0}=UC/{0}", s.owner), format!("=U/{}", s.owner)]),
-            false => NULL,
-        };
-        vec![oid(s.oid), text(&s.name), oid(source.owner(&s.owner)), granted]
+        vec![oid(s.oid), text(&s.name), oid(source.owner(&s.owner)), granted(s).unwrap_or(NULL)]
     };
     schemas.map(row).collect()
 }
@@ -415,58 +428,4 @@ fn shared_descriptions(source: &Source<'_>) -> Vec<Row> {
     comments
         .map(|(target, comment)| vec![oid(target.oid), oid(target.class), text(comment)])
         .collect()
-}
-
-/// OID of `pg_attrdef`.
-const CLASS_DEFAULT: u32 = 2604;
-
-fn dependencies(source: &Source<'_>) -> Vec<Row> {
-    let row = |(class, object): (u32, u32), (of, referenced, column): (u32, u32, i32), kind: u8| {
-        vec![oid(class), oid(object), int4(0), oid(of), oid(referenced), int4(column), char(kind)]
-    };
-    let relation = oids::CLASS_RELATION;
-    let mut rows = Vec::new();
-    for table in source.snapshot.tables() {
-        let id = table.id.0;
-        let schema = source.schema(&table.schema);
-        rows.push(row((relation, id), (oids::CLASS_SCHEMA, schema, 0), b'n'));
-        for (_, index) in visible_indexes(table) {
-            match index.constraint_oid {
-                Some(constraint) => {
-                    let constraint = (oids::CLASS_CONSTRAINT, constraint);
-                    rows.push(row((relation, index.oid), (constraint.0, constraint.1, 0), b'i'));
-                    for column in &index.columns {
-                        let column = i32::from(column.column.0);
-                        rows.push(row(constraint, (relation, id, column), b'a'));
-                    }
-                }
-                None => {
-                    for column in &index.columns {
-                        let column = i32::from(column.column.0);
-                        rows.push(row((relation, index.oid), (relation, id, column), b'a'));
-                    }
-                }
-            }
-        }
-        for check in &table.checks {
-            for column in &check.columns {
-                let constraint = (oids::CLASS_CONSTRAINT, check.oid);
-                rows.push(row(constraint, (relation, id, i32::from(column.0)), b'a'));
-            }
-        }
-        for column in table.columns.iter().filter(|c| attributes::has_default(c)) {
-            let default = (CLASS_DEFAULT, attributes::default_oid(table, column));
-            rows.push(row(default, (relation, id, i32::from(column.id.0)), b'a'));
-        }
-    }
-    for sequence in source.snapshot.sequences() {
-        let schema = source.schema(&sequence.schema);
-        rows.push(row((relation, sequence.oid), (oids::CLASS_SCHEMA, schema, 0), b'n'));
-        if let Some(owner) = sequence.owned_by {
-            let kind = if owner.identity { b'i' } else { b'a' };
-            let column = (relation, owner.table.0, i32::from(owner.column.0));
-            rows.push(row((relation, sequence.oid), column, kind));
-        }
-    }
-    rows
 }

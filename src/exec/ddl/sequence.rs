@@ -79,13 +79,9 @@ impl Runner<'_> {
 
     /// The columns whose defaults call a sequence, but for the one that it goes with.
     fn sequence_users(&self, sequence: &SequenceDescriptor) -> Vec<(Arc<TableDescriptor>, String)> {
-        let call = format!("'{}'::regclass", sequence.oid);
         let mut users = Vec::new();
         for table in self.schema().tables() {
-            let used = table
-                .columns
-                .iter()
-                .filter(|c| c.default.as_ref().is_some_and(|default| default.contains(&call)));
+            let used = table.columns.iter().filter(|c| c.calls_sequence(sequence.oid));
             users.extend(used.map(|c| (Arc::clone(table), c.name.clone())));
         }
         users

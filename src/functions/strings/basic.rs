@@ -7,10 +7,8 @@ use std::sync::Arc;
 use crate::error::{Error, Result, SqlState};
 use crate::functions::EvalContext;
 use crate::functions::call::{arg, one, two};
-use crate::types::{Datum, SqlType};
+use crate::types::{Datum, NAME_BYTES_MAX, SqlType};
 
-/// Bytes that a name can have.
-const NAME_BYTES_MAX: usize = 63;
 /// Bytes that a value can have (PostgreSQL's MaxAllocSize).
 pub(in crate::functions) const VALUE_BYTES_MAX: usize = 0x3fff_ffff;
 

@@ -1,9 +1,31 @@
-//! `has_*_privilege`: every role may do everything to what exists.
+//! `has_*_privilege`: every role may do everything to what exists. And what is granted where nobody
+//! has granted anything.
+
+use std::sync::Arc;
 
 use crate::error::{Error, Result, SqlState};
 use crate::functions::EvalContext;
+use crate::functions::call::arg;
 use crate::functions::casts::relation;
-use crate::types::Datum;
+use crate::types::{Array, BaseType, Datum};
+
+/// Kinds of objects, and what is granted of each to its owner and to everybody (PostgreSQL's
+/// `acldefault`, `src/backend/utils/adt/acl.c`).
+const DEFAULTS: &[(u8, &str, &str)] = &[
+    (b'c', "", ""),
+    (b'r', "arwdDxt", ""),
+    (b's', "rwU", ""),
+    (b'd', "CTc", "Tc"),
+    (b'f', "X", "X"),
+    (b'l', "U", "U"),
+    (b'L', "rw", ""),
+    (b'n', "UC", ""),
+    (b'p', "sA", ""),
+    (b't', "C", ""),
+    (b'F', "U", ""),
+    (b'S', "U", ""),
+    (b'T', "U", "U"),
+];
 
 /// Privileges that some kind of object has.
 const PRIVILEGES: &[&str] = &[
@@ -118,4 +140,19 @@ pub(super) fn of_others(context: &EvalContext, a: &[Datum]) -> Result<Datum> {
         check_role(context, role)?;
     }
     Ok(Datum::Bool(true))
+}
+
+/// `acldefault(kind, owner)`
+pub(super) fn default_acl(context: &EvalContext, a: &[Datum]) -> Result<Datum> {
+    let [Datum::Char(kind), _] = a else { return Ok(Datum::Null) };
+    let owner: u32 = arg(a, 1)?;
+    let Some((_, own, all)) = DEFAULTS.iter().find(|d| d.0 == *kind) else {
+        let message = format!("unrecognized objtype abbreviation: {}", char::from(*kind));
+        return Err(Error::new(SqlState::INTERNAL_ERROR, message));
+    };
+    let name = context.catalog.role_name(owner).unwrap_or_else(|| owner.to_string());
+    let granted = [("", all), (&name, own)];
+    let items = granted.iter().filter(|(_, what)| !what.is_empty());
+    let items = items.map(|(whom, what)| Datum::text(format!("{whom}={what}/{name}")));
+    Ok(Datum::Array(Arc::new(Array::new(BaseType::AclItem, items.collect()))))
 }

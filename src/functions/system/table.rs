@@ -196,6 +196,7 @@ pub(in crate::functions) static FUNCTIONS: &[Function] = &[
         .stable(),
     scalar(2394, "has_tablespace_privilege", &[TEXT, TEXT], BOOL, privileges::of_others).stable(),
     scalar(2395, "has_tablespace_privilege", &[OID, TEXT], BOOL, privileges::of_others).stable(),
+    scalar(3943, "acldefault", &[CHAR, OID], ACLITEM_ARRAY, privileges::default_acl),
     scalar(2705, "pg_has_role", &[NAME, NAME, TEXT], BOOL, privileges::of_others).stable(),
     scalar(2706, "pg_has_role", &[NAME, OID, TEXT], BOOL, privileges::of_others).stable(),
     scalar(2707, "pg_has_role", &[OID, NAME, TEXT], BOOL, privileges::of_others).stable(),

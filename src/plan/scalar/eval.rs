@@ -10,7 +10,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::functions::{EvalContext, Function, apply_cast, compare, eval_call};
-use crate::types::{Array, Datum, Record, SqlType};
+use crate::types::{Array, Datum, NAME_BYTES_MAX, Record, SqlType};
 
 /// Most calls have few arguments; these lie on the stack.
 type Args = smallvec::SmallVec<[Datum; 3]>;
@@ -311,6 +311,7 @@ fn compare_pair(
 fn eval_subscript(array: Datum, index: Datum) -> Result<Datum, Stop> {
     let (array, index) = match (array, index) {
         (Datum::Null, _) | (_, Datum::Null) => return Ok(Datum::Null),
+        (Datum::Text(name), Datum::Int4(index)) => return Ok(byte_of_name(&name, index)),
         (Datum::Array(array), Datum::Int4(index)) => (array, index),
         (array, index) => {
             return Err(Error::internal(format!("subscript {index:?} of {array:?}")).into());
@@ -319,6 +320,16 @@ fn eval_subscript(array: Datum, index: Datum) -> Result<Datum, Stop> {
     let at = i64::from(index) - i64::from(array.lower_bound);
     let value = usize::try_from(at).ok().and_then(|at| array.values.get(at));
     Ok(value.cloned().unwrap_or(Datum::Null))
+}
+
+/// A name is an array of bytes, counted from 0; zeros follow what it says.
+fn byte_of_name(name: &str, index: i32) -> Datum {
+    match usize::try_from(index) {
+        Ok(at) if at <= NAME_BYTES_MAX => {
+            Datum::Char(name.as_bytes().get(at).copied().unwrap_or_default())
+        }
+        _ => Datum::Null,
+    }
 }
 
 fn eval_subquery(sub: &SubqueryScalar, env: &Env<'_>) -> Result<Datum, Stop> {

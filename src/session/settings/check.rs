@@ -5,10 +5,8 @@
 use super::table::Setting;
 use super::value::{self, invalid};
 use crate::error::{Error, Result};
+use crate::types::NAME_BYTES_MAX;
 use crate::types::datetime::TimeZone;
-
-/// Longest name kept (`NAMEDATALEN` - 1).
-const NAME_MAX: usize = 63;
 
 /// Parameters whose other values would change answers and are not built: only this one is taken.
 const FIXED: [(&str, &str); 9] = [
@@ -49,7 +47,7 @@ pub fn canonical(setting: &Setting, input: &str, current: &str, server: bool) ->
 /// Printable ASCII, cut to the length of a name.
 fn application_name(input: &str) -> String {
     let clean = |b: u8| if (32..127).contains(&b) { char::from(b) } else { '?' };
-    input.bytes().take(NAME_MAX).map(clean).collect()
+    input.bytes().take(NAME_BYTES_MAX).map(clean).collect()
 }
 
 /// UTF8; SQL_ASCII too, which asks for no conversion.

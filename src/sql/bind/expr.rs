@@ -563,6 +563,7 @@ impl Binder<'_> {
             _ if ty.is_array => ty.element(),
             BaseType::Int2Vector => SqlType::INT2,
             BaseType::OidVector => SqlType::OID,
+            BaseType::Name => SqlType::of(BaseType::SingleChar),
             _ => return Err(self.no_subscripts(ty, base)),
         };
         let bound = self.array_index(index)?;

@@ -6,9 +6,7 @@
 
 mod value;
 
-pub use value::{
-    NAME_BYTES_MAX, cut, fold, quoted_name, string_value, unicode_name, unicode_string,
-};
+pub use value::{cut, fold, quoted_name, string_value, unicode_name, unicode_string};
 
 use super::keywords::Keyword;
 use super::near_error;

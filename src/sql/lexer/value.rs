@@ -5,9 +5,7 @@ use std::sync::Arc;
 use super::super::position_at;
 use super::{Kind, Token};
 use crate::error::{Error, Result, SqlState};
-
-/// Names are cut to this many bytes.
-pub const NAME_BYTES_MAX: usize = 63;
+use crate::types::NAME_BYTES_MAX;
 
 /// A word as a name: ASCII letters in lower case, cut to [`NAME_BYTES_MAX`].
 pub fn fold(word: &str) -> Arc<str> {

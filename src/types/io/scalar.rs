@@ -4,10 +4,9 @@ use bytes::Bytes;
 
 use super::{ByteaOutput, invalid_syntax};
 use crate::error::{Error, Result, SqlState};
+use crate::types::NAME_BYTES_MAX;
 use crate::types::numeric::trim_space;
 
-/// Bytes that a name holds at most.
-const NAME_BYTES_MAX: usize = 63;
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Reads a bool: `true`, `yes`, `on`, `1` and their opposites, or the beginning of one.
