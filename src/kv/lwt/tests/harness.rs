@@ -35,6 +35,8 @@ pub struct Sim {
     pub cluster: Arc<Cluster>,
     nodes: Arc<Mutex<Node>>,
     done: Arc<Mutex<bool>>,
+    /// See [`LwtOptions::lease`]: by two lost heartbeats a gateway may be taken for gone.
+    pub lease: Duration,
     /// See [`LwtOptions::unsure`].
     pub unsure: bool,
     /// See [`LwtOptions::credulous`].
@@ -85,6 +87,7 @@ impl Sim {
             cluster,
             nodes: Arc::new(Mutex::new(CLUSTER)),
             done: Arc::default(),
+            lease: LEASE,
             unsure: false,
             credulous: false,
             record_kept,
@@ -104,7 +107,7 @@ impl Sim {
         let drift = self.world.random(60_000) as i64 - 30_000;
         let env = self.world.node(node, skew, drift);
         let options = LwtOptions {
-            lease: LEASE,
+            lease: self.lease,
             heartbeat: LEASE / 4,
             deadlock_timeout: Duration::from_millis(60),
             settle_timeout: Duration::from_secs(20),

@@ -92,7 +92,10 @@ async fn lock_and_end(sim: &Sim, gate: &Gate, holding: Option<&Mutex<Holding>>) 
 }
 
 /// With `harassed`, a gateway may be taken for gone, and its locks too, while it believes in them.
-async fn contend(sim: Sim, harassed: bool) {
+async fn contend(mut sim: Sim, harassed: bool) {
+    if !harassed {
+        sim.lease = LONG;
+    }
     let mut gates = Vec::new();
     for _ in 0..GATES {
         gates.push(sim.gate().await);

@@ -23,7 +23,7 @@ enum Without {
     Fence,
     /// A look at all partitions: the sealer takes one for all.
     AllPlaced,
-    /// The verdict before the rows are finished.
+    /// The verdict on record before anybody finishes the rows, who knows it or not.
     RecordFirst,
     /// Resolvers that leave alone what is announced.
     Patience,
