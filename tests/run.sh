@@ -82,6 +82,7 @@ default() {
     part "Parquet beside DuckDB" "$PYTHON" tests/pg/parquet.py
     part "views as Iceberg tables" "$PYTHON" tests/pg/iceberg.py
     part "Django beside PostgreSQL" "$PYTHON" tests/pg/django_orm.py
+    part "dumps beside PostgreSQL" "$PYTHON" tests/pg/dump.py
     part "bad input beside PostgreSQL" "$PYTHON" tests/pg/bad_input.py
     part "one Cassandra node" "$PYTHON" tests/cluster/run.py
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::descriptor::{CommentTarget, PUBLIC, SequenceDescriptor, oids};
+use super::descriptor::{CommentTarget, SequenceDescriptor, oids};
 use super::quote::quote_ident;
 use super::sequence::{Sequences, wait};
 use super::snapshot::{CatalogSnapshot, Relation, visible_indexes};
@@ -61,14 +61,14 @@ impl CatalogLookup for CatalogSnapshot {
         }
     }
 
-    fn constraint_definition(&self, oid: u32) -> Option<String> {
+    fn constraint_definition(&self, oid: u32, path: &[String]) -> Option<String> {
         self.tables().find_map(|table| {
             if let Some(check) = table.checks.iter().find(|c| c.oid == oid) {
                 let suffix = if check.not_valid { " NOT VALID" } else { "" };
                 return Some(check_definition(&check.expr) + suffix);
             }
             if let Some(key) = table.foreign_keys.iter().find(|key| key.oid == oid) {
-                return foreign_key_definition(self, table, key);
+                return foreign_key_definition(self, table, key, path);
             }
             let mut indexes = visible_indexes(table).map(|(_, index)| index);
             let index = indexes.find(|index| index.constraint_oid == Some(oid))?;
@@ -146,6 +146,19 @@ impl SequenceCounter for Counted<'_> {
     }
 }
 
+/// A relation's name as it is found on the path, else with its schema.
+pub(super) fn name_on_path(
+    snapshot: &CatalogSnapshot,
+    oid: u32,
+    (schema, name): (&str, &str),
+    path: &[String],
+) -> String {
+    match snapshot.relation_oid(None, name, path) == Some(oid) {
+        true => quote_ident(name).into_owned(),
+        false => format!("{}.{}", quote_ident(schema), quote_ident(name)),
+    }
+}
+
 /// `CREATE INDEX …`, as `pg_get_indexdef` prints it.
 pub fn index_definition(table: &TableDescriptor, index: &IndexDescriptor) -> String {
     let unique = if index.unique { "UNIQUE " } else { "" };
@@ -188,20 +201,17 @@ fn foreign_key_definition(
     snapshot: &CatalogSnapshot,
     table: &TableDescriptor,
     key: &ForeignKeyDescriptor,
+    path: &[String],
 ) -> Option<String> {
     let parent = snapshot.table_by_id(key.parent)?;
     let list = |table: &TableDescriptor, ids: &[ColumnId]| {
         let columns = ids.iter().filter_map(|id| table.column_by_id(*id));
         columns.map(|c| quote_ident(&c.name).into_owned()).collect::<Vec<_>>().join(", ")
     };
-    let schema = match parent.schema.as_str() {
-        PUBLIC => String::new(),
-        schema => format!("{}.", quote_ident(schema)),
-    };
     let mut text = format!(
-        "FOREIGN KEY ({}) REFERENCES {schema}{}({})",
+        "FOREIGN KEY ({}) REFERENCES {}({})",
         list(table, &key.columns),
-        quote_ident(&parent.name),
+        name_on_path(snapshot, parent.id.0, (&parent.schema, &parent.name), path),
         list(&parent, &key.parent_columns)
     );
     if key.match_full {

@@ -119,8 +119,9 @@ pub trait CatalogLookup: Send + Sync {
     fn role_name(&self, oid: u32) -> Option<String>;
     /// `CREATE INDEX …` of an index; `column` 0 is all of it, else that column alone.
     fn index_definition(&self, oid: u32, column: i32) -> Option<String>;
-    /// The definition of a constraint, as `pg_get_constraintdef` prints it.
-    fn constraint_definition(&self, oid: u32) -> Option<String>;
+    /// The definition of a constraint, as `pg_get_constraintdef` prints it; names on `path` without
+    /// their schema.
+    fn constraint_definition(&self, oid: u32, path: &[String]) -> Option<String>;
     /// Bytes that a relation takes.
     fn relation_size(&self, oid: u32) -> Option<i64>;
     /// Schema and name of the sequence that a table's column owns, if it owns one; none if there

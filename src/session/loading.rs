@@ -192,7 +192,10 @@ impl Session {
             format!("INSERT INTO {schema}.{name} DEFAULT VALUES")
         } else {
             let (columns, values) = (quoted.join(","), parameters.join(","));
-            format!("INSERT INTO {schema}.{name} ({columns}) VALUES ({values})")
+            // COPY gives identity columns their values, also those GENERATED ALWAYS.
+            format!(
+                "INSERT INTO {schema}.{name} ({columns}) OVERRIDING SYSTEM VALUE VALUES ({values})"
+            )
         };
         let declared = types.iter().copied().map(Some).collect();
         let statement = sql::parse(&text)?.pop();

@@ -1,10 +1,10 @@
 //! Columns and their defaults.
 
-use super::super::descriptor::{SequenceDescriptor, oids};
+use super::super::descriptor::oids;
+use super::super::lookup::name_on_path;
 use super::cells::*;
 use super::{Source, all};
 use crate::catalog::CatalogSnapshot;
-use crate::catalog::quote::quote_ident;
 use crate::types::descriptor::{ColumnDescriptor, Identity, TableDescriptor};
 use crate::types::{Datum, Row, SqlType, pg_type};
 
@@ -170,28 +170,24 @@ pub(super) fn default_text(source: &Source<'_>, column: &ColumnDescriptor) -> Da
     text_or_null(column.default.as_deref().map(|d| printed_default(d, source.snapshot, path)))
 }
 
-/// A stored default with its sequence named: it is kept by OID, so that a rename does no harm.
+/// A stored default with its sequences named: they are kept by OID, so that a rename does no harm.
 fn printed_default(default: &str, snapshot: &CatalogSnapshot, path: &[String]) -> String {
-    let inner = default.strip_prefix("nextval('").and_then(|d| d.strip_suffix("'::regclass)"));
-    let sequence = inner.and_then(|oid| oid.parse().ok()).and_then(|oid| snapshot.sequence(oid));
-    match sequence {
-        Some(sequence) => {
-            format!("nextval('{}'::regclass)", visible_name(sequence, snapshot, path))
-        }
-        None => default.to_owned(),
-    }
+    let Some((called, rest)) = default.rsplit_once(SEQUENCE_CAST) else {
+        return default.to_owned();
+    };
+    let parts: Vec<String> =
+        called.split(SEQUENCE_CAST).map(|part| named_last(part, snapshot, path)).collect();
+    format!("{}{SEQUENCE_CAST}{rest}", parts.join(SEQUENCE_CAST))
 }
 
-/// A sequence's name as it is found on the path, else with its schema.
-fn visible_name(
-    sequence: &SequenceDescriptor,
-    snapshot: &CatalogSnapshot,
-    path: &[String],
-) -> String {
-    use crate::functions::CatalogLookup;
-    let name = quote_ident(&sequence.name);
-    match snapshot.relation_oid(None, &sequence.name, path) == Some(sequence.oid) {
-        true => name.into_owned(),
-        false => format!("{}.{name}", quote_ident(&sequence.schema)),
-    }
+/// What follows the OID of a sequence, and its quote.
+const SEQUENCE_CAST: &str = "'::regclass";
+
+/// A part of a default that ends with the OID of a sequence, with its name instead.
+fn named_last(part: &str, snapshot: &CatalogSnapshot, path: &[String]) -> String {
+    let sequence = |oid: &str| snapshot.sequence(oid.parse().ok()?);
+    let named = part.rsplit_once('\'').and_then(|(before, oid)| Some((before, sequence(oid)?)));
+    let Some((before, sequence)) = named else { return part.to_owned() };
+    let name = name_on_path(snapshot, sequence.oid, (&sequence.schema, &sequence.name), path);
+    format!("{before}'{}", name.replace('\'', "''"))
 }

@@ -54,7 +54,7 @@ impl Source<'_> {
     }
 }
 
-/// What initialization grants of a schema, if anything: all to the owner, the use of it to everybody.
+/// What initialization grants of a schema, if it does: all to the owner, its use to everybody.
 fn granted(schema: &SchemaDescriptor) -> Option<Datum> {
     let owner = &schema.owner;
     let shared = schema.is_system() || owner == DATABASE_OWNER;

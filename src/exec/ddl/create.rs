@@ -11,8 +11,8 @@ use crate::error::{Error, Result, SqlState};
 use crate::functions;
 use crate::sql::ast::TypeName;
 use crate::sql::ddl::{
-    ColumnConstraint, ColumnDefinition, Constraint, ConstraintKind, CreateTable, OptionValue,
-    SequenceOptions, SourceExpr, StorageOption,
+    ColumnConstraint, ColumnDefinition, Constraint, ConstraintKind, CreateTable, ObjectName,
+    OptionValue, SequenceOptions, SourceExpr, StorageOption,
 };
 use crate::types::descriptor::{
     ColumnDescriptor, ColumnId, Identity, RelationKind, TableDescriptor, TableId,
@@ -277,12 +277,28 @@ impl Runner<'_> {
         column: &str,
         own: &OwnSequence<'_>,
     ) -> Result<Arc<SequenceDescriptor>> {
-        let name = self.change.sequence_name(schema, table, column);
+        let name = match own.options.and_then(|options| options.name.as_ref()) {
+            Some(name) => self.named_sequence(name, schema, table)?,
+            None => self.change.sequence_name(schema, table, column),
+        };
         let mut sequence = super::sequence::new_sequence(schema, &name, own.ty);
         if let Some(options) = own.options {
             self.apply_options(&mut sequence, options, true)?;
         }
         self.change.create_sequence(sequence).await
+    }
+
+    /// The name of a sequence that has one, which lies with its table.
+    fn named_sequence(&mut self, name: &ObjectName, schema: &str, table: &str) -> Result<String> {
+        // PostgreSQL shows no place in the text.
+        let place = self.target_schema(&ObjectName { position: 0, ..name.clone() })?;
+        if place != schema {
+            let message = format!("relation \"{place}.{table}\" does not exist");
+            return Err(Error::new(SqlState::UNDEFINED_TABLE, message)
+                .with_hint("The sequence of a column lies in the schema of its table."));
+        }
+        self.is_free(schema, &name.name, false)?;
+        Ok(name.name.clone())
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) fn index(context: &EvalContext, a: &[Datum]) -> Result<Datum> {
 
 /// `pg_get_constraintdef(constraint [, pretty])`
 pub(super) fn constraint(context: &EvalContext, a: &[Datum]) -> Result<Datum> {
-    one(a, |oid: u32| context.catalog.constraint_definition(oid))
+    one(a, |oid: u32| context.catalog.constraint_definition(oid, &context.session.search_path))
 }
 
 /// There are no views, rules, triggers, partitions or extended statistics: of none of them is

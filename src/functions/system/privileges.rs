@@ -151,7 +151,9 @@ pub(super) fn default_acl(context: &EvalContext, a: &[Datum]) -> Result<Datum> {
         return Err(Error::new(SqlState::INTERNAL_ERROR, message));
     };
     let name = context.catalog.role_name(owner).unwrap_or_else(|| owner.to_string());
-    let granted = [("", all), (&name, own)];
+    // 0 is everybody.
+    let whom = if owner == 0 { "" } else { &name };
+    let granted = [("", all), (whom, own)];
     let items = granted.iter().filter(|(_, what)| !what.is_empty());
     let items = items.map(|(whom, what)| Datum::text(format!("{whom}={what}/{name}")));
     Ok(Datum::Array(Arc::new(Array::new(BaseType::AclItem, items.collect()))))

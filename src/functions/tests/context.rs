@@ -29,7 +29,7 @@ impl CatalogLookup for NoCatalog {
     fn index_definition(&self, _: u32, _: i32) -> Option<String> {
         None
     }
-    fn constraint_definition(&self, _: u32) -> Option<String> {
+    fn constraint_definition(&self, _: u32, _: &[String]) -> Option<String> {
         None
     }
     fn relation_size(&self, _: u32) -> Option<i64> {

@@ -486,6 +486,8 @@ pub struct SequenceOptions {
     pub cycle: Option<bool>,
     /// OWNED BY; inner none: NONE.
     pub owned_by: Option<Option<(ObjectName, String)>>,
+    /// SEQUENCE NAME, of an identity column's.
+    pub name: Option<ObjectName>,
 }
 
 impl SequenceOptions {
@@ -501,6 +503,7 @@ impl SequenceOptions {
             cache: self.cache.or(more.cache),
             cycle: self.cycle.or(more.cycle),
             owned_by: self.owned_by.or(more.owned_by),
+            name: self.name.or(more.name),
         }
     }
 }

@@ -212,6 +212,7 @@ impl Parser<'_> {
                     | K::Cache
                     | K::Cycle
                     | K::No
+                    | K::Sequence
             )
         )
     }
@@ -221,7 +222,7 @@ impl Parser<'_> {
         let (mut always, mut options) = (None, SequenceOptions::default());
         loop {
             if self.is(K::Restart) {
-                let restart = self.sequence_options()?.restart;
+                let restart = self.sequence_options(false)?.restart;
                 options.restart = restart.or(options.restart);
             } else if self.eat_all(&[K::Set, K::Generated]) {
                 always = Some(self.eat(K::Always));
@@ -230,7 +231,7 @@ impl Parser<'_> {
                     self.expect(K::Default)?;
                 }
             } else if self.eat(K::Set) {
-                let more = self.sequence_options()?;
+                let more = self.sequence_options(false)?;
                 options = options.or(more);
             } else {
                 return Ok((always, options));
@@ -260,7 +261,7 @@ impl Parser<'_> {
         } else if self.eat_all(&[K::Set, K::Schema]) {
             AlterTable::SetSchema(self.column_name()?.name.to_string())
         } else {
-            let options = self.sequence_options()?;
+            let options = self.sequence_options(false)?;
             return Ok(Ddl::AlterSequence { name, if_exists, options: Box::new(options) });
         };
         let actions = vec![action];

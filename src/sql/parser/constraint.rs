@@ -152,7 +152,7 @@ impl Parser<'_> {
         self.expect(K::Identity)?;
         let options = match self.eat_char(b'(') {
             true => {
-                let options = self.sequence_options()?;
+                let options = self.sequence_options(true)?;
                 self.expect_char(b')')?;
                 options
             }

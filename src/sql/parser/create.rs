@@ -275,12 +275,12 @@ impl Parser<'_> {
     pub(super) fn create_sequence(&mut self) -> Result<Ddl> {
         let if_not_exists = self.eat_all(&[K::If, K::Not, K::Exists]);
         let name = self.object_name()?;
-        let options = self.sequence_options()?;
+        let options = self.sequence_options(false)?;
         Ok(Ddl::CreateSequence(Box::new(CreateSequence { name, if_not_exists, options })))
     }
 
-    /// Options of a sequence, up to what is none.
-    pub(super) fn sequence_options(&mut self) -> Result<SequenceOptions> {
+    /// Options of a sequence, up to what is none. `named`: its name may be one.
+    pub(super) fn sequence_options(&mut self, named: bool) -> Result<SequenceOptions> {
         let mut options = SequenceOptions::default();
         loop {
             let at = self.at();
@@ -315,6 +315,11 @@ impl Parser<'_> {
                 options.cycle.replace(false).is_some()
             } else if self.eat_all(&[K::Owned, K::By]) {
                 options.owned_by.replace(self.owned_by()?).is_some()
+            } else if self.eat_all(&[K::Sequence, K::Name]) {
+                if !named {
+                    return Err(self.error("invalid sequence option SEQUENCE NAME", at));
+                }
+                options.name.replace(self.object_name()?).is_some()
             } else {
                 return Ok(options);
             };
