@@ -34,7 +34,9 @@ class Bank:
         self.servers = servers
         self.stop = threading.Event()
         self.lock = threading.Lock()
-        self.acknowledged, self.refused, self.unknown = set(), set(), set()
+        self.acknowledged, self.refused = set(), set()
+        # Transfers of which nobody knows, with what they move.
+        self.unknown = {}
         self.counts = collections.Counter()
         self.wrong = []
         self.last_commit = {}
@@ -90,7 +92,10 @@ class Bank:
             lost = error.sqlstate is None or error.sqlstate[:2] in ("08", "57")
             with self.lock:
                 open_end = error.sqlstate in UNKNOWN or (lost and committing)
-                (self.unknown if open_end else self.refused).add(transfer)
+                if open_end:
+                    self.unknown[transfer] = a, b, amount
+                else:
+                    self.refused.add(transfer)
             if not lost:
                 with contextlib.suppress(psycopg.Error):
                     c.execute("rollback")
@@ -134,15 +139,18 @@ class Bank:
             expected[a] -= amount
             expected[b] += amount
         if expected != balances:
-            self.wrong.append("balances are not what the ledger says")
+            found = {n: balances[n] - expected[n] for n in balances if balances[n] != expected[n]}
+            unsure = {n: what for n, what in self.unknown.items() if n not in ledger}
+            self.wrong.append(f"balances are not what the ledger says: {found} more; in doubt and "
+                              f"not in it: {unsure}")
         lost = self.acknowledged - ledger.keys()
         if lost:
             self.wrong.append(f"{len(lost)} acknowledged transfers are lost: {sorted(lost)[:5]}")
         ghosts = self.refused & ledger.keys()
         if ghosts:
             self.wrong.append(f"{len(ghosts)} refused transfers took place: {sorted(ghosts)[:5]}")
-        self.counts["in doubt, took place"] = len(self.unknown & ledger.keys())
-        self.counts["in doubt, did not"] = len(self.unknown - ledger.keys())
+        self.counts["in doubt, took place"] = len(self.unknown.keys() & ledger.keys())
+        self.counts["in doubt, did not"] = len(self.unknown.keys() - ledger.keys())
 
     def wait_back(self, who):
         """Seconds until each of these clients has committed once more."""

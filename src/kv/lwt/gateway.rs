@@ -115,6 +115,13 @@ fn closed() -> Error {
     Error::new(SqlState::CANNOT_CONNECT_NOW, "the store is closed")
 }
 
+/// 40003
+pub fn outcome_unknown() -> Error {
+    let message = "the outcome of the commit is not known";
+    Error::new(SqlState::STATEMENT_COMPLETION_UNKNOWN, message)
+        .with_hint("Look whether its effects are there before doing it again.")
+}
+
 fn fenced() -> Error {
     Error::new(SqlState::CONNECTION_FAILURE, "this gateway was retired by another one")
         .with_hint("It did not answer for longer than its lease. It joins again: try again.")

@@ -11,7 +11,8 @@
 //! 2020, 3.1).
 //!
 //! Where an intent cannot be placed at once, the others are taken back, and the next attempt waits
-//! in order, with a verdict (`several`).
+//! in order, with a verdict (`several`). Where it is not known whether all were placed, because this
+//! gateway may have been taken for gone meanwhile, a verdict is asked for before anything is taken back.
 
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ use super::partitions::*;
 use super::pieces::{Piece, Ready};
 use super::published::{Open, OpenKind};
 use super::rows::*;
-use super::settle::Sequence;
+use super::settle::{Sent, Sequence};
 use super::whole::is_written;
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -57,17 +58,21 @@ impl Gateway {
         let (batches, rows) = place_intents(pieces, ready, open.attempt);
         let placed = self.while_told(&open, ts, self.place_all(batches, open.attempt, ts)).await;
         drop(latches);
-        match placed {
-            Ok(true) => {
-                self.remember_verdict(open.attempt, Verdict::Committed(ts));
-                self.acknowledge(commit, &open, ts, rows, Recorded::Later).await;
-                Ok(Step::Done(CommitOutcome::Committed(ts)))
+        let recorded = match placed {
+            Ok(Sent::Applied) => Some(Recorded::Later),
+            Ok(Sent::Unseen) => {
+                let found = self.surely(|| self.decide(open.attempt, Verdict::Aborted)).await;
+                found.committed().map(|_| Recorded::Before)
             }
-            other => {
-                self.take_back(&open, rows).await;
-                other.map(|_| Step::Again)
-            }
-        }
+            Ok(Sent::Refused) | Err(_) => None,
+        };
+        let Some(recorded) = recorded else {
+            self.take_back(&open, rows).await;
+            return placed.map(|_| Step::Again);
+        };
+        self.remember_verdict(open.attempt, Verdict::Committed(ts));
+        self.acknowledge(commit, &open, ts, rows, recorded).await;
+        Ok(Step::Done(CommitOutcome::Committed(ts)))
     }
 
     async fn prepare_implicit(
@@ -80,14 +85,14 @@ impl Gateway {
         self.prepare(commit, pieces, &rows).await
     }
 
-    /// Sends the batches of all partitions; whether all took effect. Where not, those that did not
-    /// never will.
+    /// Sends the batches of all partitions; refused if one of them surely was, as then nobody finds
+    /// all of them.
     async fn place_all(
         &self,
         batches: Vec<(Batch, Sequence, Bytes)>,
         attempt: Attempt,
         ts: Timestamp,
-    ) -> Result<bool> {
+    ) -> Result<Sent> {
         let placing = batches.into_iter().map(|(batch, sequence, first)| {
             let select = Select::Versions(first.clone());
             let mine = move |rows: &[Row]| {
@@ -97,8 +102,9 @@ impl Gateway {
             };
             Box::pin(self.settle(vec![batch], sequence, select, mine)) as BoxFuture<'_, _>
         });
-        let placed: Vec<Result<bool>> = join_all(placing).await;
-        placed.into_iter().try_fold(true, |all, placed| Ok(all & placed?))
+        let placed: Vec<Sent> = join_all(placing).await.into_iter().collect::<Result<_>>()?;
+        let one = |sent| placed.contains(&sent).then_some(sent);
+        Ok(one(Sent::Refused).or(one(Sent::Unseen)).unwrap_or(Sent::Applied))
     }
 
     /// What came of such a commit, whose gateway is sealed; it has a verdict from then on.

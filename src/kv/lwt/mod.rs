@@ -79,7 +79,7 @@ use self::segments::RingSegments;
 use self::snapshots::Snapshot;
 pub use self::sorting::{Sorted, Sorter};
 use super::*;
-use crate::error::{Error, Result, SqlState};
+use crate::error::{Error, Result};
 
 /// Rows read at once where all of a range is wanted.
 const PAGE_ROWS: usize = 512;
@@ -154,9 +154,7 @@ impl LwtStore {
                 Either::Right(((), still)) => answered = still,
             }
         }
-        let message = "the outcome of the commit is not known";
-        Err(Error::new(SqlState::STATEMENT_COMPLETION_UNKNOWN, message)
-            .with_hint("Look whether its effects are there before doing it again."))
+        Err(gateway::outcome_unknown())
     }
 
     async fn scan_partition(

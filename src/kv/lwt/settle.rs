@@ -58,8 +58,21 @@ pub fn static_number(rows: &[Row], column: Column) -> Result<u64> {
     read_number(row.and_then(|row| row.get(column)))
 }
 
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// It took effect.
+    Applied,
+    /// It did not, and never will.
+    Refused,
+    /// It will not any more, and nothing shows that it did. As long as nobody takes this gateway for
+    /// gone, that is as good as refused. Else others may have finished what it wrote, written it
+    /// over, and pruned it.
+    Unseen,
+}
+
 impl Gateway {
-    /// Sends a batch until it is known whether it took effect; several are one, all or nothing.
+    /// Sends a batch until it is known what became of it; several are one, all or nothing.
     /// Rows of the first one's partition selected by `select` show that to `mine`, and `sequence`
     /// is its number. An error means that nothing happened and nothing will.
     pub async fn settle(
@@ -68,13 +81,13 @@ impl Gateway {
         sequence: Sequence,
         select: Select,
         mine: impl Fn(&[Row]) -> Result<bool> + Send + Sync,
-    ) -> Result<bool> {
+    ) -> Result<Sent> {
         let mut uncertain = false;
         let mut attempt = 0;
         loop {
             match self.send(&batches).await {
-                Ok(Applied::Yes) => return Ok(true),
-                Ok(Applied::No) if !uncertain => return Ok(false),
+                Ok(Applied::Yes) => return Ok(Sent::Applied),
+                Ok(Applied::No) if !uncertain => return Ok(Sent::Refused),
                 Ok(Applied::No) => {
                     let partition = &batches[0].partition;
                     return self.settle_refused(partition, sequence, select, mine).await;
@@ -104,17 +117,17 @@ impl Gateway {
         sequence: Sequence,
         select: Select,
         mine: impl Fn(&[Row]) -> Result<bool> + Send + Sync,
-    ) -> Result<bool> {
+    ) -> Result<Sent> {
         let mut attempt = 0;
         loop {
             let serial = Consistency::Serial;
             if let Ok(rows) = self.partitions.read(partition, select.clone(), serial).await {
                 if mine(&rows)? {
-                    return Ok(true);
+                    return Ok(Sent::Applied);
                 }
                 let seen = static_number(&rows, sequence.column)?;
                 if seen >= sequence.next {
-                    return Ok(false);
+                    return Ok(Sent::Unseen);
                 }
                 let mut fence = Batch::new(partition);
                 Sequence { seen, ..sequence }.add_to(&mut fence);

@@ -28,7 +28,7 @@ use super::partitions::*;
 use super::published::{Open, OpenKind};
 use super::read::Reader;
 use super::rows::*;
-use super::settle::{Sequence, static_number};
+use super::settle::{Sent, Sequence, static_number};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::kv::{Commit, CommitOutcome};
@@ -207,7 +207,7 @@ impl Gateway {
             let first = part.writes[0].0.clone();
             let select = Select::Heads(vec![first.clone()]);
             let mine = move |rows: &[Row]| Ok(head_of(rows, &first)?.intent_of(attempt).is_some());
-            if self.settle(vec![batch], sequence, select, mine).await? {
+            if self.settle(vec![batch], sequence, select, mine).await? == Sent::Applied {
                 return Ok(Prewrite::Placed(next));
             }
             self.check()?;

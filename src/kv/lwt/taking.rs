@@ -19,7 +19,7 @@ use super::gateway::Gateway;
 use super::locks::{Blocked, by_partition, head_of, not_available};
 use super::partitions::*;
 use super::rows::*;
-use super::settle::{Sequence, static_number};
+use super::settle::{Sent, Sequence, static_number};
 use super::tables::is_table;
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -236,7 +236,8 @@ impl Gateway {
                 let mine = record.locks.iter().any(|h| h.txn == me);
                 Ok(mine && record.locks_cell == expected)
             })
-            .await?;
+            .await?
+            == Sent::Applied;
         if taken {
             for version in wanted.iter().filter_map(|(_, _, record)| record.version()) {
                 self.observe(version.ts);

@@ -17,6 +17,7 @@ use super::env::Tokio;
 use super::sim::cluster::{Cluster, Connection, Faults};
 use super::*;
 use crate::clock::SystemClock;
+use crate::error::SqlState;
 
 fn options() -> LwtOptions {
     LwtOptions {

@@ -11,12 +11,13 @@
 use std::sync::Arc;
 
 use super::commit::{Step, demand_row, supersede, tracked_spaces, write_head};
-use super::gateway::Gateway;
+use super::gateway::{Gateway, outcome_unknown};
 use super::looks::Look;
 use super::partitions::*;
 use super::pieces::{Piece, Prepared, Ready};
 use super::published::{Open, OpenKind};
 use super::rows::*;
+use super::settle::Sent;
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::kv::{Commit, CommitOutcome, TxnId};
@@ -88,10 +89,15 @@ impl Gateway {
         let me = commit.txn;
         let mine = move |rows: &[Row]| is_written(rows, me, ts);
         let settling = self.settle(batches, sequence, Select::Versions(ck), mine);
-        Ok(match self.while_told(open, ts, settling).await? {
-            true => Step::Done(CommitOutcome::Committed(ts)),
-            false => Step::Again,
-        })
+        match self.while_told(open, ts, settling).await? {
+            Sent::Applied => Ok(Step::Done(CommitOutcome::Committed(ts))),
+            Sent::Refused => Ok(Step::Again),
+            // It would be there if nobody had taken this gateway for gone by now.
+            Sent::Unseen => match self.view().await.and_then(|_| self.check()) {
+                Ok(()) => Ok(Step::Again),
+                Err(_) => Err(outcome_unknown()),
+            },
+        }
     }
 
     /// The rows of an announced commit: as they were looked at, if they are all that is needed.

@@ -3,7 +3,8 @@
 //! sealer at any time, whether the gateway is gone or only slow.
 //!
 //! A conditional batch, once sent, takes effect at any time, whether its sender lives or not. The
-//! single batch is one step: its own dangers are in the other model.
+//! single batch is one step: its own dangers are in the other model. What was written for a gateway
+//! that was taken for gone may be written over and pruned before that gateway looks for it.
 
 use std::collections::BTreeSet;
 
@@ -27,6 +28,8 @@ enum Without {
     RecordFirst,
     /// Resolvers that leave alone what is announced.
     Patience,
+    /// The question for a verdict before intents are taken back.
+    Question,
 }
 
 struct Protocol(Without);
@@ -58,6 +61,8 @@ struct Part {
     intent: bool,
     /// When the commit is a version here.
     finished: bool,
+    /// When that version cannot be found any more, though what followed is built on it.
+    pruned: bool,
     /// When the other one is.
     other: Option<u8>,
 }
@@ -118,6 +123,7 @@ enum Action {
     Settle,
     Abort,
     Other,
+    Prune(u8),
     Begin,
     Look,
     Read,
@@ -127,8 +133,10 @@ enum Action {
 const READS: [usize; 3] = [0, 1, 0];
 
 impl State {
+    /// Whether nothing shows that the batch of a partition took effect.
     fn is_missing(&self, key: usize) -> bool {
-        !self.parts[key].intent && !self.parts[key].finished
+        let part = &self.parts[key];
+        !part.intent && (!part.finished || part.pruned)
     }
 
     fn decide(&mut self, wanted: Verdict) {
@@ -171,8 +179,15 @@ impl Protocol {
                     state.phase = Phase::Acknowledged;
                     state.contradiction |= state.record == Some(Verdict::Aborted);
                 } else if state.sent.is_empty() && (0..2).any(refused) {
-                    // Of all it is known what became of them.
+                    // They will not take effect any more.
                     state.phase = Phase::Failed;
+                    if self.0 != Without::Question {
+                        state.decide(Verdict::Aborted);
+                        if state.record == Some(Verdict::Committed) {
+                            state.high = state.high.max(state.ts);
+                            state.phase = Phase::Acknowledged;
+                        }
+                    }
                 } else {
                     return false;
                 }
@@ -216,6 +231,7 @@ impl Protocol {
                 let part = &mut state.parts[usize::from(key)];
                 (part.intent, part.finished) = (false, committed);
             }
+            Action::Prune(key) => state.parts[usize::from(key)].pruned = true,
             Action::Other => {
                 let part = &mut state.parts[1];
                 if part.intent {
@@ -320,6 +336,12 @@ impl Model for Protocol {
         let patient = state.announced && self.0 != Without::Patience;
         let met = state.parts.iter().any(|part| part.intent);
         actions.extend((met && !patient && state.record.is_none()).then_some(Action::Abort));
+        // Versions are kept for who may still look for them.
+        let over = |key: &u8| {
+            let part = &state.parts[usize::from(*key)];
+            state.sealed && part.finished && !part.pruned
+        };
+        actions.extend((0..2u8).filter(over).map(Action::Prune));
         let early = self.0 == Without::RecordFirst && state.phase == Phase::Acknowledged;
         if state.record.is_some() || early {
             let placed = (0..2u8).filter(|key| state.parts[usize::from(*key)].intent);
@@ -377,6 +399,7 @@ fn each_step_is_needed() {
         Without::AllPlaced,
         Without::RecordFirst,
         Without::Patience,
+        Without::Question,
     ];
     for without in cases {
         assert!(!broken(Protocol(without)).is_empty(), "without {without:?} it holds too");

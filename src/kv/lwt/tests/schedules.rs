@@ -292,6 +292,41 @@ fn what_was_acknowledged_before_its_verdict_outlives_its_gateway() {
     });
 }
 
+/// A gateway stands still anywhere within its commit and is retired. What others settle for it they
+/// finish, write over and prune in one of its rows, and leave as it is in the other; then it goes on,
+/// and finds nothing of its own in the first one.
+#[test]
+fn what_was_settled_for_a_late_gateway_stays_whole() {
+    let shown = Arc::new(AtomicU64::new(0));
+    let count = shown.clone();
+    for_seeds(60, only_delays(), move |mut sim| {
+        sim.implicit_max = Some(32);
+        let shown = count.clone();
+        async move {
+            let (late, other) = (sim.gate().await, sim.gate().await);
+            assert!(commit(&other, vec![write(1, 0), write(2, 0)]).await);
+            sim.sleep(Duration::from_millis(100)).await;
+            let task = late.clone();
+            sim.spawn(&late, async move {
+                commit(&task, vec![write(1, 1), write(2, 1)]).await;
+            });
+            sim.sleep(Duration::from_micros(sim.world.random(30_000))).await;
+            sim.world.pause(late.env.node, LEASE * 12);
+            sim.sleep(LEASE * 2).await;
+            let committed = newest(&other, 1).await == Some(1);
+            for value in 2..5 {
+                assert!(commit(&other, vec![write(1, value)]).await);
+                sim.sleep(LEASE).await;
+            }
+            sim.sleep(LEASE * 12).await;
+            let expected = if committed { 1 } else { 0 };
+            assert_eq!(newest(&other, 2).await, Some(expected), "half of a commit");
+            shown.fetch_add(u64::from(committed), Ordering::SeqCst);
+        }
+    });
+    assert_ne!(shown.load(Ordering::SeqCst), 0);
+}
+
 async fn newest(gate: &Gate, n: u8) -> Option<u8> {
     let version = gate.store.get(&key(n), Timestamp::MAX).await.unwrap();
     version.and_then(|version| version.value).map(|value| value[0])
