@@ -11,8 +11,9 @@
 //! 2020, 3.1).
 //!
 //! Where an intent cannot be placed at once, the others are taken back, and the next attempt waits
-//! in order, with a verdict (`several`). Where it is not known whether all were placed, because this
-//! gateway may have been taken for gone meanwhile, a verdict is asked for before anything is taken back.
+//! in order, with a verdict (`several`). Where it is not known whether all were placed, because
+//! this gateway may have been taken for gone meanwhile, a verdict is asked for before anything is
+//! taken back.
 
 use std::sync::Arc;
 

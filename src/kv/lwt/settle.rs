@@ -65,9 +65,9 @@ pub enum Sent {
     Applied,
     /// It did not, and never will.
     Refused,
-    /// It will not any more, and nothing shows that it did. As long as nobody takes this gateway for
-    /// gone, that is as good as refused. Else others may have finished what it wrote, written it
-    /// over, and pruned it.
+    /// It will not any more, and nothing shows that it did. As long as nobody takes this gateway
+    /// for gone, that is as good as refused. Else others may have finished what it wrote, written
+    /// it over, and pruned it.
     Unseen,
 }
 

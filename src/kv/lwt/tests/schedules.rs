@@ -292,7 +292,7 @@ fn what_was_acknowledged_before_its_verdict_outlives_its_gateway() {
     });
 }
 
-/// A gateway stands still anywhere within its commit and is retired. What others settle for it they
+/// A gateway gets no more answers anywhere within its commit, stands still and is retired. What others settle for it they
 /// finish, write over and prune in one of its rows, and leave as it is in the other; then it goes on,
 /// and finds nothing of its own in the first one.
 #[test]
@@ -311,7 +311,10 @@ fn what_was_settled_for_a_late_gateway_stays_whole() {
                 commit(&task, vec![write(1, 1), write(2, 1)]).await;
             });
             sim.sleep(Duration::from_micros(sim.world.random(30_000))).await;
+            sim.cluster.set_faults(Faults { client_lost: 500, ..only_delays() });
+            sim.sleep(Duration::from_millis(30)).await;
             sim.world.pause(late.env.node, LEASE * 12);
+            sim.cluster.set_faults(only_delays());
             sim.sleep(LEASE * 2).await;
             let committed = newest(&other, 1).await == Some(1);
             for value in 2..5 {
