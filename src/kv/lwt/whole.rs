@@ -19,7 +19,7 @@ use super::published::{Open, OpenKind};
 use super::rows::*;
 use super::settle::Sent;
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Result, SqlState};
 use crate::kv::{Commit, CommitOutcome, TxnId};
 
 impl Gateway {
@@ -43,6 +43,11 @@ impl Gateway {
         let result = self.announced_whole(commit, pieces, &open, known).await;
         let committed = match &result {
             Ok(Step::Done(CommitOutcome::Committed(ts))) => Some(*ts),
+            Err(error) if error.code() == SqlState::STATEMENT_COMPLETION_UNKNOWN => {
+                // Who took this gateway for gone knows, and has the last word in the log.
+                self.close_open(open.attempt.floor, None);
+                return result;
+            }
             _ => None,
         };
         self.settle_open(&open, committed).await;

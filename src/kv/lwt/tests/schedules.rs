@@ -14,8 +14,7 @@ fn key(n: u8) -> Key {
 }
 
 fn write(n: u8, value: u8) -> Write {
-    let value = Some(Bytes::copy_from_slice(&[value]));
-    Write { key: key(n), value, expect: Expect::Any, tracked: true }
+    Write { key: key(n), value: byte(value), expect: Expect::Any, tracked: true }
 }
 
 /// Whether it committed; refused or unknown is no.
@@ -292,9 +291,32 @@ fn what_was_acknowledged_before_its_verdict_outlives_its_gateway() {
     });
 }
 
-/// A gateway gets no more answers anywhere within its commit, stands still and is retired. What others settle for it they
-/// finish, write over and prune in one of its rows, and leave as it is in the other; then it goes on,
-/// and finds nothing of its own in the first one.
+/// A gateway gets no more answers anywhere within its commit, stands still and is retired. What
+/// others settle for it they finish, write over and prune in row 1; then it goes on, and finds
+/// nothing of its own there. Another gateway, and when the commit was, if it counts.
+async fn settled_while_late(sim: &Sim, writes: Vec<Write>) -> (Gate, Option<Timestamp>) {
+    let (late, other) = (sim.gate().await, sim.gate().await);
+    assert!(commit(&other, vec![write(1, 0), write(2, 0)]).await);
+    sim.sleep(Duration::from_millis(100)).await;
+    let task = late.clone();
+    sim.spawn(&late, async move {
+        commit(&task, writes).await;
+    });
+    sim.sleep(Duration::from_micros(sim.world.random(30_000))).await;
+    sim.cluster.set_faults(Faults { client_lost: 500, ..only_delays() });
+    sim.sleep(Duration::from_millis(30)).await;
+    sim.world.pause(late.env.node, LEASE * 12);
+    sim.cluster.set_faults(only_delays());
+    sim.sleep(LEASE * 2).await;
+    let found = newest_version(&other, 1).await.filter(|version| version.value == byte(1));
+    for value in 2..5 {
+        assert!(commit(&other, vec![write(1, value)]).await);
+        sim.sleep(LEASE).await;
+    }
+    sim.sleep(LEASE * 12).await;
+    (other, found.map(|version| version.ts))
+}
+
 #[test]
 fn what_was_settled_for_a_late_gateway_stays_whole() {
     let shown = Arc::new(AtomicU64::new(0));
@@ -303,34 +325,38 @@ fn what_was_settled_for_a_late_gateway_stays_whole() {
         sim.implicit_max = Some(32);
         let shown = count.clone();
         async move {
-            let (late, other) = (sim.gate().await, sim.gate().await);
-            assert!(commit(&other, vec![write(1, 0), write(2, 0)]).await);
-            sim.sleep(Duration::from_millis(100)).await;
-            let task = late.clone();
-            sim.spawn(&late, async move {
-                commit(&task, vec![write(1, 1), write(2, 1)]).await;
-            });
-            sim.sleep(Duration::from_micros(sim.world.random(30_000))).await;
-            sim.cluster.set_faults(Faults { client_lost: 500, ..only_delays() });
-            sim.sleep(Duration::from_millis(30)).await;
-            sim.world.pause(late.env.node, LEASE * 12);
-            sim.cluster.set_faults(only_delays());
-            sim.sleep(LEASE * 2).await;
-            let committed = newest(&other, 1).await == Some(1);
-            for value in 2..5 {
-                assert!(commit(&other, vec![write(1, value)]).await);
-                sim.sleep(LEASE).await;
-            }
-            sim.sleep(LEASE * 12).await;
-            let expected = if committed { 1 } else { 0 };
+            let writes = vec![write(1, 1), write(2, 1)];
+            let (other, committed) = settled_while_late(&sim, writes).await;
+            let expected = u8::from(committed.is_some());
             assert_eq!(newest(&other, 2).await, Some(expected), "half of a commit");
-            shown.fetch_add(u64::from(committed), Ordering::SeqCst);
+            shown.fetch_add(u64::from(expected), Ordering::SeqCst);
         }
     });
     assert_ne!(shown.load(Ordering::SeqCst), 0);
 }
 
+#[test]
+fn what_was_settled_for_a_late_gateway_stays_in_the_log() {
+    for_seeds(60, only_delays(), move |mut sim| async move {
+        // The log is read from its beginning.
+        sim.departed_kept = LONG;
+        let (other, committed) = settled_while_late(&sim, vec![write(1, 1)]).await;
+        let hold = other.store.snapshot().await.unwrap();
+        other.resolves(hold.at, Duration::from_millis(30)).await;
+        let page = other.store.changes(SPACE, &Cursor::default(), 100).await.unwrap();
+        let logged = |ts: Timestamp| page.keys.contains(&(key(1), ts));
+        assert!(committed.is_none_or(logged), "{committed:?} in {page:?}");
+    });
+}
+
+fn byte(value: u8) -> Option<Bytes> {
+    Some(Bytes::copy_from_slice(&[value]))
+}
+
+async fn newest_version(gate: &Gate, n: u8) -> Option<Version> {
+    gate.store.get(&key(n), Timestamp::MAX).await.unwrap()
+}
+
 async fn newest(gate: &Gate, n: u8) -> Option<u8> {
-    let version = gate.store.get(&key(n), Timestamp::MAX).await.unwrap();
-    version.and_then(|version| version.value).map(|value| value[0])
+    newest_version(gate, n).await.and_then(|version| version.value).map(|value| value[0])
 }
