@@ -147,10 +147,10 @@ pub struct ColumnDescriptor {
 }
 
 impl ColumnDescriptor {
-    /// Whether its default calls a sequence, which it names by OID.
-    pub fn calls_sequence(&self, oid: u32) -> bool {
-        let named = format!("'{oid}'::regclass");
-        self.default.as_ref().is_some_and(|default| default.contains(&named))
+    /// The sequences that its default calls, which it names by OID.
+    pub fn called_sequences(&self) -> impl Iterator<Item = u32> {
+        let default = self.default.as_deref().unwrap_or_default();
+        default.split("'::regclass").filter_map(|part| part.rsplit_once('\'')?.1.parse().ok())
     }
 
     /// A column that takes NULL and has no default.

@@ -111,7 +111,10 @@ impl Found {
         for column in table.columns.iter().filter(|c| attributes::has_default(c)) {
             let default = (CLASS_DEFAULT, attributes::default_oid(table, column));
             self.add_column(default, table.id.0, column.id, AUTO);
-            for sequence in source.snapshot.sequences().filter(|s| column.calls_sequence(s.oid)) {
+            let mut called: Vec<u32> = column.called_sequences().collect();
+            called.sort_unstable();
+            called.dedup();
+            for sequence in called.into_iter().filter_map(|of| source.snapshot.sequence(of)) {
                 self.add(default, relation(sequence.oid), NORMAL);
             }
         }

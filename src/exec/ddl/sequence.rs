@@ -8,7 +8,7 @@ use crate::catalog::descriptor::{SequenceDescriptor, SequenceOwner};
 use crate::error::{Error, Result, SqlState};
 use crate::kv::LockMode;
 use crate::sql::ddl::{CreateSequence, ObjectName, SequenceOptions};
-use crate::types::descriptor::TableDescriptor;
+use crate::types::descriptor::{ColumnDescriptor, TableDescriptor};
 use crate::types::{SqlType, pg_type};
 
 impl Runner<'_> {
@@ -81,7 +81,8 @@ impl Runner<'_> {
     fn sequence_users(&self, sequence: &SequenceDescriptor) -> Vec<(Arc<TableDescriptor>, String)> {
         let mut users = Vec::new();
         for table in self.schema().tables() {
-            let used = table.columns.iter().filter(|c| c.calls_sequence(sequence.oid));
+            let calls = |c: &&ColumnDescriptor| c.called_sequences().any(|of| of == sequence.oid);
+            let used = table.columns.iter().filter(calls);
             users.extend(used.map(|c| (Arc::clone(table), c.name.clone())));
         }
         users
