@@ -146,19 +146,6 @@ impl SequenceCounter for Counted<'_> {
     }
 }
 
-/// A relation's name as it is found on the path, else with its schema.
-pub(super) fn name_on_path(
-    snapshot: &CatalogSnapshot,
-    oid: u32,
-    (schema, name): (&str, &str),
-    path: &[String],
-) -> String {
-    match snapshot.relation_oid(None, name, path) == Some(oid) {
-        true => quote_ident(name).into_owned(),
-        false => format!("{}.{}", quote_ident(schema), quote_ident(name)),
-    }
-}
-
 /// `CREATE INDEX …`, as `pg_get_indexdef` prints it.
 pub fn index_definition(table: &TableDescriptor, index: &IndexDescriptor) -> String {
     let unique = if index.unique { "UNIQUE " } else { "" };
@@ -211,7 +198,7 @@ fn foreign_key_definition(
     let mut text = format!(
         "FOREIGN KEY ({}) REFERENCES {}({})",
         list(table, &key.columns),
-        name_on_path(snapshot, parent.id.0, (&parent.schema, &parent.name), path),
+        snapshot.name_on_path(parent.id.0, path)?,
         list(&parent, &key.parent_columns)
     );
     if key.match_full {

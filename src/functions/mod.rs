@@ -109,6 +109,14 @@ pub trait CatalogLookup: Send + Sync {
     fn relation_name(&self, oid: u32) -> Option<(String, String)>;
     /// OID of a relation; `schema: None` searches `path`.
     fn relation_oid(&self, schema: Option<&str>, name: &str, path: &[String]) -> Option<u32>;
+    /// A relation's name, quoted, as it is found on `path`, else with its schema.
+    fn name_on_path(&self, oid: u32, path: &[String]) -> Option<String> {
+        let (schema, name) = self.relation_name(oid)?;
+        Some(match self.relation_oid(None, &name, path) == Some(oid) {
+            true => quote_identifier(&name).into_owned(),
+            false => format!("{}.{}", quote_identifier(&schema), quote_identifier(&name)),
+        })
+    }
     /// OID of a schema.
     fn schema_oid(&self, name: &str) -> Option<u32>;
     /// Name of a schema.

@@ -1,10 +1,10 @@
 //! Columns and their defaults.
 
 use super::super::descriptor::oids;
-use super::super::lookup::name_on_path;
 use super::cells::*;
 use super::{Source, all};
 use crate::catalog::CatalogSnapshot;
+use crate::functions::CatalogLookup;
 use crate::types::descriptor::{ColumnDescriptor, Identity, TableDescriptor};
 use crate::types::{Datum, Row, SqlType, pg_type};
 
@@ -185,9 +185,8 @@ const SEQUENCE_CAST: &str = "'::regclass";
 
 /// A part of a default that ends with the OID of a sequence, with its name instead.
 fn named_last(part: &str, snapshot: &CatalogSnapshot, path: &[String]) -> String {
-    let sequence = |oid: &str| snapshot.sequence(oid.parse().ok()?);
-    let named = part.rsplit_once('\'').and_then(|(before, oid)| Some((before, sequence(oid)?)));
-    let Some((before, sequence)) = named else { return part.to_owned() };
-    let name = name_on_path(snapshot, sequence.oid, (&sequence.schema, &sequence.name), path);
+    let name = |oid: &str| snapshot.name_on_path(oid.parse().ok()?, path);
+    let named = part.rsplit_once('\'').and_then(|(before, oid)| Some((before, name(oid)?)));
+    let Some((before, name)) = named else { return part.to_owned() };
     format!("{before}'{}", name.replace('\'', "''"))
 }

@@ -206,14 +206,7 @@ fn reg_out(context: &EvalContext, oid: u32, base: BaseType, out: &mut String) {
         return out.push('-');
     }
     let name = match base {
-        BaseType::Regclass => context.catalog.relation_name(oid).map(|(schema, name)| {
-            let path = &context.session.search_path;
-            let visible = context.catalog.relation_oid(None, &name, path) == Some(oid);
-            match visible {
-                true => quote_identifier(&name).into_owned(),
-                false => format!("{}.{}", quote_identifier(&schema), quote_identifier(&name)),
-            }
-        }),
+        BaseType::Regclass => context.catalog.name_on_path(oid, &context.session.search_path),
         BaseType::Regtype => pg_type::by_oid(oid).map(pg_type::format_type),
         BaseType::Regnamespace => quoted(context.catalog.schema_name(oid)),
         BaseType::Regrole => quoted(context.catalog.role_name(oid)),
