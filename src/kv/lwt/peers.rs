@@ -28,6 +28,13 @@ pub struct Peer {
     pub retired: Retired,
 }
 
+impl Peer {
+    /// Whether it announces an attempt and does not say that it is decided.
+    pub fn is_undecided(&self, attempt: Attempt) -> bool {
+        self.state.open.iter().any(|open| open.attempt == attempt && !open.decided)
+    }
+}
+
 /// All gateways, as one read found them.
 #[derive(Clone, Debug, Default)]
 pub struct View {

@@ -254,7 +254,7 @@ impl Gateway {
                 let Some(peer) = peer.filter(|p| p.retired < Retired::Settled) else {
                     return Ok(());
                 };
-                if !peer.state.open.iter().any(|o| o.attempt == open.attempt && !o.decided) {
+                if !peer.is_undecided(open.attempt) {
                     return Ok(());
                 }
                 if peer.retired == Retired::Sealed || self.is_expired(peer) {
@@ -311,12 +311,21 @@ impl Gateway {
                     verdict.committed()
                 }
             };
-            if let Some(ts) = committed {
-                self.observe(ts);
+            match committed {
+                Some(ts) => self.observe(ts),
+                // It has gone on since, and settled this one itself: what it wrote may be written
+                // over and pruned by now. As long as it announces it, nothing of it is pruned.
+                None if !self.is_announced(open.attempt).await? => continue,
+                None => {}
             }
             self.write_outcome(open, committed).await?;
         }
         Ok(())
+    }
+
+    async fn is_announced(self: &Arc<Self>, attempt: Attempt) -> Result<bool> {
+        let view = self.view().await?;
+        Ok(view.peer(attempt.incarnation).is_some_and(|peer| peer.is_undecided(attempt)))
     }
 
     /// Makes every single-batch commit that was prepared for a partition fail, unless it is

@@ -9,6 +9,7 @@ mod model_implicit;
 mod newest;
 mod patient;
 mod schedules;
+mod silence;
 mod tables;
 
 use std::time::Duration;

@@ -371,11 +371,22 @@ pub(super) fn cut(merged: &mut Rows, select: &Select) -> Vec<Row> {
 pub struct Connection {
     cluster: Arc<Cluster>,
     env: Arc<dyn Environment>,
+    /// What the gateway asks for is done while it is set, and no answer comes back.
+    deaf: Arc<AtomicBool>,
 }
 
 impl Connection {
     pub fn new(cluster: &Arc<Cluster>, env: Arc<dyn Environment>) -> Arc<Connection> {
-        Arc::new(Connection { cluster: cluster.clone(), env })
+        Connection::with_deafness(cluster, env, Arc::default())
+    }
+
+    /// A connection that loses all answers while a switch is set.
+    pub fn with_deafness(
+        cluster: &Arc<Cluster>,
+        env: Arc<dyn Environment>,
+        deaf: Arc<AtomicBool>,
+    ) -> Arc<Connection> {
+        Arc::new(Connection { cluster: cluster.clone(), env, deaf })
     }
 
     /// Has a coordinator run a request, and waits for its answer, for a while.
@@ -389,7 +400,7 @@ impl Connection {
             return request.await;
         }
         let (reply, answer) = oneshot::channel();
-        let cluster = self.cluster.clone();
+        let (cluster, deaf) = (self.cluster.clone(), self.deaf.clone());
         let patience = faults.timeout * 3;
         self.cluster.env.spawn(Box::pin(async move {
             if cluster.chance(faults.client_lost) {
@@ -403,7 +414,7 @@ impl Connection {
             cluster.travel(&faults).await;
             let result = request.await;
             cluster.travel(&faults).await;
-            if !cluster.chance(faults.client_lost) {
+            if !cluster.chance(faults.client_lost) && !deaf.load(Ordering::SeqCst) {
                 let _ = reply.send(result);
             } else {
                 // Keeps the gateway waiting: silence, not an error.

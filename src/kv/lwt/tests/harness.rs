@@ -2,6 +2,7 @@
 //! alone: `SLUICE_SIM_SEED=17 cargo test …`. `SLUICE_SIM_SEEDS=5000` runs that many.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -54,6 +55,8 @@ pub struct Sim {
 pub struct Gate {
     pub store: Arc<LwtStore>,
     pub env: Arc<NodeEnv>,
+    /// What it asks for is done while it is set, and it hears of nothing.
+    pub deaf: Arc<AtomicBool>,
 }
 
 impl Gate {
@@ -119,9 +122,10 @@ impl Sim {
             ..LwtOptions::default()
         };
         loop {
-            let connection = Connection::new(&self.cluster, env.clone());
+            let deaf = Arc::new(AtomicBool::new(false));
+            let connection = Connection::with_deafness(&self.cluster, env.clone(), deaf.clone());
             if let Ok(store) = LwtStore::open(connection, env.clone(), options.clone()).await {
-                return Gate { store, env };
+                return Gate { store, env, deaf };
             }
         }
     }
