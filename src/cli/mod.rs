@@ -39,7 +39,7 @@ pub enum Command {
     /// Serve a database in a folder or on a cluster.
     Start(Box<StartArgs>),
     /// Serve a sample database that is thrown away at the end.
-    Demo(DemoArgs),
+    Demo(Box<DemoArgs>),
     /// Make views from the files of a Cassandra node, beside it.
     #[cfg(feature = "columnar")]
     Agent(Box<agent::AgentArgs>),
@@ -229,7 +229,7 @@ pub struct DemoArgs {
 pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Start(args) => serve::start(*args),
-        Command::Demo(args) => demo::run(args),
+        Command::Demo(args) => demo::run(*args),
         #[cfg(feature = "columnar")]
         Command::Agent(args) => agent::start(*args),
         #[cfg(feature = "columnar")]
