@@ -66,6 +66,8 @@ def main():
             " with (columnar = on);"
             f"insert into t select x, x * 0.5, 'n' || x from generate_series(1, {ROWS}) x;"
         )
+        # A snapshot from before the first view has none.
+        ours.psql("refresh columnar view t;")
         stop = threading.Event()
         threads = [threading.Thread(target=writer, args=(ours, n, stop, errors)) for n in range(2)]
         threads.append(threading.Thread(target=refresher, args=(ours, stop, errors)))
