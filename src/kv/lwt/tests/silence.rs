@@ -2,7 +2,7 @@
 //! while and then stand still for longer than their lease: what they asked for takes effect
 //! unseen, others settle it, and they come back to something else.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
@@ -19,6 +19,8 @@ const CLIENTS: u64 = 4;
 const TRANSFERS: u64 = 25;
 /// What follows an entry's partition in its key.
 const ENTRY: u8 = 9;
+/// What follows it in the key of a mark, which comes and goes.
+const MARK: u8 = 8;
 
 type Number = i64;
 
@@ -29,6 +31,11 @@ fn account(n: usize) -> Key {
 /// The ledger's entry of a transfer, beside the account that gives.
 fn entry(id: u64, from: usize) -> Key {
     Key::new(SPACE, &[ACCOUNTS[from][0], ENTRY, (id >> 8) as u8, id as u8], 1)
+}
+
+/// The mark beside an account.
+fn mark(n: usize) -> Key {
+    Key::new(SPACE, &[ACCOUNTS[n][0], MARK], 1)
 }
 
 fn numbers(version: Option<&Version>) -> Vec<Number> {
@@ -79,7 +86,7 @@ async fn found_and_locked(
     Ok(locked?.into_iter().map(|row| row.unwrap().current).collect())
 }
 
-/// One transfer, its entry in the ledger with it.
+/// One transfer, its entry in the ledger with it, and a mark set or removed.
 async fn transfer(sim: &Sim, store: &LwtStore, id: u64, from: usize) -> Result<CommitOutcome> {
     let n = ACCOUNTS.len();
     // Half of them within one partition.
@@ -96,11 +103,15 @@ async fn transfer(sim: &Sim, store: &LwtStore, id: u64, from: usize) -> Result<C
         false => Expect::Unchanged(found[n].as_ref().map_or(Timestamp::ZERO, |v| v.ts)),
     };
     let balance = |n: usize| balance(found[n].as_ref());
-    let moved = [from as Number, to as Number, amount];
+    let marked = sim.world.random(2) as Number;
+    let moved = [from as Number, to as Number, amount, marked];
+    let mut marking = write(mark(from), &[marked], Expect::Any);
+    marking.value = marking.value.filter(|_| marked == 1);
     let writes = vec![
         write(keys[0].clone(), &[balance(0) - amount], expect(0)),
         write(keys[1].clone(), &[balance(1) + amount], expect(1)),
         write(entry(id, from), &moved, Expect::Absent),
+        marking,
     ];
     let (reads, ranges) = (Vec::new(), Vec::new());
     store.commit(Commit { txn: me, snapshot: hold.at, reads, ranges, writes }).await
@@ -163,41 +174,63 @@ async fn logged(gate: &Gate) -> HashSet<(Key, Timestamp)> {
     }
 }
 
-/// Balances are what the ledger says, it has what was acknowledged and nothing that was refused,
-/// and the log has every version.
+/// What the ledger says of balances and marks.
+#[derive(Default)]
+struct Ledger {
+    balances: [Number; ACCOUNTS.len()],
+    /// By partition, of the newest entry.
+    marks: BTreeMap<u8, (Timestamp, Number)>,
+}
+
+impl Ledger {
+    /// Takes up an entry; the keys that its commit wrote.
+    fn add(&mut self, key: Key, version: &Version) -> Vec<Key> {
+        let [from, to, amount, marked] = numbers(Some(version))[..] else { panic!("{version:?}") };
+        let (from, to) = (from as usize, to as usize);
+        self.balances[from] -= amount;
+        self.balances[to] += amount;
+        let newest = self.marks.entry(ACCOUNTS[from][0]).or_default();
+        *newest = (*newest).max((version.ts, marked));
+        vec![account(from), account(to), mark(from), key]
+    }
+}
+
+/// The ledger has what was acknowledged and nothing that was refused, balances and marks are what
+/// it says, and the log names every row that its commits wrote.
 async fn examine(sim: &Sim, shared: &Shared) {
     let last = sim.gate().await;
     let told = shared.told.lock().clone();
-    let accounts: Vec<Key> = (0..ACCOUNTS.len()).map(account).collect();
-    let entries = told.values().map(|(key, _)| key.clone());
-    let keys: Vec<Key> = accounts.into_iter().chain(entries).collect();
     let hold = last.store.snapshot().await.unwrap();
-    let found = last.store.get_many(&keys, hold.at).await.unwrap();
+    let entries: Vec<Key> = told.values().map(|(key, _)| key.clone()).collect();
+    let entries = last.store.get_many(&entries, hold.at).await.unwrap();
     let log = logged(&last).await;
-    let versions = keys.iter().zip(&found).filter_map(|(key, v)| Some((key, v.as_ref()?)));
-    for (key, version) in versions {
-        assert!(log.contains(&(key.clone(), version.ts)), "{key:?} {version:?} is in no log");
-    }
-    let mut balances = [0; ACCOUNTS.len()];
-    let mut wrong = BTreeSet::new();
-    for ((id, (_, told)), version) in told.iter().zip(&found[ACCOUNTS.len()..]) {
+    let (mut ledger, mut wrong) = (Ledger::default(), Vec::new());
+    for ((id, (key, told)), version) in told.into_iter().zip(&entries) {
         let is = version.as_ref().map(|version| version.ts);
         let holds = match told {
-            Told::Committed(at) => is == Some(*at),
+            Told::Committed(at) => is == Some(at),
             Told::Refused => is.is_none(),
             Told::Nothing => true,
         };
         if !holds {
-            wrong.insert(format!("{id}: {told:?}, found {is:?}"));
+            wrong.push(format!("{id}: {told:?}, found {is:?}"));
         }
-        if let [from, to, amount] = numbers(version.as_ref())[..] {
-            balances[from as usize] -= amount;
-            balances[to as usize] += amount;
+        let Some(version) = version else { continue };
+        let written = ledger.add(key, version).into_iter();
+        let missing: Vec<Key> =
+            written.filter(|k| !log.contains(&(k.clone(), version.ts))).collect();
+        if !missing.is_empty() {
+            wrong.push(format!("{id}: {missing:?} at {:?} in no log", version.ts));
         }
     }
-    let are: Vec<Number> = found[..ACCOUNTS.len()].iter().map(|v| balance(v.as_ref())).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert_eq!(are, balances, "what the ledger says");
+    for (n, [partition, _]) in ACCOUNTS.iter().enumerate() {
+        let keys = [account(n), mark(n)];
+        let found = last.store.get_many(&keys, hold.at).await.unwrap();
+        let is = (balance(found[0].as_ref()), balance(found[1].as_ref()));
+        let (_, marked) = ledger.marks.get(partition).copied().unwrap_or_default();
+        assert_eq!(is, (ledger.balances[n], marked), "what the ledger says of {n}");
+    }
 }
 
 async fn transfers(mut sim: Sim) {
