@@ -499,8 +499,11 @@ async fn writers_beside_queries_tear_nothing() {
     table.churn(600, 500, 0).await;
     engine.enable(&table.descriptor).unwrap();
     engine.refresh(table.descriptor.id).await.unwrap();
-    let mut compared = 0;
-    for _ in 0..60 {
+    let (mut compared, mut rounds) = (0, 0);
+    // Refreshes come when they come.
+    while rounds < 60 || engine.status(table.descriptor.id).unwrap().generation <= 2 {
+        rounds += 1;
+        assert!(rounds < 6000, "no refresh");
         table.churn(8, 500, 40).await;
         let hold = snapshot(&table).await;
         // Commits after the snapshot are in the log when the query reads it.
@@ -513,6 +516,5 @@ async fn writers_beside_queries_tear_nothing() {
             Err(e) => assert_eq!(e.code(), SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "{e:?}"),
         }
     }
-    assert!(compared > 40, "{compared}");
-    assert!(engine.status(table.descriptor.id).unwrap().generation > 2);
+    assert!(compared * 3 > rounds * 2, "{compared} of {rounds}");
 }
